@@ -1,0 +1,245 @@
+"""Built-in refiners: from distances to a keep mask, in steps.
+
+Default order, which looks no frame ahead:
+
+    median, gaussian-threshold, median, open-close, dilate, keep-movers
+
+Released order (the authors' code, 3 frames ahead; the long-term test comes after the threshold, as always):
+
+    median(look_ahead), gaussian-threshold, median(look_ahead), open-close, dilate(look_ahead)
+
+Only torch operations on the tensors' own device, none of which waits for the result of another on the host.
+Convolutions are avoided: on a GPU they may round to TF32, and a threshold would see it.
+"""
+
+from typing import TYPE_CHECKING
+
+import attrs
+import torch
+import torch.nn.functional as F
+from attrs.validators import and_, ge, gt, le
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from lipar.hookspecs import hookimpl
+from lipar.protocols import Change
+from lipar.types import ChangeMap, KeepMask
+
+if TYPE_CHECKING:
+    from lipar.registry import Registry
+
+
+@attrs.frozen(kw_only=True)
+class Median:
+    """Median of 3x3 places over neighbouring frames; of distances before the threshold, of the mask after it.
+
+    The default window is the frame and the one before: 18 values, of which the upper median is taken, so
+    that a change filling the 3x3 places of this frame passes at once. A window of 27 values back in time
+    would need a second frame of change, and so answer a frame late. Beyond the edges the nearest values count.
+    """
+
+    look_ahead: bool = False
+    """See the next frame too, as the authors' code does (3x3x3)."""
+
+    @property
+    def past_frames(self) -> int:
+        return 1
+
+    @property
+    def future_frames(self) -> int:
+        return int(self.look_ahead)
+
+    @property
+    def border(self) -> str:
+        return "replicate"
+
+    def __call__(self, change: Change) -> Change:
+        past_frames, future_frames = self.past_frames, self.future_frames
+        frames = past_frames + 1 + future_frames
+        count = frames * 9
+        if change.keep is None:
+            windows = _pad_nearest(change.distance).unfold(0, frames, 1).unfold(1, 3, 1).unfold(2, 3, 1)
+            # the rank of the upper median, counted from 1
+            median = windows.flatten(3).kthvalue(count // 2 + 1, dim=-1).values
+            return change.inner(past_frames, future_frames, distance=median)
+        padded = _pad_nearest(change.keep.float())
+        kept = F.avg_pool3d(padded[None, None], (frames, 3, 3), stride=1, divisor_override=1)[0, 0]
+        return change.inner(past_frames, future_frames, keep=kept >= (count + 1) // 2)
+
+
+@attrs.frozen(kw_only=True)
+class Threshold:
+    """Keep what is further than tau_short from the frame before."""
+
+    past_frames = 0
+    future_frames = 0
+    border = "replicate"
+
+    def __call__(self, change: Change) -> Change:
+        _refuse_mask(change, "threshold")
+        return attrs.evolve(change, keep=change.distance > change.tau_short)
+
+
+@attrs.frozen(kw_only=True)
+class GaussianThreshold:
+    """Keep where the Gaussian-weighted mean distance exceeds tau_short.
+
+    The mean runs over 3x3 places of this frame and the last. Beyond the edges the nearest values count.
+    """
+
+    sigma: float = attrs.field(default=1.5, validator=gt(0))
+    """In tokens and frames."""
+
+    past_frames = 1
+    future_frames = 0
+    border = "replicate"
+
+    def __call__(self, change: Change) -> Change:
+        _refuse_mask(change, "gaussian-threshold")
+        smooth = self.smooth(change.distance)
+        return change.inner(1, 0, distance=smooth, keep=smooth > change.tau_short)
+
+    def smooth(self, distance: Float[Tensor, "t_with_past rows cols"]) -> ChangeMap:
+        """The weighted mean, for all frames but the first."""
+        side = float(torch.exp(torch.tensor(-0.5 / self.sigma**2, dtype=torch.float64)))
+        before, now = side / (1 + side), 1 / (1 + side)
+        outer, centre = side / (1 + 2 * side), 1 / (1 + 2 * side)
+        padded = _pad_nearest(distance)
+        padded = before * padded[:-1] + now * padded[1:]
+        padded = outer * (padded[:, :-2] + padded[:, 2:]) + centre * padded[:, 1:-1]
+        return outer * (padded[:, :, :-2] + padded[:, :, 2:]) + centre * padded[:, :, 1:-1]
+
+
+@attrs.frozen(kw_only=True)
+class OpenClose:
+    """Drop specks narrower than 3x3 places, then fill holes as small; frame by frame.
+
+    What lies beyond the edges neither keeps nor prunes.
+    """
+
+    past_frames = 0
+    future_frames = 0
+    border = "replicate"
+
+    def __call__(self, change: Change) -> Change:
+        pruned = 1 - _kept(change, "open-close").float()
+        # Opening is erosion, dilation; closing is dilation, erosion. The two dilations in the middle are one
+        # of 5x5. Kept tokens erode where pruned ones dilate.
+        eroded = 1 - _grow(pruned, 3)
+        dilated = _grow(eroded, 5)
+        return attrs.evolve(change, keep=_grow(1 - dilated, 3) < 0.5)
+
+
+@attrs.frozen(kw_only=True)
+class Dilate:
+    """Keep the 5x5 places around every kept token, in its own frame and the next."""
+
+    look_ahead: bool = False
+    """Keep them in the frame before, too, as the authors' code does."""
+    look_back: bool = True
+    """False: not in the next frame."""
+
+    border = "zero"
+
+    @property
+    def past_frames(self) -> int:
+        return int(self.look_back)
+
+    @property
+    def future_frames(self) -> int:
+        return int(self.look_ahead)
+
+    def __call__(self, change: Change) -> Change:
+        grown = _grow(_kept(change, "dilate").float(), 5)
+        frames = self.past_frames + 1 + self.future_frames
+        keep = grown.unfold(0, frames, 1).amax(dim=-1) > 0.5
+        return change.inner(self.past_frames, self.future_frames, keep=keep)
+
+
+@attrs.frozen(kw_only=True)
+class MinKeep:
+    """Widen what is kept, ring by ring, until the frame keeps a given fraction.
+
+    Frames with nothing kept stay empty.
+    """
+
+    fraction: float = attrs.field(default=0.35, validator=and_(ge(0.0), le(1.0)))
+
+    past_frames = 0
+    future_frames = 0
+    border = "replicate"
+
+    def __call__(self, change: Change) -> Change:
+        mask = _kept(change, "min-keep").float()
+        # How many rings a frame needs is known on the device only: find the widest mask that is still too
+        # small by halving steps, then widen once more.
+        step = 1 << max(max(mask.shape[1:]) - 1, 1).bit_length()
+        while step >= 1:
+            wider = _grow(mask, 2 * step + 1)
+            mask = torch.where(self._too_small(wider), wider, mask)
+            step //= 2
+        return attrs.evolve(change, keep=torch.where(self._too_small(mask), _grow(mask, 3), mask) > 0.5)
+
+    def _too_small(self, mask: ChangeMap) -> Bool[Tensor, "t 1 1"]:
+        return mask.mean(dim=(1, 2), keepdim=True) < self.fraction
+
+
+@attrs.frozen(kw_only=True)
+class KeepMovers:
+    """Never prune a token whose own, unfiltered distance is far beyond a threshold.
+
+    Last in the chain, it brings back what the median and the opening took for noise, such as small movers: a
+    token beyond `factor` times tau_short from the frame before, or beyond `factor` times tau_long from its
+    long-term reference.
+    """
+
+    factor: float = attrs.field(default=2.0, validator=gt(0))
+
+    past_frames = 0
+    future_frames = 0
+    border = "replicate"
+
+    def __call__(self, change: Change) -> Change:
+        moved = change.raw > self.factor * change.tau_short
+        drifted = change.long_term > self.factor * change.tau_long
+        return attrs.evolve(change, keep=_kept(change, "keep-movers") | moved | drifted)
+
+
+def _kept(change: Change, refiner: str) -> KeepMask:
+    if change.keep is None:
+        raise ValueError(
+            f"refiner {refiner!r} refines a mask, but none was made before it; "
+            "put 'gaussian-threshold' or 'threshold' ahead of it"
+        )
+    return change.keep
+
+
+def _refuse_mask(change: Change, refiner: str) -> None:
+    if change.keep is not None:
+        raise ValueError(
+            f"refiner {refiner!r} makes the mask, but one was made before it; use one threshold in a chain"
+        )
+
+
+def _pad_nearest(volume: ChangeMap) -> Float[Tensor, "t padded_rows padded_cols"]:
+    return F.pad(volume[None], (1, 1, 1, 1), mode="replicate")[0]
+
+
+def _grow(mask: ChangeMap, size: int) -> ChangeMap:
+    # dilation by size x size places; max_pool pads with minus infinity, so nothing grows in
+    radius = size // 2
+    if size <= 5:
+        return F.max_pool2d(mask[None], size, stride=1, padding=radius)[0]
+    wide = F.max_pool2d(mask[None], (1, size), stride=1, padding=(0, radius))
+    return F.max_pool2d(wide, (size, 1), stride=1, padding=(radius, 0))[0]
+
+
+@hookimpl
+def lipar_register_refiners(registry: "Registry") -> None:
+    registry.add("median", Median)
+    registry.add("threshold", Threshold)
+    registry.add("gaussian-threshold", GaussianThreshold)
+    registry.add("open-close", OpenClose)
+    registry.add("dilate", Dilate)
+    registry.add("min-keep", MinKeep)
+    registry.add("keep-movers", KeepMovers)
