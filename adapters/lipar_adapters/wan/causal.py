@@ -1,0 +1,114 @@
+"""A causal Wan transformer as the scheduler drives it: the `Model` that Self-Forcing and `tiny` share."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from lipar.protocols import Autoencoder, BlockAttention, ForwardPass
+from lipar.rope import RotaryEmbedding
+from lipar.sampling import scale_steps, warped_sigmas
+from lipar.types import Latents
+from lipar_adapters.wan.seam import WanSeam
+
+PromptEncoder = Callable[[list[str]], Tensor]
+"""Prompts to conditioning, `b rows text_dim`."""
+
+
+@attrs.frozen(kw_only=True)
+class Recipe:
+    """How a causal model was trained to be run."""
+
+    block_frames: int = 3
+    sink_frames: int = 1
+    window_frames: int = 6
+    """The block's own frames counted in; 0: everything."""
+    shift: float = 5.0
+    edit_steps: tuple[int, ...] = (400, 300, 250)
+    """Step indices of 1000, before the shift, of video-to-video at strength 0.4."""
+    text_to_video_steps: tuple[int, ...] = (1000, 750, 500, 250)
+    guidance_scale: float = 1.0
+    """1: the prompt alone; above: two branches, prompt and no prompt."""
+
+
+class CausalWan:
+    """A `WanTransformer3DModel` run block by block (implements `lipar.protocols.Model`).
+
+    Args:
+        transformer: the stock diffusers model, on its device.
+        recipe: blocks, cache and steps.
+        autoencoder: pixel frames to latents and back; None where only latents come and go.
+        encode_prompt: text to conditioning; None where `prompt_embeds` is set by the caller.
+    """
+
+    def __init__(
+        self,
+        transformer: Any,
+        recipe: Recipe,
+        *,
+        autoencoder: Autoencoder | None = None,
+        encode_prompt: PromptEncoder | None = None,
+    ) -> None:
+        config = transformer.config
+        if config.patch_size[0] != 1 or config.patch_size[1] != config.patch_size[2]:
+            raise ValueError(f"a token is one frame and square, this model has patches of {tuple(config.patch_size)}")
+        self.transformer = transformer.eval().requires_grad_(False)
+        self.recipe = recipe
+        self.autoencoder = autoencoder
+        self.seam = WanSeam(transformer, memoise_text=True)
+        self.prompt_embeds: Tensor | None = None
+        self._encode_prompt = encode_prompt
+        self.block_frames = recipe.block_frames
+        self.sink_frames = recipe.sink_frames
+        self.window_frames = recipe.window_frames
+        self.patch_size: int = config.patch_size[1]
+        self.num_layers: int = config.num_layers
+        self.latent_channels: int = config.in_channels
+        self.rope = RotaryEmbedding(config.attention_head_dim)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.transformer.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.transformer.patch_embedding.weight.dtype  # type: ignore[no-any-return]
+
+    def set_prompt(self, prompt: str) -> None:
+        """Encode the prompt, and the empty one beside it where guidance is on.
+
+        Raises:
+            RuntimeError: this model was loaded without a text encoder.
+        """
+        if self._encode_prompt is None:
+            raise RuntimeError("this model has no text encoder; set `prompt_embeds` (b rows text_dim) instead")
+        prompts = [prompt] if self.recipe.guidance_scale == 1 else [prompt, ""]
+        self.prompt_embeds = self._encode_prompt(prompts).to(self.device, self.dtype)
+
+    def sigmas(self, strength: float | None, steps: Sequence[int] | None = None) -> list[float]:
+        """Noise levels, falling; the model's own steps are scaled to begin at `1000 * strength`."""
+        recipe = self.recipe
+        if steps is not None:
+            return warped_sigmas(steps, recipe.shift)
+        if strength is None:
+            return warped_sigmas(recipe.text_to_video_steps, recipe.shift)
+        if strength == 0:
+            return []
+        return warped_sigmas(scale_steps(recipe.edit_steps, strength), recipe.shift)
+
+    def forward(self, latents: Latents, forward_pass: ForwardPass, attention: BlockAttention) -> Latents:
+        """Flow of the kept tokens; zeros at pruned places. Latents of one video; branches are made here."""
+        prompt_embeds = self.prompt_embeds
+        if prompt_embeds is None:
+            raise RuntimeError("no prompt yet: call set_prompt(text) before the first block")
+        branches = prompt_embeds.shape[0]
+        hidden_states = latents.transpose(1, 2).expand(branches, -1, -1, -1, -1)
+        timestep = torch.full((branches,), forward_pass.timestep, dtype=torch.float32, device=latents.device)
+        with self.seam.using(attention), torch.no_grad():
+            flow = self.transformer(hidden_states, timestep, prompt_embeds, return_dict=False)[0].transpose(1, 2)
+        if branches == 1:
+            return flow  # type: ignore[no-any-return]
+        with_prompt, without = flow.chunk(2)
+        return without + self.recipe.guidance_scale * (with_prompt - without)  # type: ignore[no-any-return]

@@ -1,0 +1,196 @@
+"""Self-attention of a block's kept tokens over [sink | window | block].
+
+This is the hot path: every layer of every pass calls `BlockContext.attend` directly. Within a pass it
+does no boolean gather and waits for nothing; what depends on the mask was made once, when the block began.
+"""
+
+import attrs
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lipar.kv_cache import KVCache, LayerRows
+from lipar.layout import TokenLayout
+from lipar.protocols import AttentionKernel, Donation, ForwardPass, NoiseSource, Recovery
+from lipar.rope import RotaryEmbedding, rotate, select
+from lipar.types import Heads, Indices, Rotation
+
+
+def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """PyTorch's fused attention on `b n heads head_dim` tensors; no mask, so that every fused kernel fits."""
+    out = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+    return out.transpose(1, 2)
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Region:
+    """Where a block's keys and values lie in the rows behind the cached context, for one kind of pass."""
+
+    end: int
+    """Rows of the whole context, this block's included."""
+    kept_slots: Tensor
+    """Row of each kept token that is attended to."""
+    attended: Tensor | None
+    """Which kept tokens these are; None: all."""
+    places: Tensor
+    """Pruned places that are filled."""
+    fill_slots: Tensor
+    fill_rotation: Rotation
+    present: Tensor | None
+    """Places that have a row, ascending; None: all of the block."""
+
+
+class BlockContext:
+    """Self-attention of one block, for all its passes and layers (the `BlockAttention` protocol).
+
+    Args:
+        cache: the frames before the block; its rows behind them are written by the passes.
+        layout: the block's kept tokens.
+        recovery: which places kept queries attend to.
+        noise: who gives the pruned ones' keys and values; None: nobody, they are absent in the denoise passes.
+        rotation: of the block's places, where a model has its own table; None: by the cache's time.
+    """
+
+    def __init__(
+        self,
+        cache: KVCache,
+        layout: TokenLayout,
+        recovery: Recovery,
+        noise: NoiseSource | None,
+        *,
+        rotation: Rotation | None = None,
+    ) -> None:
+        rope = cache.rope
+        self.layout = layout
+        self._cache = cache
+        self._noise = noise
+        self._start = cache.open_block(layout)
+        _, rows, cols = layout.grid
+        if rotation is None:
+            times = torch.arange(layout.frames, device=layout.keep_mask.device) + cache.block_time
+            rotation = rope.grid_rotation(times, rows, cols)
+        self._kept_rotation = select(rotation, layout.kept)
+        self._denoise, self._clean = self._regions(recovery, rotation, rope)
+        self._per_step = noise is not None and noise.per_step
+        self._written = [False] * cache.num_layers
+        self.forward_pass = ForwardPass(step=0, sigma=1.0, timestep=1000.0)
+
+    def _regions(self, recovery: Recovery, rotation: Rotation, rope: RotaryEmbedding) -> tuple[Region, Region]:
+        kept_only = self._region(self.layout.keep_mask, rotation)
+        if not recovery.fills:
+            return kept_only, kept_only
+        # the clean pass always fills in sequence and at the place's own position, since its rows become history
+        clean = self._region(None, rotation)
+        if self._noise is None or not self._noise.ready(self.layout):
+            return kept_only, clean
+        plan = recovery.plan(self.layout)
+        if plan.present is None and not plan.rotate_to_donor:
+            return clean, clean
+        denoise = self._region(plan.present, rotation)
+        if plan.rotate_to_donor:
+            _, rows, cols = self.layout.grid
+            times = self._noise.donor_times(self.layout, denoise.places) + self._cache.block_time
+            position = self.layout.position(denoise.places)
+            at_donor = rope.rotation(times, position // cols, position % cols)
+            denoise = attrs.evolve(denoise, fill_rotation=at_donor)
+        return denoise, clean
+
+    def _region(self, present_mask: Tensor | None, rotation: Rotation) -> Region:
+        layout, start = self.layout, self._start
+        if present_mask is None:
+            return Region(
+                end=start + layout.token_count,
+                kept_slots=layout.kept + start,
+                attended=None,
+                places=layout.pruned,
+                fill_slots=layout.pruned + start,
+                fill_rotation=select(rotation, layout.pruned),
+                present=None,
+            )
+        flat = present_mask.flatten()
+        present = flat.nonzero().squeeze(1)
+        slot_of_place = flat.cumsum(0) - 1 + start
+        kept_present = flat[layout.kept]
+        places = (flat & ~layout.keep_mask.flatten()).nonzero().squeeze(1)
+        everything_attended = bool(kept_present.all())
+        attended = None if everything_attended else kept_present.nonzero().squeeze(1)
+        kept_places = layout.kept if attended is None else layout.kept[attended]
+        return Region(
+            end=start + present.shape[0],
+            kept_slots=slot_of_place[kept_places],
+            attended=attended,
+            places=places,
+            fill_slots=slot_of_place[places],
+            fill_rotation=select(rotation, places),
+            present=present,
+        )
+
+    def begin_pass(self, forward_pass: ForwardPass) -> None:
+        """Say which pass the coming `attend` calls belong to."""
+        self.forward_pass = forward_pass
+
+    def attend(
+        self, layer_idx: int, q: Heads, k: Heads, v: Heads, kernel: AttentionKernel = sdpa
+    ) -> Heads:
+        """Attention output of the kept tokens, from their un-rotated queries, keys and values.
+
+        Writes this block's rows of the layer; in the clean pass also the un-rotated keys that become history.
+        """
+        region = self._clean if self.forward_pass.clean else self._denoise
+        if not self._cache.persistent and not region.places.shape[0] and region.attended is None:
+            # nothing before the block, nothing to fill: the context is the tokens themselves
+            return kernel(rotate(q, self._kept_rotation), rotate(k, self._kept_rotation), v)
+        rows = self._cache.layer(layer_idx, k, self._start + self.layout.token_count)
+        k_rotated = rotate(k, self._kept_rotation)
+        self._write(rows, region.kept_slots, k, k_rotated, v, region.attended)
+        self._fill(layer_idx, region, rows, k, v)
+        q_rotated = rotate(q, self._kept_rotation)
+        return kernel(q_rotated, rows.k_rotated[:, : region.end], rows.v[:, : region.end])
+
+    def _fill(self, layer_idx: int, region: Region, rows: LayerRows, k: Heads, v: Heads) -> None:
+        clean = self.forward_pass.clean
+        pruned_any = self.layout.kept_count < self.layout.token_count
+        history_k, history_v = rows.frame_before(self._start, self.layout) if pruned_any else (None, None)
+        donation = Donation(
+            layer_idx=layer_idx,
+            forward_pass=self.forward_pass,
+            layout=self.layout,
+            places=region.places,
+            history_k=history_k,
+            history_v=history_v,
+            k=k,
+            v=v,
+        )
+        if region.places.shape[0] and (clean or self._per_step or not self._written[layer_idx]):
+            ask = self._noise.donors if self._noise is not None and not clean else sequence_donors
+            fill_k, fill_v = ask(donation)
+            self._write(rows, region.fill_slots, fill_k, rotate(fill_k, region.fill_rotation), fill_v, None)
+            self._written[layer_idx] = not clean
+        if not clean and self._noise is not None:
+            self._noise.observe(donation)
+
+    def _write(
+        self, rows: LayerRows, slots: Indices, k: Heads, k_rotated: Heads, v: Heads, chosen: Tensor | None
+    ) -> None:
+        if chosen is not None:
+            k, k_rotated, v = (x.index_select(1, chosen) for x in (k, k_rotated, v))
+        rows.k_rotated.index_copy_(1, slots, k_rotated)
+        rows.v.index_copy_(1, slots, v)
+        if self.forward_pass.clean:
+            rows.k.index_copy_(1, slots, k)
+
+    def commit(self, drop_frames: int = 0) -> None:
+        """Make the clean pass's rows of this block history.
+
+        Args:
+            drop_frames: leading frames to forget, where a scene began inside the block.
+        """
+        self._cache.commit(self.layout, self._clean.present, drop_frames)
+
+
+def sequence_donors(donation: Donation) -> tuple[Heads, Heads]:
+    """Keys and values of each place's restoration source: the frame before it, in sequence (Alg. 2)."""
+    layout, places = donation.layout, donation.places
+    k = layout.fill(donation.history_k, donation.k, places)
+    v = layout.fill(donation.history_v, donation.v, places)
+    return k, v

@@ -1,0 +1,281 @@
+"""Configuration: frozen values from TOML, presets, and `--set key=value`; names meet parts in `lipar.parts`."""
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import attrs
+import cattrs
+from attrs.validators import and_, ge, gt, instance_of, le, optional
+
+PartTable = Mapping[str, Any]
+
+
+class ConfigError(ValueError):
+    """A config that cannot be meant: what came, what must hold, what to do."""
+
+
+@attrs.frozen
+class PartConfig:
+    """A part by name, with its options."""
+
+    name: str = attrs.field(validator=instance_of(str))
+    options: dict[str, Any] = attrs.field(factory=dict)
+
+    @classmethod
+    def parse(cls, value: Any, where: str) -> "PartConfig":
+        """Read `"l1"` or `{name = "l1", option = 1}`."""
+        if isinstance(value, PartConfig):
+            return value
+        if isinstance(value, str):
+            return cls(value)
+        if isinstance(value, Mapping) and isinstance(value.get("name"), str):
+            return cls(value["name"], {key: option for key, option in value.items() if key != "name"})
+        raise ConfigError(f"{where} must be a name or a table with a name, got {value!r}")
+
+
+@attrs.frozen(kw_only=True)
+class PruneConfig:
+    """How distances become a mask."""
+
+    tau_short: float | None = attrs.field(default=None, validator=optional(gt(0)))
+    """Short-term threshold in the units of the criterion; None: the autoencoder's own."""
+    tau_long: float | None = attrs.field(default=None, validator=optional(gt(0)))
+    """Long-term threshold, likewise."""
+    long_reference: Literal["kept", "thresholded"] = "kept"
+    """What the long-term test compares with: what was really kept, or (as released) the mask before refinement."""
+    first_frames: int | None = attrs.field(default=None, validator=optional(ge(1)))
+    """Frames kept whole where a scene begins; None: the whole first block."""
+    scene_cuts: bool = True
+    """Detect cuts and begin anew there: no history, new sink."""
+
+
+@attrs.frozen(kw_only=True)
+class CacheConfig:
+    """The KV cache of a causal model; see `lipar.kv_cache.KVCache`. None: as the model was trained."""
+
+    sink_frames: int | None = attrs.field(default=None, validator=optional(ge(0)))
+    window_frames: int | None = attrs.field(default=None, validator=optional(ge(0)))
+    positions: Literal["rolling", "absolute"] = "rolling"
+
+
+_DEFAULT_REFINERS = ("median", "gaussian-threshold", "median", "open-close", "dilate", "keep-movers")
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """Everything that decides a run, in names and numbers."""
+
+    adapter: PartConfig = PartConfig("tiny")
+    prune: PruneConfig = PruneConfig()
+    criterion: PartConfig = PartConfig("l1")
+    refiners: tuple[PartConfig, ...] = tuple(PartConfig(name) for name in _DEFAULT_REFINERS)
+    recovery: PartConfig = PartConfig("m-degree")
+    noise: PartConfig = PartConfig("kv-cache")
+    restorer: PartConfig = PartConfig("copy")
+    cache: CacheConfig = CacheConfig()
+    strength: float | None = attrs.field(default=0.4, validator=optional(and_(ge(0.0), le(1.0))))
+    """Step index / 1000, before the schedule's shift, at which denoising of the source begins."""
+    steps: tuple[int, ...] | None = None
+    """Step indices of 1000, falling; None: the model's own list, scaled to begin at `strength`."""
+    seed: int = attrs.field(default=0, validator=ge(0))
+
+    def __attrs_post_init__(self) -> None:
+        if self.steps is not None and (
+            not self.steps
+            or any(not 0 < step <= 1000 for step in self.steps)
+            or any(later >= earlier for earlier, later in zip(self.steps, self.steps[1:], strict=False))
+        ):
+            raise ConfigError(f"steps must fall and lie in 1..1000, got {list(self.steps)}")
+
+
+_DEFAULT = Config()
+_PARTS = ("adapter", "criterion", "recovery", "noise", "restorer")
+_converter = cattrs.Converter(forbid_extra_keys=True)
+
+
+def _refuse_unknown(keys: Iterable[str], known: Iterable[str], where: str) -> None:
+    known = list(known)
+    for key in keys:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"unknown key {key!r} in {where}; known: {', '.join(sorted(known))}{hint}")
+
+
+def _structure_section(value: Any, section: type[Any], where: str) -> Any:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where} must be a table, got {value!r}")
+    fields = {field.name: field for field in attrs.fields(section)}
+    _refuse_unknown(value, fields, where)
+    structured = {}
+    for key, entry in value.items():
+        structured[key] = structure_value(entry, fields[key].type, f"{where}.{key}")
+    try:
+        return section(**structured)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{where}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    # attrs validators put the attribute and the class behind their message; the message is what a reader needs
+    return str(error.args[0]) if error.args else str(error)
+
+
+def _spoken(type_: Any) -> str:
+    if get_origin(type_) is Literal:
+        return " or ".join(repr(choice) for choice in get_args(type_))
+    return type_.__name__ if isinstance(type_, type) and not get_args(type_) else str(type_)
+
+
+def structure_value(value: Any, type_: Any, where: str) -> Any:
+    """Read one value of a config or `--set` as its declared type.
+
+    Raises:
+        ConfigError: it is of another type; the message names the key.
+    """
+    expected = _spoken(type_)
+    numeric = type_ in (int, float) or "float" in expected or "int" in expected
+    if isinstance(value, str) and numeric and "str" not in expected or (isinstance(value, bool) and type_ in (int, float)):
+        raise ConfigError(f"{where} must be {expected}, got {value!r}")
+    if type_ is bool and not isinstance(value, bool):
+        raise ConfigError(f"{where} must be true or false, got {value!r}")
+    if type_ is int and not isinstance(value, int):
+        raise ConfigError(f"{where} must be a whole number, got {value!r}")
+    try:
+        return _converter.structure(value, type_)
+    except Exception as error:  # cattrs raises whatever the hook of the type does
+        raise ConfigError(f"{where} must be {expected}, got {value!r}") from error
+
+
+def parse_config(table: Mapping[str, Any]) -> Config:
+    """A config from nested tables, as TOML gives them.
+
+    Raises:
+        ConfigError: an unknown key (with the nearest known one), or a value of the wrong kind or range.
+    """
+    fields = {field.name: field for field in attrs.fields(Config)}
+    _refuse_unknown(table, fields, "the config")
+    given: dict[str, Any] = {}
+    for key, value in table.items():
+        if key in _PARTS:
+            given[key] = PartConfig.parse(value, key)
+        elif key == "refiners":
+            if not isinstance(value, list | tuple):
+                raise ConfigError(f"refiners must be a list of names or tables, got {value!r}")
+            given[key] = tuple(PartConfig.parse(entry, f"refiners[{i}]") for i, entry in enumerate(value))
+        elif key == "prune":
+            given[key] = _structure_section(value, PruneConfig, key)
+        elif key == "cache":
+            given[key] = _structure_section(value, CacheConfig, key)
+        elif key == "steps":
+            given[key] = structure_value(value, tuple[int, ...], key)
+        else:
+            given[key] = structure_value(value, fields[key].type, key)
+    try:
+        return Config(**given)
+    except ConfigError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise ConfigError(_reason(error)) from error
+
+
+def presets() -> list[str]:
+    """Names of the presets that come with lipar."""
+    return sorted(
+        entry.name.removesuffix(".toml")
+        for entry in resources.files("lipar").joinpath("presets").iterdir()
+        if entry.name.endswith(".toml")
+    )
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """The tables of a preset.
+
+    Raises:
+        LookupError: there is none of that name.
+    """
+    if name not in presets():
+        raise LookupError(f"no preset named {name!r}; there are: {', '.join(presets())}")
+    return tomllib.loads(resources.files("lipar").joinpath("presets", f"{name}.toml").read_text("utf-8"))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a config file.
+
+    Raises:
+        ConfigError: no such file, or not TOML; the message gives the line.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the config {path}: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one table over another; tables merge by key, everything else is replaced.
+
+    A part named anew does not inherit the options of the one it replaces.
+    """
+    merged = dict(base)
+    for key, value in over.items():
+        if key in _PARTS:
+            merged[key] = _merge_part(merged.get(key, {}), value)
+        elif isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _merge_part(base: Any, over: Any) -> Any:
+    if isinstance(base, str):
+        base = {"name": base}
+    if isinstance(over, str):
+        over = {"name": over}
+    if not isinstance(base, Mapping) or not isinstance(over, Mapping):
+        return over  # refused, with its key, when the config is parsed
+    if "name" in over and over["name"] != base.get("name"):
+        return over
+    return {**base, **over}
+
+
+def parse_setting(text: str) -> dict[str, Any]:
+    """Read `prune.tau_short=0.1` into nested tables; the value is TOML, or a bare string.
+
+    Raises:
+        ConfigError: no `=`, or an empty key.
+    """
+    key, equals, value = text.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"--set takes key=value, for instance prune.tau_short=0.1; got {text!r}")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    for part in reversed(parts):
+        parsed = {part: parsed}
+    return dict(parsed)
+
+
+def build_config(
+    *, preset: str | None = None, file: Path | None = None, settings: Iterable[str] = ()
+) -> Config:
+    """The config of a run: the defaults, a preset, a file, then single settings, each over what came before.
+
+    A setting of a part's option without a name, such as `criterion.trim=0.1`, goes to the part that stands there.
+    """
+    table: dict[str, Any] = {key: getattr(_DEFAULT, key).name for key in _PARTS}
+    if preset is not None:
+        table = merge(table, read_preset(preset))
+    if file is not None:
+        table = merge(table, read_toml(file))
+    for setting in settings:
+        table = merge(table, parse_setting(setting))
+    return parse_config(table)

@@ -1,0 +1,204 @@
+"""Which tokens of a block are computed, and where the others come from.
+
+A block has `t` latent frames of `rows x cols` tokens, counted in t, h, w order. A *place* is the
+index of a token in that order, from 0 to `t * rows * cols - 1`.
+"""
+
+from functools import cached_property
+
+import attrs
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lipar.types import Features, Indices, KeepMask, Latents, Tokens, shaped
+
+
+@attrs.frozen(eq=False)
+class TokenLayout:
+    """The kept tokens of one block and the restoration source of every pruned one.
+
+    Readers ask it (`prune`, `scatter`, `fill`, `multiplicity`) and do not index by themselves, so that
+    other rules than "the same place, one frame before" can follow.
+
+    Args:
+        keep_mask: True = computed. On the device of the latents.
+        first_frame: index of the block's first frame in the video.
+
+    Raises:
+        TypeError: `keep_mask` is not a boolean `t rows cols` tensor.
+        ValueError: it has no token, or the first block of a video prunes in its frame 0, which has
+            nothing to be restored from.
+    """
+
+    keep_mask: Tensor = attrs.field(validator=shaped(KeepMask))
+    first_frame: int = attrs.field(default=0, kw_only=True)
+    has_history: bool = attrs.field(default=True, kw_only=True)
+    """Whether a frame before the block exists to restore from (not so at the start of a scene)."""
+
+    history_frames = 1
+    """How many frames before the block `fill` reads."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.keep_mask.numel() == 0:
+            raise ValueError(f"a keep mask needs at least one token, got shape {list(self.keep_mask.shape)}")
+        if not self.has_history and not bool(self.keep_mask[0].all()):
+            raise ValueError(
+                "the first frame of a scene has nothing to be restored from, so all its tokens must be kept; "
+                f"{int((~self.keep_mask[0]).sum())} of {self.tokens_per_frame} are pruned"
+            )
+
+    @classmethod
+    def keep_all(
+        cls,
+        grid: tuple[int, int, int],
+        *,
+        first_frame: int = 0,
+        has_history: bool = True,
+        device: torch.device | str | None = None,
+    ) -> "TokenLayout":
+        """The layout of the dense model: every token kept."""
+        mask = torch.ones(grid, dtype=torch.bool, device=device)
+        return cls(mask, first_frame=first_frame, has_history=has_history)
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Frames, rows and columns of the block's token grid."""
+        frames, rows, cols = self.keep_mask.shape
+        return frames, rows, cols
+
+    @property
+    def frames(self) -> int:
+        return self.grid[0]
+
+    @property
+    def tokens_per_frame(self) -> int:
+        return self.grid[1] * self.grid[2]
+
+    @property
+    def token_count(self) -> int:
+        return self.keep_mask.numel()
+
+    @cached_property
+    def kept_per_frame(self) -> tuple[int, ...]:
+        """Number of kept tokens in each frame. The one value of a block that the host waits for."""
+        return tuple(self.keep_mask.flatten(1).sum(1).tolist())
+
+    @property
+    def kept_count(self) -> int:
+        """Number of kept tokens."""
+        return sum(self.kept_per_frame)
+
+    @cached_property
+    def _kept_then_pruned(self) -> Indices:
+        return torch.argsort(self.keep_mask.flatten().to(torch.uint8), descending=True, stable=True)
+
+    @property
+    def kept(self) -> Indices:
+        """Places of the kept tokens, ascending."""
+        return self._kept_then_pruned[: self.kept_count]
+
+    @property
+    def pruned(self) -> Indices:
+        """Places of the pruned tokens, ascending."""
+        return self._kept_then_pruned[self.kept_count :]
+
+    @property
+    def kept_fraction(self) -> float:
+        return self.kept_count / self.token_count
+
+    @cached_property
+    def _source_row(self) -> Int[Tensor, " places"]:
+        # row of every place's source in cat([last frame of history, kept tokens])
+        frames, tokens_per_frame = self.frames, self.tokens_per_frame
+        keep = self.keep_mask.reshape(frames, tokens_per_frame)
+        device = keep.device
+        time = torch.arange(frames, device=device)[:, None]
+        last_kept = torch.where(keep, time, -1).cummax(dim=0).values
+        position = torch.arange(tokens_per_frame, device=device).expand(frames, -1)
+        kept_rank = self.keep_mask.flatten().cumsum(0) - 1
+        source_place = last_kept.clamp(min=0) * tokens_per_frame + position
+        in_block = tokens_per_frame + kept_rank[source_place]
+        return torch.where(last_kept >= 0, in_block, position).flatten()
+
+    @cached_property
+    def restore_source(self) -> Int[Tensor, " places"]:
+        """Where each place is restored from, as `frame * tokens_per_frame + position` counted in the video.
+
+        A kept token is its own source; a pruned one has the last kept token before it at its position,
+        or that position in the frame before the block (Alg. 2 of arXiv 2603.05811).
+        """
+        tokens_per_frame = self.tokens_per_frame
+        start = self.first_frame * tokens_per_frame
+        history = torch.arange(tokens_per_frame, device=self.keep_mask.device) + start - tokens_per_frame
+        return torch.cat([history, self.kept + start])[self._source_row]
+
+    @cached_property
+    def multiplicity(self) -> Int[Tensor, " n"]:
+        """How many places of the block each kept token stands for, itself included (c_j of Eq. 5)."""
+        counts = torch.bincount(self._source_row, minlength=self.tokens_per_frame + self.kept_count)
+        return counts[self.tokens_per_frame :]
+
+    @cached_property
+    def history_count(self) -> Tensor:
+        """How many places take what the frame before the block holds; a scalar tensor."""
+        return (self._source_row < self.tokens_per_frame).sum()
+
+    def prune(self, tokens: Float[Tensor, "b places *rest"]) -> Float[Tensor, "b n *rest"]:
+        """Select the kept tokens of a full block."""
+        return tokens.index_select(1, self.kept)
+
+    def scatter(self, kept_tokens: Tokens) -> Float[Tensor, "b places d"]:
+        """Put kept tokens back at their places; pruned places hold zeros until they are restored."""
+        full = kept_tokens.new_zeros(kept_tokens.shape[0], self.token_count, kept_tokens.shape[2])
+        return full.index_copy_(1, self.kept, kept_tokens)
+
+    def fill(
+        self,
+        history: Float[Tensor, "b position *rest"] | None,
+        kept_tokens: Float[Tensor, "b n *rest"],
+        places: Indices | None = None,
+    ) -> Float[Tensor, "b places *rest"]:
+        """Give every place its source's value (Alg. 2 of arXiv 2603.05811).
+
+        Args:
+            history: the frame before the block, restored; None where the scene starts with this block.
+            kept_tokens: the computed tokens, in the order of `kept`.
+            places: answer for these only; None: the whole block.
+        """
+        rows = self._source_row if places is None else self._source_row[places]
+        if history is None:
+            return kept_tokens.index_select(1, rows - self.tokens_per_frame)
+        return torch.cat([history, kept_tokens], dim=1).index_select(1, rows)
+
+    def position(self, places: Indices) -> Indices:
+        """Where in its frame each place lies, 0 .. tokens_per_frame - 1."""
+        return places % self.tokens_per_frame
+
+
+def patchify(latents: Latents, patch: int) -> Float[Tensor, "b places features"]:
+    """Cut latents into tokens, in t, h, w order; features in the order c, p, q of the patch embedding."""
+    return rearrange(latents, "b t c (h p) (w q) -> b (t h w) (c p q)", p=patch, q=patch)
+
+
+def unpatchify(tokens: Float[Tensor, "b places features"], grid: tuple[int, int, int], patch: int) -> Latents:
+    """Undo `patchify`."""
+    frames, rows, cols = grid
+    return rearrange(
+        tokens, "b (t h w) (c p q) -> b t c (h p) (w q)", t=frames, h=rows, w=cols, p=patch, q=patch
+    )
+
+
+def token_features(latents: Latents, patch: int) -> Features:
+    """The latent values of each token of one video, on the token grid.
+
+    Raises:
+        ValueError: more than one video, or a size that the patch does not divide.
+    """
+    videos, _, _, height, width = latents.shape
+    if videos != 1:
+        raise ValueError(f"one video at a time: masks are per video, but the source has b={videos}")
+    if height % patch or width % patch:
+        raise ValueError(f"latents of {height}x{width} do not divide into tokens of {patch}x{patch}")
+    return rearrange(latents[0], "t c (h p) (w q) -> t h w (c p q)", p=patch, q=patch)

@@ -1,0 +1,65 @@
+"""The chosen parts of a run: where the config's names meet the registry."""
+
+from typing import Any, cast
+
+import attrs
+
+from lipar.config import Config, ConfigError, PartConfig, structure_value
+from lipar.plugins import PluginHost
+from lipar.protocols import Adapter, Criterion, NoiseSource, Recovery, Refiner, Restorer
+from lipar.registry import KINDS
+
+
+@attrs.frozen(kw_only=True)
+class Parts:
+    """One instance of every part that a run uses, the adapter excepted."""
+
+    criterion: Criterion
+    refiners: tuple[Refiner, ...]
+    recovery: Recovery
+    noise: NoiseSource
+    restorer: Restorer
+
+    @property
+    def future_frames(self) -> int:
+        """How many frames the chosen parts look ahead."""
+        return sum(refiner.future_frames for refiner in self.refiners)
+
+
+def make_part(host: PluginHost, kind: str, chosen: PartConfig) -> Any:
+    """An instance of a registered part with the config's options.
+
+    Raises:
+        LookupError: no such part.
+        ConfigError: an option that the part does not have, or of the wrong type or range.
+    """
+    assert kind in KINDS
+    registered = host.registries[kind][chosen.name]
+    where = f"{kind} {chosen.name!r}"
+    fields = {(field.alias or field.name): field for field in registered.options}
+    options = {}
+    for key, value in chosen.options.items():
+        if key not in fields:
+            known = ", ".join(sorted(fields)) or "none"
+            raise ConfigError(f"{where} of {registered.owner} has no option {key!r}; it has: {known}")
+        options[key] = structure_value(value, fields[key].type, f"{where}: {key}")
+    try:
+        return registered.part(**options)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{where}: {error.args[0] if error.args else error}") from error
+
+
+def make_parts(host: PluginHost, config: Config) -> Parts:
+    """Instances of the parts that a config names; noise sources may hold state, so each run makes its own."""
+    return Parts(
+        criterion=cast(Criterion, make_part(host, "criterion", config.criterion)),
+        refiners=tuple(cast(Refiner, make_part(host, "refiner", refiner)) for refiner in config.refiners),
+        recovery=cast(Recovery, make_part(host, "recovery", config.recovery)),
+        noise=cast(NoiseSource, make_part(host, "noise", config.noise)),
+        restorer=cast(Restorer, make_part(host, "restorer", config.restorer)),
+    )
+
+
+def make_adapter(host: PluginHost, config: Config) -> Adapter:
+    """The adapter that a config names, not yet loaded."""
+    return cast(Adapter, make_part(host, "adapter", config.adapter))

@@ -1,0 +1,92 @@
+"""Parts by name, one registry for each kind."""
+
+import difflib
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+KINDS = {
+    "criterion": "criteria",
+    "refiner": "refiners",
+    "recovery": "recoveries",
+    "noise": "noise_sources",
+    "restorer": "restorers",
+    "adapter": "adapters",
+}
+"""Each kind of part, and the plural that its `lipar_register_*` hook is named by."""
+
+
+@attrs.frozen
+class Registered:
+    """A part class under its name, and which plugin offered it."""
+
+    name: str
+    part: type[Any]
+    owner: str
+
+    @property
+    def options(self) -> tuple["attrs.Attribute[Any]", ...]:
+        """The part's options: its attrs fields that `__init__` takes."""
+        return tuple(field for field in attrs.fields(self.part) if field.init)
+
+    @property
+    def summary(self) -> str:
+        """First line of the part's docstring."""
+        return (self.part.__doc__ or "").strip().partition("\n")[0]
+
+
+class Registry:
+    """The parts of one kind."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.owner = "lipar"
+        """Whose registrations come next; set by the plugin manager."""
+        self._parts: dict[str, Registered] = {}
+
+    def add(self, name: str, part: type[Any]) -> None:
+        """Register a part.
+
+        Raises:
+            TypeError: `part` is not an attrs class, so its options could not be listed or set.
+            ValueError: the name is taken.
+        """
+        if not (isinstance(part, type) and attrs.has(part)):
+            raise TypeError(f"{self.kind} {name!r} of {self.owner} must be an attrs class, got {part!r}")
+        taken = self._parts.get(name)
+        if taken is not None:
+            raise ValueError(
+                f"{self.kind} {name!r} is offered by {taken.owner} and by {self.owner}; "
+                "disable one with LIPAR_DISABLED_PLUGINS"
+            )
+        self._parts[name] = Registered(name, part, self.owner)
+
+    def snapshot(self) -> dict[str, Registered]:
+        """What is registered now, for `restore`."""
+        return dict(self._parts)
+
+    def restore(self, parts: dict[str, Registered]) -> None:
+        """Go back to a snapshot: a plugin failed half-way."""
+        self._parts = parts
+
+    def __getitem__(self, name: str) -> Registered:
+        """The part of that name.
+
+        Raises:
+            LookupError: there is none; the message lists what there is.
+        """
+        found = self._parts.get(name)
+        if found is not None:
+            return found
+        near = difflib.get_close_matches(name, self._parts, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise LookupError(
+            f"no {self.kind} named {name!r}; registered: {', '.join(sorted(self._parts)) or 'none'}{hint}"
+        )
+
+    def __iter__(self) -> Iterator[Registered]:
+        return iter(sorted(self._parts.values(), key=lambda part: part.name))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._parts

@@ -1,0 +1,71 @@
+"""Rotary position embedding of Wan models, at arbitrary positions.
+
+Must agree bit for bit with `WanRotaryPosEmbed` and `apply_rotary_emb` of diffusers
+(models/transformers/transformer_wan.py), whose table ends at position 1023 and always starts at frame 0.
+"""
+
+from functools import cached_property
+
+import attrs
+import torch
+from torch import Tensor
+
+from lipar.types import Heads, Indices, Rotation
+
+
+@attrs.frozen
+class RotaryEmbedding:
+    """Angles of the three axes of a token's position, computed in float64 and rounded to float32 as diffusers does.
+
+    Args:
+        head_dim: channels of one head. Time takes `head_dim - 4 * (head_dim // 6)`, height and width the rest.
+        theta: base of the geometric frequency series.
+    """
+
+    head_dim: int
+    theta: float = 10000.0
+
+    @cached_property
+    def axis_dims(self) -> tuple[int, int, int]:
+        """Channels given to t, h and w."""
+        spatial = 2 * (self.head_dim // 6)
+        return self.head_dim - 2 * spatial, spatial, spatial
+
+    def rotation(self, time: Indices, row: Indices, col: Indices) -> Rotation:
+        """Cosines and sines for tokens at these positions, `n head_dim/2` each, in float32.
+
+        Args:
+            time: position along t; any integer, so that streams and rolled contexts fit.
+            row: position along h.
+            col: position along w.
+        """
+        angles = []
+        for positions, dim in zip((time, row, col), self.axis_dims, strict=True):
+            exponent = torch.arange(0, dim, 2, dtype=torch.float64, device=positions.device) / dim
+            frequency = 1.0 / (self.theta**exponent)
+            angles.append(torch.outer(positions.to(torch.float64), frequency))
+        angle = torch.cat(angles, dim=1)
+        return angle.cos().float(), angle.sin().float()
+
+    def grid_rotation(self, times: Indices, rows: int, cols: int) -> Rotation:
+        """Rotation of whole frames at these times, in t, h, w order."""
+        device = times.device
+        time, row, col = torch.meshgrid(
+            times, torch.arange(rows, device=device), torch.arange(cols, device=device), indexing="ij"
+        )
+        return self.rotation(time.flatten(), row.flatten(), col.flatten())
+
+
+def rotate(states: Heads, rotation: Rotation) -> Heads:
+    """Rotate queries or keys; interleaved pairs, in the precision and order of diffusers' `apply_rotary_emb`."""
+    cos, sin = rotation[0][:, None], rotation[1][:, None]
+    even, odd = states.unflatten(-1, (-1, 2)).unbind(-1)
+    out = torch.empty_like(states)
+    out[..., 0::2] = even * cos - odd * sin
+    out[..., 1::2] = even * sin + odd * cos
+    return out
+
+
+def select(rotation: Rotation, indices: Tensor) -> Rotation:
+    """The rotation of some of the tokens."""
+    return rotation[0].index_select(0, indices), rotation[1].index_select(0, indices)

@@ -1,0 +1,34 @@
+"""Scene cuts, read from the source latents, so that no scene is recovered from another."""
+
+import torch
+
+from lipar.types import Features
+
+CUT_CORRELATION = 0.35
+"""Frames whose latents correlate less than this show different scenes."""
+CUT_STEP = 0.5
+"""And they differ by more than this (root mean square, unit-variance latents): fades and flat frames are no cuts."""
+
+
+def cut_offset(previous: Features | None, block: Features) -> int | None:
+    """Index of the first frame of the block that starts a new scene, or None.
+
+    Two frames of one scene stay correlated, even under a panning camera, since most of a latent's energy
+    lies at low frequencies; frames of two scenes do not. Noise and fades pass.
+
+    Args:
+        previous: the frame before the block; None at the start of the video.
+        block: source features of the block.
+    """
+    frames = block if previous is None else torch.cat([previous, block])
+    if frames.shape[0] < 2:
+        return None
+    flat = frames.flatten(1).float()
+    flat = flat - flat.mean(dim=1, keepdim=True)
+    norm = flat.norm(dim=1).clamp(min=1e-6)
+    correlation = (flat[1:] * flat[:-1]).sum(1) / (norm[1:] * norm[:-1])
+    step = (frames[1:] - frames[:-1]).flatten(1).float().square().mean(dim=1).sqrt()
+    cuts = ((correlation < CUT_CORRELATION) & (step > CUT_STEP)).nonzero().flatten().tolist()
+    if not cuts:
+        return None
+    return int(cuts[0]) + (1 if previous is None else 0)
