@@ -1,0 +1,97 @@
+"""Between a decoder's picture and an RGB tensor: scaling and colour, by swscale set to be accurate."""
+
+from collections.abc import Sequence
+
+import av
+import numpy as np
+import torch
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from torch import Tensor
+
+from lipar.video.colour import MATRIX_CODES, Colour, yuv_to_rgb
+
+# bicubic widens its filter when it shrinks, so it does not alias; the rest buys one unit of 255 in accuracy
+SCALING = int(
+    Interpolation.BICUBIC
+    | Interpolation.ACCURATE_RND
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+)
+# swscale's own numbers for the matrices, where they differ from H.273's
+SWSCALE_MATRICES = {**MATRIX_CODES, "bt601": 5}
+
+
+def is_rgb(frame: av.VideoFrame) -> bool:
+    """Whether the planes are red, green and blue (or a palette of such)."""
+    return frame.format.is_rgb or frame.format.name == "pal8"
+
+
+def bit_depth(frame: av.VideoFrame) -> int:
+    """Bits of the deepest component; 8 for packed and palette formats of fewer."""
+    return max(8, *(component.bits for component in frame.format.components))
+
+
+def read_planes(frame: av.VideoFrame, order: Sequence[int]) -> Tensor:
+    """Copy planes of one size into a tensor `c h w`; 16-bit samples come as int32."""
+    wide = bit_depth(frame) > 8
+    dtype = np.dtype("<u2") if wide else np.dtype("u1")
+    planes = [np.frombuffer(memoryview(frame.planes[i]), dtype) for i in order]
+    lines = [
+        plane.reshape(-1, frame.planes[i].line_size // dtype.itemsize) for i, plane in zip(order, planes)
+    ]
+    stacked = np.stack([line[: frame.height, : frame.width] for line in lines])
+    return torch.from_numpy(stacked.astype(np.int32) if wide else stacked)
+
+
+def frame_to_rgb(
+    frame: av.VideoFrame, colour: Colour, size: tuple[int, int], scaler: VideoReformatter
+) -> Tensor:
+    """Give RGB `3 h w` at `size` (width, height): uint8 from 8-bit pictures, else float32 in 0..1."""
+    width, height = size
+    depth = bit_depth(frame)
+    frame.colorspace = MATRIX_CODES[colour.matrix]
+    frame.color_range = ColorRange.JPEG if colour.full_range else ColorRange.MPEG
+
+    def scaled(format_name: str, colour_range: int) -> av.VideoFrame:
+        return scaler.reformat(
+            frame, width, height, format_name, interpolation=SCALING, dst_color_range=colour_range, threads=1
+        )
+
+    if depth == 8:
+        return read_planes(scaled("gbrp", ColorRange.JPEG), (2, 0, 1))
+    if is_rgb(frame):
+        return read_planes(scaled("gbrp16le", ColorRange.JPEG), (2, 0, 1)).to(torch.float32) / 65535
+    # swscale's deep YUV -> RGB is off by up to a unit of 255: it scales, the matrix is ours
+    depth = next(known for known in (9, 10, 12, 14, 16) if known >= depth) if depth <= 16 else 16
+    yuv = scaled(f"yuv444p{depth}le", frame.color_range)
+    return yuv_to_rgb(read_planes(yuv, (0, 1, 2)), colour, depth)
+
+
+def to_bytes(rgb: Tensor) -> Tensor:
+    """Give RGB as uint8 on the CPU; floats in 0..1 are clamped and rounded."""
+    if rgb.dtype == torch.uint8:
+        return rgb.detach().cpu()
+    return rgb.detach().to(torch.float32).clamp(0, 1).mul(255).round_().to(torch.uint8).cpu()
+
+
+def rgb_to_frame(
+    rgb: Tensor, colour: Colour, size: tuple[int, int], pixel_format: str, scaler: VideoReformatter
+) -> av.VideoFrame:
+    """Give the YUV picture of `size` (width, height) for RGB bytes `3 h w` of any size."""
+    _, height, width = rgb.shape
+    planar = av.VideoFrame(width, height, "gbrp")
+    for plane, channel in zip(planar.planes, (1, 2, 0)):
+        padded = np.zeros((height, plane.line_size), np.uint8)
+        padded[:, :width] = rgb[channel].numpy()
+        plane.update(padded.tobytes())
+    planar.colorspace = MATRIX_CODES["rgb"]
+    planar.color_range = ColorRange.JPEG
+    return scaler.reformat(
+        planar,
+        *size,
+        pixel_format,
+        dst_colorspace=SWSCALE_MATRICES[colour.matrix],
+        interpolation=SCALING,
+        dst_color_range=ColorRange.JPEG if colour.full_range else ColorRange.MPEG,
+        threads=1,
+    )

@@ -1,0 +1,92 @@
+"""A pixel frame with its place in time, and the way a stored picture is turned to be looked at."""
+
+from fractions import Fraction
+
+import attrs
+import torch
+from torch import Tensor
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class PixelFrame:
+    """One picture as a player shows it: upright, square pixels, RGB.
+
+    Attributes:
+        rgb: `c h w`; uint8 0..255 from 8-bit video, float32 0..1 from deeper video.
+        pts: when it is shown, in ticks of `time_base`.
+        duration: how long it is shown, in ticks of `time_base`.
+        time_base: seconds per tick.
+        index: 0 for the first frame of the video.
+    """
+
+    rgb: Tensor
+    pts: int
+    duration: int
+    time_base: Fraction
+    index: int
+
+    @property
+    def time(self) -> Fraction:
+        """When it is shown, in seconds."""
+        return self.pts * self.time_base
+
+    def unit(self) -> Tensor:
+        """RGB `c h w` as float32 in 0..1, whatever the depth of the video."""
+        return self.rgb.to(torch.float32) / 255 if self.rgb.dtype == torch.uint8 else self.rgb
+
+
+@attrs.frozen
+class Orientation:
+    """One of the eight ways to lay down a rectangle: transpose first, then flip what is asked for."""
+
+    transposed: bool = False
+    flip_horizontal: bool = False
+    flip_vertical: bool = False
+
+    @classmethod
+    def from_display_matrix(cls, matrix: tuple[int, ...]) -> "Orientation":
+        """Read the nine numbers of a display matrix; angles between are taken to the nearest right angle.
+
+        A stored point (p, q) is shown at (a p + c q, b p + d q), y pointing down: libavutil/display.h.
+        """
+        a, b, _, c, d = matrix[:5]
+        if abs(b) + abs(c) > abs(a) + abs(d):
+            return cls(transposed=True, flip_horizontal=c < 0, flip_vertical=b < 0)
+        return cls(flip_horizontal=a < 0, flip_vertical=d < 0)
+
+    @property
+    def rotation(self) -> int:
+        """Degrees clockwise by which the stored picture is turned (before a mirror image, if it is one)."""
+        if self.transposed:
+            return 90 if self.flip_horizontal else 270
+        return 180 if self.flip_vertical else 0
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether left and right are swapped, beyond the rotation."""
+        return self.transposed ^ self.flip_horizontal ^ self.flip_vertical
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height after turning; turning a size back is the same swap."""
+        return (height, width) if self.transposed else (width, height)
+
+    def apply(self, rgb: Tensor) -> Tensor:
+        """Turn a picture `c h w`."""
+        if self.transposed:
+            rgb = rgb.transpose(-2, -1)
+        flipped = [axis for axis, flip in ((-1, self.flip_horizontal), (-2, self.flip_vertical)) if flip]
+        return (rgb.flip(flipped) if flipped else rgb).contiguous()
+
+
+def even(size: float) -> int:
+    """Give the even number nearest to a size that was scaled, since 4:2:0 video holds no odd ones."""
+    return max(2, 2 * round(size / 2))
+
+
+def square_pixels(width: int, height: int, sample_aspect_ratio: Fraction) -> tuple[int, int]:
+    """Give the size with square pixels: the squeezed direction is enlarged, nothing is shrunk."""
+    if sample_aspect_ratio > 1:
+        return even(float(width * sample_aspect_ratio)), height
+    if sample_aspect_ratio < 1:
+        return width, even(float(height / sample_aspect_ratio))
+    return width, height

@@ -1,0 +1,129 @@
+"""What a video file is, as a player shows it."""
+
+import struct
+from fractions import Fraction
+
+import attrs
+import av
+
+from lipar.video.colour import UNSPECIFIED, Colour, resolve_colour
+from lipar.video.convert import bit_depth, is_rgb
+from lipar.video.decoding import codec_name, is_playable
+from lipar.video.frames import Orientation, square_pixels
+
+
+@attrs.frozen(kw_only=True)
+class VideoInfo:
+    """What is known of a video once its first frame has been decoded.
+
+    Attributes:
+        width: columns as shown, after rotation and with square pixels.
+        height: rows as shown.
+        coded_size: width and height as stored.
+        orientation: how the stored picture is turned to be shown.
+        sample_aspect_ratio: width of a stored pixel over its height.
+        frame_count: from the container, or estimated from its duration; None when neither is there.
+        frame_rate: frames per second on average, None when unknown; frames need not be evenly spaced.
+        duration: seconds, None when unknown.
+        time_base: seconds per tick of the frames' pts.
+        bit_depth: bits per component.
+        colour: matrix, range and tags, guessed by size where the file is silent.
+        pixel_format: ffmpeg's name of how the decoder stores pixels.
+        video_codec: ffmpeg's name of the codec.
+        audio_codecs: one name per audio track.
+        container: ffmpeg's names of the container, with commas between them.
+        still: the file is a picture, not a video.
+    """
+
+    width: int
+    height: int
+    coded_size: tuple[int, int]
+    orientation: Orientation
+    sample_aspect_ratio: Fraction
+    frame_count: int | None
+    frame_rate: Fraction | None
+    duration: Fraction | None
+    time_base: Fraction
+    bit_depth: int
+    colour: Colour
+    pixel_format: str
+    video_codec: str
+    audio_codecs: tuple[str, ...]
+    container: str
+    still: bool
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether there is at least one audio track."""
+        return bool(self.audio_codecs)
+
+    @property
+    def rotation(self) -> int:
+        """Degrees clockwise by which the stored picture is turned to be shown."""
+        return self.orientation.rotation
+
+
+def _orientation(frame: av.VideoFrame) -> Orientation:
+    try:
+        matrix = bytes(frame.side_data["DISPLAYMATRIX"])  # type: ignore[typeddict-item] # av's stubs know four
+    except KeyError:
+        return Orientation()
+    return Orientation.from_display_matrix(struct.unpack("=9i", matrix[:36]))
+
+
+def _aspect_ratio(stream: av.VideoStream) -> Fraction:
+    ratio = stream.sample_aspect_ratio or Fraction(1)
+    # 0:1 is "unknown"; beyond 8 it is a broken header, which players ignore, too
+    return ratio if Fraction(1, 8) <= ratio <= 8 else Fraction(1)
+
+
+def _colour(frame: av.VideoFrame, stream: av.VideoStream) -> Colour:
+    context = stream.codec_context
+
+    def tag(of_frame: int, of_stream: int, unknown: int) -> int:
+        return int(of_stream if of_frame == unknown else of_frame)
+
+    full = frame.format.name.startswith("yuvj")
+    return resolve_colour(
+        matrix=tag(frame.colorspace, context.colorspace, UNSPECIFIED),
+        colour_range=2 if full else tag(frame.color_range, context.color_range, 0),
+        primaries=tag(frame.color_primaries, context.color_primaries, UNSPECIFIED),
+        transfer=tag(frame.color_trc, context.color_trc, UNSPECIFIED),
+        is_rgb=is_rgb(frame),
+        width=frame.width,
+        height=frame.height,
+    )
+
+
+def describe(
+    container: av.container.InputContainer, stream: av.VideoStream, first: av.VideoFrame, still: bool
+) -> VideoInfo:
+    """Gather what container, stream and first decoded frame say."""
+    time_base = stream.time_base or Fraction(1, 90000)
+    rate = stream.average_rate or stream.guessed_rate
+    duration: Fraction | None = None
+    if stream.duration:
+        duration = stream.duration * time_base
+    elif container.duration:
+        duration = Fraction(container.duration, av.time_base)
+    count = stream.frames or (round(duration * rate) if duration and rate else None)
+    orientation, ratio = _orientation(first), _aspect_ratio(stream)
+    width, height = orientation.size(*square_pixels(first.width, first.height, ratio))
+    return VideoInfo(
+        width=width,
+        height=height,
+        coded_size=(first.width, first.height),
+        orientation=orientation,
+        sample_aspect_ratio=ratio,
+        frame_count=1 if still else count,
+        frame_rate=rate,
+        duration=duration,
+        time_base=time_base,
+        bit_depth=bit_depth(first),
+        colour=_colour(first, stream),
+        pixel_format=first.format.name,
+        video_codec=codec_name(stream),
+        audio_codecs=tuple(codec_name(a) for a in container.streams.audio if is_playable(a)),
+        container=container.format.name,
+        still=still,
+    )

@@ -1,0 +1,126 @@
+"""Video files in: lazily, frame by frame, as a player shows them."""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import av
+from av.video.reformatter import VideoReformatter
+
+from lipar.video.convert import frame_to_rgb
+from lipar.video.decoding import Decoder
+from lipar.video.errors import VideoError, VideoWarning
+from lipar.video.frames import PixelFrame
+from lipar.video.info import VideoInfo, describe
+
+HUGE_PIXELS = 4096 * 2304
+"""Frames of more pixels than 4K get a warning; a float32 RGB copy of one takes twelve bytes a pixel."""
+
+
+class VideoReader:
+    """A context manager and iterator over the frames of a video file: one pass, a frame or two in memory.
+
+    Frames are upright, with square pixels, RGB (see `PixelFrame`), and each keeps its own pts: nothing is
+    dropped or repeated to reach an even rate. What cannot be decoded is left out with a `VideoWarning`.
+
+    Args:
+        path: any video that PyAV reads; a picture counts as a video of one frame, with a warning.
+        size: width and height to scale to while decoding, instead of the size as shown.
+
+    Raises:
+        VideoError: the file is missing, empty, no video, or not one frame of it can be decoded.
+    """
+
+    def __init__(self, path: str | Path, *, size: tuple[int, int] | None = None) -> None:
+        if size is not None and min(size) < 1:
+            raise VideoError(f"size must be a positive width and height, got {size[0]}x{size[1]}")
+        self.path = Path(path)
+        self._decoder = Decoder(self.path)
+        try:
+            self._pictures = iter(self._decoder)
+            first = next(self._pictures, None)
+            if first is None:
+                raise VideoError(self._decoder.no_frame_message())
+            self.info: VideoInfo = describe(
+                self._decoder.container, self._decoder.stream, first, self._decoder.still
+            )
+        except BaseException:
+            self.close()
+            raise
+        self.size = size or (self.info.width, self.info.height)
+        self.time_base = self.info.time_base
+        self._scaler = VideoReformatter()
+        self._warn_of_the_unusual()
+        self._frames = self._read(first)
+
+    def _warn_of_the_unusual(self) -> None:
+        info, name = self.info, self.path.name
+        width, height = info.coded_size
+        if width * height > HUGE_PIXELS:
+            gigabytes = 12 * width * height / 1e9
+            self._warn(
+                f"{name} is {width}x{height}: each frame takes {gigabytes:.1f} GB of memory and its time; "
+                "scale the video down first if this is too slow"
+            )
+        if info.colour.hdr:
+            self._warn(
+                f"{name} is HDR, transfer {info.colour.hdr}: it is used without tone mapping, so that "
+                "colours may look flat to the model; convert it to SDR first for the best result"
+            )
+        if info.still:
+            self._warn(f"{name} is a picture; it is read as a video of one frame")
+
+    def _warn(self, message: str) -> None:
+        warnings.warn(message, VideoWarning, stacklevel=4)
+
+    def _read(self, first: av.VideoFrame) -> Iterator[PixelFrame]:
+        # one frame of look-ahead: a duration is the distance to the next pts, which containers do not
+        # reliably say when the rate varies or frames are stored out of order
+        picture: av.VideoFrame | None = first
+        pts, index = self._decoder.pts_of(first), 0
+        while picture is not None:
+            following = next(self._pictures, None)
+            if following is None:
+                next_pts = pts + self._decoder.usual_duration(picture)
+            else:
+                next_pts = max(self._decoder.pts_of(following), pts + 1)
+            yield self._convert(picture, pts, next_pts - pts, index)
+            picture, pts, index = following, next_pts, index + 1
+        for problem in self._decoder.problems(index, pts):
+            self._warn(problem)
+
+    def _convert(self, picture: av.VideoFrame, pts: int, duration: int, index: int) -> PixelFrame:
+        turn = self.info.orientation
+        rgb = frame_to_rgb(picture, self.info.colour, turn.size(*self.size), self._scaler)
+        return PixelFrame(
+            rgb=turn.apply(rgb), pts=pts, duration=duration, time_base=self.time_base, index=index
+        )
+
+    def __iter__(self) -> "VideoReader":
+        return self
+
+    def __next__(self) -> PixelFrame:
+        return next(self._frames)
+
+    def take(self, count: int) -> list[PixelFrame]:
+        """Give the next `count` frames, fewer at the end of the video, none after it."""
+        return [frame for _, frame in zip(range(count), self)]
+
+    def close(self) -> None:
+        """Let go of the file; closing twice is fine."""
+        self._decoder.close()
+
+    def __enter__(self) -> "VideoReader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def probe(path: str | Path) -> VideoInfo:
+    """Say what a video file is; its first frame is decoded to be sure. Raises VideoError as VideoReader."""
+    with VideoReader(path) as reader:
+        return reader.info

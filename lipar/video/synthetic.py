@@ -1,0 +1,101 @@
+"""A clip of our own making: a still background, three moving things, a little noise of a sensor."""
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lipar.video.errors import VideoError
+from lipar.video.frames import PixelFrame
+
+FRAME_RATE = 24
+SENSOR_NOISE = 1.2 / 255
+BALL, BOX, MOTH = (0.87, 0.30, 0.20), (0.16, 0.45, 0.72), (0.98, 0.85, 0.42)
+
+
+def synthetic_clip(frames: int, width: int, height: int, seed: int = 0) -> Iterator[PixelFrame]:
+    """Give the frames of a small made-up scene, uint8 `3 h w`, at 24 a second; the same for the same seed.
+
+    Most of it stands still, so that most tokens can be pruned: a ball rolls through, a box drifts and turns,
+    and a moth, small enough to be missed by a careless filter, circles.
+    """
+    if min(frames, width, height) < 1:
+        raise VideoError(f"a clip needs positive sizes, got {frames} frames of {width}x{height}")
+    random = torch.Generator().manual_seed(seed)
+    background = _background(width, height, random)
+    phase = torch.rand(6, generator=random).tolist()
+    # one unit is the height, y points down, the origin is the middle
+    y, x = torch.meshgrid(
+        (torch.arange(height) + 0.5) / height - 0.5,
+        (torch.arange(width) + 0.5) / height - width / height / 2,
+        indexing="ij",
+    )
+    for index in range(frames):
+        picture = background.clone()
+        for shape, colour in _things(x, y, index / FRAME_RATE, width / height, phase, 1 / height):
+            picture.lerp_(colour, shape)
+        picture += SENSOR_NOISE * torch.randn(picture.shape, generator=random)
+        rgb = picture.clamp_(0, 1).mul_(255).round_().to(torch.uint8)
+        yield PixelFrame(rgb=rgb, pts=index, duration=1, time_base=Fraction(1, FRAME_RATE), index=index)
+
+
+def _background(width: int, height: int, random: torch.Generator) -> Tensor:
+    """Plaster above, boards below: noise of several sizes, tinted by a gradient."""
+    texture = torch.zeros(1, 1, height, width)
+    for cells, weight in ((4, 0.30), (12, 0.16), (40, 0.07)):
+        grid = torch.rand(1, 1, cells, max(2, cells * width // height), generator=random) - 0.5
+        texture += weight * functional.interpolate(grid, (height, width), mode="bicubic", align_corners=False)
+    down = torch.linspace(0, 1, height)[:, None].expand(height, width)
+    floor = ((down - 0.68) * height / 2 + 0.5).clamp(0, 1)
+    boards = 0.06 * torch.sin(torch.linspace(0, 18 * math.pi, width)).expand(height, width) * floor
+    shade = texture[0, 0] + boards
+    wall, wood = torch.tensor([0.70, 0.72, 0.66]), torch.tensor([0.52, 0.38, 0.27])
+    tint = torch.lerp(wall[:, None, None], wood[:, None, None], floor[None])
+    return (tint * (1 + shade) - 0.10 * (down - 0.5)).clamp(0, 1)
+
+
+def _things(
+    x: Tensor, y: Tensor, time: float, aspect: float, phase: list[float], pixel: float
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield each thing as its coverage, 0..1 `h w`, and its colour, `3 h w` or `3 1 1`."""
+
+    def inside(distance: Tensor) -> Tensor:
+        return (0.5 - distance / pixel).clamp(0, 1)
+
+    # a ball that rolls to and fro
+    centre = 0.36 * aspect * math.sin(1.3 * time + 6.28 * phase[0])
+    u, v = x - centre, y - 0.27
+    radius = (u * u + v * v).sqrt()
+    light = (1.05 - 2.2 * ((u + 0.05) ** 2 + (v + 0.06) ** 2).sqrt()).clamp(0.25, 1.05)
+    yield inside(radius - 0.15), (_colour(BALL) * light).clamp(0, 1)
+    # a box that drifts and turns
+    turn = 0.5 * time + 6.28 * phase[1]
+    u = x - 0.28 * aspect * math.cos(0.7 * time + 6.28 * phase[2])
+    v = y + 0.20 - 0.05 * math.sin(1.1 * time)
+    p, q = u * math.cos(turn) + v * math.sin(turn), v * math.cos(turn) - u * math.sin(turn)
+    yield inside(torch.maximum(p.abs(), q.abs()) - 0.09), _colour(BOX) * (1 + 0.8 * q).clamp(0, 1.2)
+    # a moth that circles
+    angle = 3.1 * time + 6.28 * phase[3]
+    u, v = x - 0.2 * aspect - 0.08 * math.cos(angle), y + 0.02 - 0.06 * math.sin(2 * angle)
+    yield inside((u * u + v * v).sqrt() - 0.016), _colour(MOTH)
+
+
+def _colour(rgb: tuple[float, float, float]) -> Tensor:
+    return torch.tensor(rgb)[:, None, None]
+
+
+def write_synthetic_clip(
+    path: str | Path, *, frames: int = 49, width: int = 832, height: int = 480, seed: int = 0
+) -> Path:
+    """Write the made-up scene as a video, and give its absolute path."""
+    from lipar.video.writer import VideoWriter  # PyAV is needed here only
+
+    rate = Fraction(FRAME_RATE)
+    with VideoWriter(path, width=width, height=height, time_base=1 / rate, frame_rate=rate) as writer:
+        for frame in synthetic_clip(frames, width, height, seed):
+            writer.write(frame.rgb, pts=frame.pts, duration=frame.duration)
+    return writer.path

@@ -1,0 +1,231 @@
+"""Video files out: H.264 with exact timestamps, true colours and the source's sound."""
+
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+import torch
+from av.codec.context import Flags
+from av.video.reformatter import VideoReformatter
+from torch import Tensor
+
+from lipar.video.audio import AudioTracks
+from lipar.video.colour import BT709, MATRIX_CODES, Colour
+from lipar.video.convert import rgb_to_frame, to_bytes
+from lipar.video.decoding import VideoPacket
+from lipar.video.errors import VideoError
+from lipar.video.info import VideoInfo
+from lipar.video.output import CONTAINERS, check_writable, discard, explain, partial_path, publish
+
+AUDIO_LEAD = Fraction(1, 2)  # seconds of sound written ahead of the pictures, as players like it
+LEAST_TIMESCALE = 10_000  # ticks per second that players expect in an mp4
+LATE_START = 1  # seconds; a first frame beyond it is on a broadcast clock
+
+
+class VideoWriter:
+    """A context manager that writes frames, each shown at the pts it is given, as an H.264 video.
+
+    The file gets its name when all is written; an exception, Ctrl-C included, leaves nothing behind.
+    Odd sizes are written as 4:4:4, since 4:2:0 cannot hold them (not every player shows 4:4:4).
+    Timestamps are exact in .mp4 and .mov; .mkv rounds them to milliseconds. If the first pts is negative or
+    later than a second (a broadcast clock), pictures and sound are moved together to start at 0.
+
+    Args:
+        path: ends in .mp4, .mov or .mkv.
+        width: columns of the video; frames of another size are scaled to it.
+        height: rows of the video.
+        time_base: seconds per tick of the pts.
+        frame_rate: frames per second on average; pts decide when a frame is shown, this tunes the encoder.
+        colour: matrix and tags to write; always limited range.
+        audio_from: a file whose sound is taken along, copied where the container can hold it, else as AAC.
+        crf: constant quality of x264, 0 (lossless) .. 51; 18 is hard to tell from the source.
+        preset: speed of x264, `ultrafast` .. `veryslow`.
+
+    Raises:
+        VideoError: as `check_writable`, and when writing fails.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        width: int,
+        height: int,
+        time_base: Fraction,
+        frame_rate: Fraction | None = None,
+        colour: Colour = BT709,
+        audio_from: str | Path | None = None,
+        crf: int = 18,
+        preset: str = "medium",
+    ) -> None:
+        if width < 1 or height < 1:
+            raise VideoError(f"a video needs a positive width and height, got {width}x{height}")
+        if time_base <= 0:
+            raise VideoError(f"time_base must be positive, got {time_base}")
+        self.path = check_writable(path, source=audio_from)
+        self.size = (width, height)
+        self.time_base = time_base
+        self.frames_written = 0
+        self._colour = colour.for_writing()
+        self._shift = 0
+        self._last_pts: int | None = None
+        self._scaler = VideoReformatter()
+        self._partial = partial_path(self.path)
+        self._audio: AudioTracks | None = None
+        self._open = True
+        try:
+            container = self._open_container()
+            self._container = container
+            self._stream = self._add_video(frame_rate, crf, preset)
+            if audio_from is not None:
+                self._audio = AudioTracks(Path(audio_from), container)
+        except BaseException:
+            self.abort()
+            raise
+
+    @classmethod
+    def like(
+        cls,
+        path: str | Path,
+        info: VideoInfo,
+        *,
+        size: tuple[int, int] | None = None,
+        audio_from: str | Path | None = None,
+        crf: int = 18,
+        preset: str = "medium",
+    ) -> "VideoWriter":
+        """Open a writer for a video of the same size, timing and colour as a source, and other pictures."""
+        width, height = size or (info.width, info.height)
+        return cls(
+            path,
+            width=width,
+            height=height,
+            time_base=info.time_base,
+            frame_rate=info.frame_rate,
+            colour=info.colour,
+            audio_from=audio_from,
+            crf=crf,
+            preset=preset,
+        )
+
+    def _open_container(self) -> av.container.OutputContainer:
+        name = CONTAINERS[self.path.suffix.lower()]
+        options = {}
+        if name != "matroska":
+            # one clock for the pictures and for the list that says when they start: else that is in milliseconds
+            scale = self.time_base.denominator
+            while scale < LEAST_TIMESCALE:
+                scale *= 2
+            options = {"video_track_timescale": str(scale), "movie_timescale": str(scale)}
+        return av.open(f"file:{self._partial}", "w", format=name, options=options)
+
+    def _add_video(self, frame_rate: Fraction | None, crf: int, preset: str) -> av.VideoStream:
+        rate = (frame_rate or Fraction(25)).limit_denominator(1001)
+        # no B-frames: stored in the order they are shown, frames have true durations in any container
+        options = {"crf": str(crf), "preset": preset, "bf": "0"}
+        stream = self._container.add_stream("libx264", rate=rate, options=options)
+        stream.width, stream.height = self.size
+        stream.pix_fmt = "yuv444p" if any(side % 2 for side in self.size) else "yuv420p"
+        context = stream.codec_context
+        context.time_base = stream.time_base = self.time_base
+        context.framerate = rate  # else x264 takes a tick for a frame and claims the highest level
+        context.flags |= Flags.frame_duration  # the last frame lasts as long as it is told to
+        context.colorspace = MATRIX_CODES[self._colour.matrix]
+        context.color_range = 1
+        context.color_primaries = self._colour.primaries
+        context.color_trc = self._colour.transfer
+        return stream
+
+    def write(self, rgb: Tensor, *, pts: int, duration: int = 0) -> None:
+        """Write one picture.
+
+        Args:
+            rgb: `3 h w` on any device, uint8 0..255 or floating point 0..1 (clamped).
+            pts: when it is shown, in ticks of `time_base`; later than the one before.
+            duration: how long it is shown, in ticks; only that of the last picture matters.
+        """
+        if not self._open:
+            raise VideoError(f"{self.path.name} is closed; frames can only be written before")
+        self._check(rgb, pts)
+        if self.frames_written == 0 and not 0 <= pts * self.time_base <= LATE_START:
+            self._shift = -pts
+            if self._audio is not None:
+                self._audio.shift = -pts * self.time_base
+        try:
+            frame = rgb_to_frame(
+                to_bytes(rgb), self._colour, self.size, self._stream.pix_fmt or "", self._scaler
+            )
+            frame.pts = pts + self._shift
+            frame.duration = duration
+            frame.time_base = self.time_base
+            if self._audio is not None:
+                self._audio.write_until(frame.pts * self.time_base + AUDIO_LEAD)
+            self._mux(self._stream.encode(frame))
+        except (OSError, av.error.FFmpegError) as error:
+            self.abort()
+            raise explain(error, self.path.parent, self.frames_written) from error
+        self._last_pts = pts
+        self.frames_written += 1
+
+    def _check(self, rgb: Tensor, pts: int) -> None:
+        if rgb.ndim != 3 or rgb.shape[0] != 3:
+            raise VideoError(f"a frame must be RGB '3 h w', got {list(rgb.shape)}")
+        if rgb.dtype != torch.uint8 and not rgb.is_floating_point():
+            raise VideoError(f"a frame must be uint8 0..255 or floating point 0..1, got {rgb.dtype}")
+        if rgb.is_floating_point() and not bool(torch.isfinite(rgb).all()):
+            raise VideoError(
+                f"frame {self.frames_written} holds NaN or infinity: the model's numbers overflowed; "
+                "try float32, or another seed or strength"
+            )
+        if self._last_pts is not None and pts <= self._last_pts:
+            raise VideoError(
+                f"frame {self.frames_written} has pts {pts}, but must come after {self._last_pts}; "
+                "write frames in the order they are shown"
+            )
+
+    def _mux(self, packets: list[VideoPacket]) -> None:
+        self._container.mux(packets)
+
+    def close(self) -> None:
+        """Finish the file and give it its name; closing twice is fine."""
+        if not self._open:
+            return
+        try:
+            if self.frames_written == 0:
+                raise VideoError(f"no frame was written, so that there is no {self.path.name}")
+            self._mux(self._stream.encode(None))
+            if self._audio is not None:
+                self._audio.finish()
+            self._container.close()
+            publish(self._partial, self.path)
+        except (OSError, av.error.FFmpegError) as error:
+            raise explain(error, self.path.parent, self.frames_written) from error
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Give up: nothing is left behind. After `close` this does nothing."""
+        if not self._open:
+            return
+        self._open = False
+        try:
+            if self._audio is not None:
+                self._audio.close()
+            if hasattr(self, "_container"):
+                self._container.close()
+        except (OSError, av.error.FFmpegError):
+            pass  # a full disk says so again; what it holds is removed anyway
+        finally:
+            discard(self._partial)
+
+    def __enter__(self) -> "VideoWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
