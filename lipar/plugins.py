@@ -68,7 +68,7 @@ class PluginHost:
             caller = getattr(self.hook, f"lipar_register_{plural}")
             for implementation in caller.get_hookimpls():
                 if implementation.plugin is module:
-                    registry.owner = str(plugin)
+                    registry.owner, registry.plugin = str(plugin), plugin.name
                     implementation.function(*([registry] if "registry" in implementation.argnames else []))
 
     def _reject(self, plugin: Plugin, error: Exception) -> None:

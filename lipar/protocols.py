@@ -252,6 +252,8 @@ class Model(Protocol):
     num_layers: int
     rope: RotaryEmbedding
     latent_channels: int
+    home_pixels: int
+    """Pixels of a frame at the size the model was trained on."""
     autoencoder: Autoencoder | None
     device: torch.device
     dtype: torch.dtype

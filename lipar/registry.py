@@ -24,6 +24,7 @@ class Registered:
     name: str
     part: type[Any]
     owner: str
+    plugin: str = ""
 
     @property
     def options(self) -> tuple["attrs.Attribute[Any]", ...]:
@@ -43,6 +44,8 @@ class Registry:
         self.kind = kind
         self.owner = "lipar"
         """Whose registrations come next; set by the plugin manager."""
+        self.plugin = ""
+        """And by which of its plugins."""
         self._parts: dict[str, Registered] = {}
 
     def add(self, name: str, part: type[Any]) -> None:
@@ -60,7 +63,7 @@ class Registry:
                 f"{self.kind} {name!r} is offered by {taken.owner} and by {self.owner}; "
                 "disable one with LIPAR_DISABLED_PLUGINS"
             )
-        self._parts[name] = Registered(name, part, self.owner)
+        self._parts[name] = Registered(name, part, self.owner, self.plugin)
 
     def snapshot(self) -> dict[str, Registered]:
         """What is registered now, for `restore`."""

@@ -29,6 +29,8 @@ class Recipe:
     edit_steps: tuple[int, ...] = (400, 300, 250)
     """Step indices of 1000, before the shift, of video-to-video at strength 0.4."""
     text_to_video_steps: tuple[int, ...] = (1000, 750, 500, 250)
+    home_pixels: int = 480 * 832
+    """Pixels of a frame at the size the model was trained on."""
     guidance_scale: float = 1.0
     """1: the prompt alone; above: two branches, prompt and no prompt."""
 
@@ -61,6 +63,7 @@ class CausalWan:
         self.prompt_embeds: Tensor | None = None
         self._encode_prompt = encode_prompt
         self.block_frames = recipe.block_frames
+        self.home_pixels = recipe.home_pixels
         self.sink_frames = recipe.sink_frames
         self.window_frames = recipe.window_frames
         self.patch_size: int = config.patch_size[1]

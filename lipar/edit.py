@@ -1,0 +1,309 @@
+"""The main job: a video file in, an edited video file out, block by block in bounded memory."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import attrs
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lipar.config import Config
+from lipar.layout import TokenLayout
+from lipar.plugins import PluginHost
+from lipar.protocols import Autoencoder, Model
+from lipar.scheduler import RestoredBlock, Scheduler
+from lipar.types import KeepMask, Latents, PixelFrames
+from lipar.video import BT709, PixelFrame, VideoInfo, VideoReader, VideoWriter, check_writable
+from lipar.watch import StageTimer
+
+PROBED_BLOCKS = 3
+FIRST_PROBE = 2
+"""Blocks 0 and 1 have a shorter context than the rest; from here on the work per block is steady."""
+Progress = Callable[[int], None]
+"""Told how many more pixel frames are written."""
+
+
+@attrs.frozen(kw_only=True)
+class EditOptions:
+    """What `edit_video` is asked for beside the config."""
+
+    prompt: str
+    output: Path
+    source: Path | None = None
+    """None: a clip of lipar's own making."""
+    overlay: Path | None = None
+    """Where to write the edited clip with its pruned tokens shaded."""
+    dense: bool = False
+    resolution: tuple[int, int] | None = None
+    """Width and height to process at; None: the model's own, in the shape of the source."""
+    keep_source_size: bool = True
+    """Write at the source's size rather than at the size processed."""
+    synthetic_frames: int = 48
+
+
+@attrs.frozen(kw_only=True)
+class EditReport:
+    """What an edit did, in numbers."""
+
+    frames: int
+    blocks: int
+    source_size: tuple[int, int]
+    processed_size: tuple[int, int]
+    kept_fraction: float
+    steady_kept_fraction: float | None
+    """Without the blocks at the start of scenes, which are computed whole; None if there is no other."""
+    seconds: float
+    """Wall time of the whole edit, dense probes excluded, loading the model excluded."""
+    stage_seconds: dict[str, float]
+    speedup: float | None
+    """Dense time over pruned time of denoising and clean pass, on the probed blocks."""
+    probed_blocks: int
+    probed_kept_fraction: float | None
+
+
+class SourceFrames:
+    """The pixel frames of the input, from a file or made up, with what the writer needs to know of it."""
+
+    def __init__(self, options: EditOptions, model: Model, stack: ExitStack) -> None:
+        self.path = options.source
+        self.info: VideoInfo | None = None
+        if options.source is None:
+            from lipar.video.synthetic import FRAME_RATE, synthetic_clip
+
+            self.count: int | None = options.synthetic_frames
+            self.size = options.resolution or model_size(model, (512, 384))
+            self.shown_size = self.size
+            self.time_base, self.frame_rate = Fraction(1, FRAME_RATE), Fraction(FRAME_RATE)
+            self.frames: Iterator[PixelFrame] = synthetic_clip(options.synthetic_frames, *self.size)
+            return
+        from lipar.video import probe
+
+        info = probe(options.source)
+        self.info, self.count = info, info.frame_count
+        self.shown_size = (info.width, info.height)
+        self.size = options.resolution or model_size(model, self.shown_size)
+        self.time_base = info.time_base
+        self.frame_rate = info.frame_rate or Fraction(25)
+        self.frames = iter(stack.enter_context(VideoReader(options.source, size=self.size)))
+
+    def writer(self, path: Path, size: tuple[int, int], audio: bool) -> VideoWriter:
+        """A writer with the timing, colour and (where asked) sound of the source."""
+        return VideoWriter(
+            path,
+            width=size[0],
+            height=size[1],
+            time_base=self.time_base,
+            frame_rate=self.frame_rate,
+            colour=self.info.colour if self.info else BT709,
+            audio_from=self.path if audio else None,
+        )
+
+
+def model_size(model: Model, shown: tuple[int, int]) -> tuple[int, int]:
+    """Width and height near the model's own area and the source's shape, in whole tokens."""
+    token = model.patch_size * (model.autoencoder.spatial_factor if model.autoencoder else 1)
+    width, height = shown
+    scale = (model.home_pixels / (width * height)) ** 0.5
+    return max(2, round(width * scale / token)) * token, max(2, round(height * scale / token)) * token
+
+
+def edit_video(
+    model: Model,
+    config: Config,
+    options: EditOptions,
+    *,
+    host: PluginHost,
+    begun: Callable[[int | None], Progress] | None = None,
+) -> EditReport:
+    """Edit a video; the output appears when it is complete, and not before.
+
+    Args:
+        model: loaded, with an autoencoder.
+        config: names and numbers of the run.
+        options: paths, prompt and sizes.
+        host: the plugins; a stage timer joins them for the run.
+        begun: told the number of frames, if known, when work begins; gives a function that is told progress.
+
+    Raises:
+        VideoError: the input cannot be read or the output not written.
+        ConfigError: the resolution does not fit the model.
+        ModelOutputError: the model gave NaN.
+    """
+    coder = model.autoencoder
+    if coder is None:
+        raise ValueError("this model has no autoencoder, so it cannot edit pixels")
+    for path in (options.output, options.overlay):
+        if path is not None:
+            check_writable(path, source=options.source)
+    if options.overlay is not None and options.overlay.resolve() == options.output.resolve():
+        raise ValueError(f"--overlay and the output are both {options.output}; name two files")
+    timer = StageTimer(device=model.device)
+    host.manager.register(timer, name="stage-timer")
+    try:
+        with ExitStack() as stack, torch.no_grad():
+            source = SourceFrames(options, model, stack)
+            _check_resolution(source.size, model, coder)
+            model.set_prompt(options.prompt)
+            run = _EditRun(model, coder, config, options, source, host, timer)
+            return run.run(stack, begun)
+    finally:
+        host.manager.unregister(timer)
+
+
+def _check_resolution(size: tuple[int, int], model: Model, coder: Autoencoder) -> None:
+    token = model.patch_size * coder.spatial_factor
+    if size[0] % token or size[1] % token or min(size) < 2 * token:
+        raise ValueError(
+            f"a resolution of {size[0]}x{size[1]} does not divide into tokens of {token}x{token} pixels; "
+            f"take multiples of {token}, at least {2 * token}"
+        )
+
+
+class _EditRun:
+    """One edit under way: frames flow from the reader through the scheduler to the writer."""
+
+    def __init__(
+        self,
+        model: Model,
+        coder: Autoencoder,
+        config: Config,
+        options: EditOptions,
+        source: SourceFrames,
+        host: PluginHost,
+        timer: StageTimer,
+    ) -> None:
+        self.model, self.coder, self.options, self.source, self.timer = model, coder, options, source, timer
+        self.scheduler = Scheduler(
+            model, config, host=host, dense=options.dense, probe_blocks=self._blocks_to_probe()
+        )
+        self.places: deque[tuple[int, int]] = deque()
+        """pts and duration of the frames that are read and not yet written."""
+        self.blocks: list[tuple[float, bool, float, float | None]] = []
+        self.written = 0
+
+    def _pixel_frames(self, first_latent: int, count: int) -> int:
+        return sum(
+            self.coder.first_pixel_frames if first_latent + i == 0 else self.coder.next_pixel_frames
+            for i in range(count)
+        )
+
+    def _blocks_to_probe(self) -> set[int]:
+        per_block = self.coder.next_pixel_frames * self.model.block_frames
+        known = self.source.count
+        last = (known - 1) // per_block if known else FIRST_PROBE + 4
+        first = min(FIRST_PROBE, last)
+        span = max(last - first, 0)
+        return {first + round(span * i / max(PROBED_BLOCKS - 1, 1)) for i in range(PROBED_BLOCKS)} - {0}
+
+    def run(self, stack: ExitStack, begun: Callable[[int | None], Progress] | None) -> EditReport:
+        options, source = self.options, self.source
+        size = source.shown_size if options.keep_source_size else source.size
+        start = time.perf_counter()
+        writer = stack.enter_context(source.writer(options.output, size, audio=True))
+        overlay = None
+        if options.overlay is not None:
+            overlay = stack.enter_context(source.writer(options.overlay, size, audio=True))
+        advance = begun(source.count) if begun else lambda frames: None
+        decode = self.coder.decoder()
+        for block in self.scheduler.run(self._source_latents()):
+            with self.timer.measure("decode to pixels"):
+                pixels = decode(block.latents)
+            masks = self._mask_per_pixel_frame(block) if overlay else None
+            with self.timer.measure("write"):
+                done = self._write(pixels, masks, writer, overlay)
+            self._note(block)
+            advance(done)
+        return self._report(time.perf_counter() - start)
+
+    def _source_latents(self) -> Iterator[Latents]:
+        encode = self.coder.encoder()
+        latent_frames, block = 0, self.model.block_frames
+        while True:
+            wanted = self._pixel_frames(latent_frames, block)
+            with self.timer.measure("decode"):
+                frames = self._read(wanted)
+            if not frames:
+                return
+            # the last block is filled with its last frame; what that makes is not written
+            frames += frames[-1:] * (wanted - len(frames))
+            with self.timer.measure("encode"):
+                pixels = torch.stack(frames)[None].to(self.model.device, self.model.dtype)
+                latents = encode(pixels)
+            latent_frames += block
+            yield latents
+
+    def _read(self, count: int) -> list[Tensor]:
+        frames = []
+        for frame in islice(self.source.frames, count):
+            frames.append(frame.unit())
+            self.places.append((frame.pts, frame.duration))
+        return frames
+
+    def _write(
+        self, pixels: PixelFrames, masks: Tensor | None, writer: VideoWriter, overlay: VideoWriter | None
+    ) -> int:
+        done = 0
+        for index, rgb in enumerate(pixels[0].float().cpu()):
+            if not self.places:
+                break  # the filling of the last block
+            pts, duration = self.places.popleft()
+            full = _resize(rgb, writer.size)
+            writer.write(full, pts=pts, duration=duration)
+            if overlay is not None and masks is not None:
+                overlay.write(_shade(full, masks[index]), pts=pts, duration=duration)
+            done += 1
+        self.written += done
+        return done
+
+    def _mask_per_pixel_frame(self, block: RestoredBlock) -> KeepMask:
+        mask = block.layout.keep_mask.cpu()
+        repeats = [self._pixel_frames(block.first_frame + i, 1) for i in range(mask.shape[0])]
+        return mask.repeat_interleave(torch.tensor(repeats), dim=0)
+
+    def _note(self, block: RestoredBlock) -> None:
+        layout: TokenLayout = block.layout
+        self.blocks.append((layout.kept_fraction, layout.has_history, block.seconds, block.dense_seconds))
+
+    def _report(self, seconds: float) -> EditReport:
+        probed = [(kept, pruned, dense) for kept, _, pruned, dense in self.blocks if dense is not None]
+        steady = [kept for kept, has_history, _, _ in self.blocks if has_history]
+        dense_seconds = sum(dense for _, _, dense in probed)
+        pruned_seconds = sum(pruned for _, pruned, _ in probed)
+        return EditReport(
+            frames=self.written,
+            blocks=len(self.blocks),
+            source_size=self.source.shown_size,
+            processed_size=self.source.size,
+            kept_fraction=_mean([kept for kept, *_ in self.blocks]) or 0.0,
+            steady_kept_fraction=_mean(steady),
+            seconds=seconds - dense_seconds,
+            stage_seconds=dict(self.timer.seconds),
+            speedup=dense_seconds / pruned_seconds if probed and pruned_seconds else None,
+            probed_blocks=len(probed),
+            probed_kept_fraction=_mean([kept for kept, *_ in probed]),
+        )
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _resize(rgb: Tensor, size: tuple[int, int]) -> Tensor:
+    width, height = size
+    if rgb.shape[-2:] == (height, width):
+        return rgb
+    scaled = F.interpolate(rgb[None], (height, width), mode="bicubic", align_corners=False, antialias=True)
+    return scaled[0].clamp(0, 1)
+
+
+def _shade(rgb: Tensor, keep: Tensor) -> Tensor:
+    """Darken and cool the pruned tokens, so that what is computed stands out."""
+    pruned = F.interpolate((~keep)[None, None].float(), rgb.shape[-2:], mode="nearest")[0]
+    tint = torch.tensor([0.10, 0.16, 0.34])[:, None, None]
+    return rgb * (1 - 0.62 * pruned) + 0.62 * pruned * tint
