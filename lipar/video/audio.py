@@ -22,6 +22,15 @@ AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 1200
 AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
 AAC_BITS_PER_CHANNEL = 96_000
 
+# what a bad packet can lead to, other than a full disk
+DAMAGE = (
+    av.error.InvalidDataError,
+    av.error.ArgumentError,
+    av.error.PatchWelcomeError,
+    av.error.NotImplementedError,
+    ValueError,
+)
+
 
 class AudioTracks:
     """All audio tracks of a file, written into another one little by little.
@@ -71,9 +80,9 @@ class AudioTracks:
             for packet in self._source.demux(list(self._source.streams.audio)):
                 if packet.stream.index in self._tracks:
                     yield cast(AudioPacket, packet)
-        except (av.error.FFmpegError, OSError):
+        except (av.error.FFmpegError, OSError, IndexError) as error:
             # of a truncated file: what came so far is kept, and the decoders are emptied
-            self._broken += 1
+            self._broken += not isinstance(error, IndexError)  # see Decoder._demux
             for stream in self._source.streams.audio:
                 last = cast(AudioPacket, av.Packet())
                 last.stream = stream
@@ -104,24 +113,28 @@ class AudioTracks:
             packet.pts = None if packet.pts is None else packet.pts + ticks
             packet.dts = None if packet.dts is None else packet.dts + ticks
             packet.stream = track
-            self._output.mux(packet)
+            self._mux([packet])
             return
         try:
-            frames = packet.decode()
-        except (av.error.FFmpegError, ValueError):
+            for frame in packet.decode():
+                if frame.pts is not None and frame.time_base:
+                    frame.pts += round(self.shift / frame.time_base)
+                self._mux(track.encode(frame))
+        except DAMAGE:
             self._broken += 1
-            return
-        for frame in frames:
-            if frame.pts is not None and frame.time_base:
-                frame.pts += round(self.shift / frame.time_base)
-            self._output.mux(track.encode(frame))
+
+    def _mux(self, packets: list[AudioPacket]) -> None:
+        try:
+            self._output.mux(packets)
+        except DAMAGE:
+            self._broken += 1  # damaged, or its time runs backwards
 
     def finish(self) -> None:
         """Write the rest, and what the encoders still hold."""
         self.write_until(None)
         for track, copied in self._tracks.values():
             if not copied:
-                self._output.mux(track.encode(None))
+                self._mux(track.encode(None))
 
     def close(self) -> None:
         """Let go of the source."""

@@ -115,6 +115,8 @@ class Decoder:
                     failures = 0
                     yield packet
                 return
+            except IndexError:
+                break  # the end, as PyAV 18 meets it when a track turned up on the way
             except (av.error.FFmpegError, OSError) as error:
                 failures += 1
                 self._unreadable += 1

@@ -1,9 +1,10 @@
 """A clip of our own making: a still background, three moving things, a little noise of a sensor."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,6 +15,9 @@ from lipar.video.frames import PixelFrame
 
 FRAME_RATE = 24
 SENSOR_NOISE = 1.2 / 255
+# of offsets from the centre, `h w` each: the distance to the outline, negative inside, and the colour `3 h w`
+Drawing: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Thing: TypeAlias = tuple[tuple[float, float], float, Drawing]
 BALL, BOX, MOTH = (0.87, 0.30, 0.20), (0.16, 0.45, 0.72), (0.98, 0.85, 0.42)
 
 
@@ -27,17 +31,14 @@ def synthetic_clip(frames: int, width: int, height: int, seed: int = 0) -> Itera
         raise VideoError(f"a clip needs positive sizes, got {frames} frames of {width}x{height}")
     random = torch.Generator().manual_seed(seed)
     background = _background(width, height, random)
-    phase = torch.rand(6, generator=random).tolist()
+    phase = torch.rand(4, generator=random).tolist()
     # one unit is the height, y points down, the origin is the middle
-    y, x = torch.meshgrid(
-        (torch.arange(height) + 0.5) / height - 0.5,
-        (torch.arange(width) + 0.5) / height - width / height / 2,
-        indexing="ij",
-    )
+    x = (torch.arange(width) + 0.5) / height - width / height / 2
+    y = (torch.arange(height) + 0.5) / height - 0.5
     for index in range(frames):
         picture = background.clone()
-        for shape, colour in _things(x, y, index / FRAME_RATE, width / height, phase, 1 / height):
-            picture.lerp_(colour, shape)
+        for centre, reach, draw in _things(index / FRAME_RATE, width / height, phase):
+            _paint(picture, x - centre[0], y - centre[1], reach, draw)
         picture += SENSOR_NOISE * torch.randn(picture.shape, generator=random)
         rgb = picture.clamp_(0, 1).mul_(255).round_().to(torch.uint8)
         yield PixelFrame(rgb=rgb, pts=index, duration=1, time_base=Fraction(1, FRAME_RATE), index=index)
@@ -58,30 +59,41 @@ def _background(width: int, height: int, random: torch.Generator) -> Tensor:
     return (tint * (1 + shade) - 0.10 * (down - 0.5)).clamp(0, 1)
 
 
-def _things(
-    x: Tensor, y: Tensor, time: float, aspect: float, phase: list[float], pixel: float
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield each thing as its coverage, 0..1 `h w`, and its colour, `3 h w` or `3 1 1`."""
+def _paint(picture: Tensor, x: Tensor, y: Tensor, reach: float, draw: Drawing) -> None:
+    """Paint a thing over `picture`, in place; it lies within `reach` of its centre, the origin of x and y."""
+    pixel = 1 / picture.shape[1]
+    columns, rows = ((axis.abs() <= reach + pixel).nonzero().flatten() for axis in (x, y))
+    if not len(columns) or not len(rows):
+        return
+    part = picture[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    v, u = torch.meshgrid(y[rows], x[columns], indexing="ij")
+    distance, colour = draw(u, v)
+    part.lerp_(colour.clamp(0, 1), (0.5 - distance / pixel).clamp(0, 1))
 
-    def inside(distance: Tensor) -> Tensor:
-        return (0.5 - distance / pixel).clamp(0, 1)
 
-    # a ball that rolls to and fro
-    centre = 0.36 * aspect * math.sin(1.3 * time + 6.28 * phase[0])
-    u, v = x - centre, y - 0.27
-    radius = (u * u + v * v).sqrt()
-    light = (1.05 - 2.2 * ((u + 0.05) ** 2 + (v + 0.06) ** 2).sqrt()).clamp(0.25, 1.05)
-    yield inside(radius - 0.15), (_colour(BALL) * light).clamp(0, 1)
-    # a box that drifts and turns
+def _things(time: float, aspect: float, phase: list[float]) -> Iterator[Thing]:
+    """Yield where each thing is, how far it reaches and how it is drawn."""
+    yield (0.36 * aspect * math.sin(1.3 * time + 6.28 * phase[0]), 0.27), 0.15, _ball
     turn = 0.5 * time + 6.28 * phase[1]
-    u = x - 0.28 * aspect * math.cos(0.7 * time + 6.28 * phase[2])
-    v = y + 0.20 - 0.05 * math.sin(1.1 * time)
-    p, q = u * math.cos(turn) + v * math.sin(turn), v * math.cos(turn) - u * math.sin(turn)
-    yield inside(torch.maximum(p.abs(), q.abs()) - 0.09), _colour(BOX) * (1 + 0.8 * q).clamp(0, 1.2)
-    # a moth that circles
+    drift = 0.28 * aspect * math.cos(0.7 * time + 6.28 * phase[2]), 0.05 * math.sin(1.1 * time) - 0.20
+    yield drift, 0.13, lambda u, v: _box(u, v, turn)
     angle = 3.1 * time + 6.28 * phase[3]
-    u, v = x - 0.2 * aspect - 0.08 * math.cos(angle), y + 0.02 - 0.06 * math.sin(2 * angle)
-    yield inside((u * u + v * v).sqrt() - 0.016), _colour(MOTH)
+    circle = 0.2 * aspect + 0.08 * math.cos(angle), 0.06 * math.sin(2 * angle) - 0.02
+    yield circle, 0.016, _moth
+
+
+def _ball(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    light = (1.05 - 2.2 * ((u + 0.05) ** 2 + (v + 0.06) ** 2).sqrt()).clamp(0.25, 1.05)
+    return (u * u + v * v).sqrt() - 0.15, _colour(BALL) * light
+
+
+def _box(u: Tensor, v: Tensor, turn: float) -> tuple[Tensor, Tensor]:
+    p, q = u * math.cos(turn) + v * math.sin(turn), v * math.cos(turn) - u * math.sin(turn)
+    return torch.maximum(p.abs(), q.abs()) - 0.09, _colour(BOX) * (1 + 0.8 * q)
+
+
+def _moth(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    return (u * u + v * v).sqrt() - 0.016, _colour(MOTH).expand(3, *u.shape)
 
 
 def _colour(rgb: tuple[float, float, float]) -> Tensor:

@@ -20,6 +20,7 @@ from lipar.video.output import CONTAINERS, check_writable, discard, explain, par
 
 AUDIO_LEAD = Fraction(1, 2)  # seconds of sound written ahead of the pictures, as players like it
 LEAST_TIMESCALE = 10_000  # ticks per second that players expect in an mp4
+MOST_TICKS = 2**31 - 1  # as containers count them
 LATE_START = 1  # seconds; a first frame beyond it is on a broadcast clock
 
 
@@ -61,8 +62,8 @@ class VideoWriter:
     ) -> None:
         if width < 1 or height < 1:
             raise VideoError(f"a video needs a positive width and height, got {width}x{height}")
-        if time_base <= 0:
-            raise VideoError(f"time_base must be positive, got {time_base}")
+        if time_base <= 0 or time_base.denominator > MOST_TICKS:
+            raise VideoError(f"time_base must be positive and at least 1/{MOST_TICKS} s, got {time_base}")
         self.path = check_writable(path, source=audio_from)
         self.size = (width, height)
         self.time_base = time_base
@@ -80,6 +81,10 @@ class VideoWriter:
             self._stream = self._add_video(frame_rate, crf, preset)
             if audio_from is not None:
                 self._audio = AudioTracks(Path(audio_from), container)
+            container.start_encoding()  # what is wrong with options or sound shows before the long work
+        except (OSError, av.error.FFmpegError) as error:
+            self.abort()
+            raise explain(error, self.path.parent) from error
         except BaseException:
             self.abort()
             raise
