@@ -1,11 +1,9 @@
 """The main job: a video file in, an edited video file out, block by block in bounded memory."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 
 import attrs
@@ -15,10 +13,11 @@ from torch import Tensor
 
 from lipar.config import Config
 from lipar.layout import TokenLayout
+from lipar.pixels import BlockEncoder, pixel_frames_in
 from lipar.plugins import PluginHost
 from lipar.protocols import Autoencoder, Model
 from lipar.scheduler import RestoredBlock, Scheduler
-from lipar.types import KeepMask, Latents, PixelFrames
+from lipar.types import KeepMask, PixelFrames
 from lipar.video import BT709, PixelFrame, VideoInfo, VideoReader, VideoWriter, check_writable
 from lipar.watch import StageTimer
 
@@ -182,16 +181,9 @@ class _EditRun:
         self.scheduler = Scheduler(
             model, config, host=host, dense=options.dense, probe_blocks=self._blocks_to_probe()
         )
-        self.places: deque[tuple[int, int]] = deque()
-        """pts and duration of the frames that are read and not yet written."""
+        self.encoder = BlockEncoder(source.frames, model, coder, timer)
         self.blocks: list[tuple[float, bool, float, float | None]] = []
         self.written = 0
-
-    def _pixel_frames(self, first_latent: int, count: int) -> int:
-        return sum(
-            self.coder.first_pixel_frames if first_latent + i == 0 else self.coder.next_pixel_frames
-            for i in range(count)
-        )
 
     def _blocks_to_probe(self) -> set[int]:
         per_block = self.coder.next_pixel_frames * self.model.block_frames
@@ -211,7 +203,7 @@ class _EditRun:
             overlay = stack.enter_context(source.writer(options.overlay, size, audio=True))
         advance = begun(source.count) if begun else lambda frames: None
         decode = self.coder.decoder()
-        for block in self.scheduler.run(self._source_latents()):
+        for block in self.scheduler.run(self.encoder):
             with self.timer.measure("decode to pixels"):
                 pixels = decode(block.latents)
             masks = self._mask_per_pixel_frame(block) if overlay else None
@@ -221,38 +213,14 @@ class _EditRun:
             advance(done)
         return self._report(time.perf_counter() - start)
 
-    def _source_latents(self) -> Iterator[Latents]:
-        encode = self.coder.encoder()
-        latent_frames, block = 0, self.model.block_frames
-        while True:
-            wanted = self._pixel_frames(latent_frames, block)
-            with self.timer.measure("decode"):
-                frames = self._read(wanted)
-            if not frames:
-                return
-            # the last block is filled with its last frame; what that makes is not written
-            frames += frames[-1:] * (wanted - len(frames))
-            with self.timer.measure("encode"):
-                pixels = torch.stack(frames)[None].to(self.model.device, self.model.dtype)
-                latents = encode(pixels)
-            latent_frames += block
-            yield latents
-
-    def _read(self, count: int) -> list[Tensor]:
-        frames = []
-        for frame in islice(self.source.frames, count):
-            frames.append(frame.unit())
-            self.places.append((frame.pts, frame.duration))
-        return frames
-
     def _write(
         self, pixels: PixelFrames, masks: Tensor | None, writer: VideoWriter, overlay: VideoWriter | None
     ) -> int:
         done = 0
         for index, rgb in enumerate(pixels[0].float().cpu()):
-            if not self.places:
+            if not self.encoder.shown:
                 break  # the filling of the last block
-            pts, duration = self.places.popleft()
+            pts, duration = self.encoder.shown.popleft()
             full = _resize(rgb, writer.size)
             writer.write(full, pts=pts, duration=duration)
             if overlay is not None and masks is not None:
@@ -263,7 +231,7 @@ class _EditRun:
 
     def _mask_per_pixel_frame(self, block: RestoredBlock) -> KeepMask:
         mask = block.layout.keep_mask.cpu()
-        repeats = [self._pixel_frames(block.first_frame + i, 1) for i in range(mask.shape[0])]
+        repeats = [pixel_frames_in(self.coder, block.first_frame + i, 1) for i in range(mask.shape[0])]
         return mask.repeat_interleave(torch.tensor(repeats), dim=0)
 
     def _note(self, block: RestoredBlock) -> None:

@@ -66,7 +66,7 @@ def complaint_about(words: list[str], command: click.Command, path: str = "lipar
         names = [word for word in words if not word.startswith("-")]
         if not names:
             return None
-        inner = command.commands.get(names[0])
+        inner = command.get_command(click.Context(command), names[0])
         if inner is None:
             return f"no command {path} {names[0]}"
         return complaint_about(words[words.index(names[0]) + 1 :], inner, f"{path} {names[0]}")

@@ -9,6 +9,7 @@ import click
 
 _COMMANDS = {
     "edit": ("lipar.cli.edit", "edit"),
+    "compare": ("lipar.cli.compare", "compare"),
     "strategies": ("lipar.cli.lists", "strategies"),
     "plugins": ("lipar.cli.lists", "plugins"),
     "models": ("lipar.cli.lists", "models"),

@@ -1,0 +1,62 @@
+"""Pixel frames to latents and back, block by block."""
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from lipar.protocols import Autoencoder, Model
+from lipar.types import Latents
+from lipar.video import PixelFrame
+from lipar.watch import StageTimer
+
+
+def pixel_frames_in(coder: Autoencoder, first_latent: int, count: int) -> int:
+    """How many pixel frames `count` latent frames stand for, the first of them being number `first_latent`."""
+    starts = int(first_latent == 0 and count > 0)
+    return starts * coder.first_pixel_frames + (count - starts) * coder.next_pixel_frames
+
+
+class BlockEncoder:
+    """Encodes a stream of pixel frames, one block of latents at a time.
+
+    The last block is filled with its last frame; `shown` says which pixel frames there are.
+
+    Args:
+        frames: of the size to process at.
+        model: gives the block length, the device and the autoencoder.
+        coder: the model's autoencoder.
+        timer: takes the time of decoding the file and of encoding.
+    """
+
+    def __init__(
+        self, frames: Iterator[PixelFrame], model: Model, coder: Autoencoder, timer: StageTimer | None = None
+    ) -> None:
+        self._frames, self._model, self._coder = frames, model, coder
+        self._timer = timer or StageTimer(device=model.device)
+        self.shown: deque[tuple[int, int]] = deque()
+        """pts and duration of the frames that were encoded and not yet written."""
+
+    def __iter__(self) -> Iterator[Latents]:
+        encode = self._coder.encoder()
+        latent_frames, block = 0, self._model.block_frames
+        while True:
+            wanted = pixel_frames_in(self._coder, latent_frames, block)
+            with self._timer.measure("decode"):
+                pixels = self._read(wanted)
+            if not pixels:
+                return
+            pixels += pixels[-1:] * (wanted - len(pixels))
+            with self._timer.measure("encode"):
+                latents = encode(torch.stack(pixels)[None].to(self._model.device, self._model.dtype))
+            latent_frames += block
+            yield latents
+
+    def _read(self, count: int) -> list[Tensor]:
+        pixels = []
+        for frame in islice(self._frames, count):
+            pixels.append(frame.unit())
+            self.shown.append((frame.pts, frame.duration))
+        return pixels
