@@ -1,5 +1,6 @@
 """Sound: the very packets of the source where the container can hold them, and always in time."""
 
+import warnings
 from fractions import Fraction
 
 import av
@@ -148,6 +149,20 @@ def test_other_containers_hold_sound_too(tmp_path, name):
     source = make_video(tmp_path / "in.mp4", CLIP, audio="aac")
     target = copy(source, tmp_path / name)
     assert [data for _, data in packets(target)] == [data for _, data in packets(source)]
+
+
+def test_damaged_sound_does_not_cost_the_pictures(tmp_path):
+    source = make_video(tmp_path / "in.ts", CLIP, audio="aac", options={})
+    data = bytearray(source.read_bytes())
+    for place in range(len(data) // 2, len(data) * 3 // 4, 37):
+        data[place] ^= 0x55
+    source.write_bytes(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with VideoReader(source) as reader:
+            decoded = len(list(reader))
+        target = copy(source, tmp_path / "out.mp4")
+        assert probe(target).frame_count == decoded
 
 
 def test_nothing_is_left_behind_when_the_sound_cannot_be_read(tmp_path):

@@ -149,3 +149,10 @@ def test_a_song_with_a_sleeve_is_no_video(tmp_path):
 def test_a_size_must_be_positive(tmp_path):
     with pytest.raises(VideoError, match="positive width and height, got 0x8"):
         VideoReader(tmp_path / "in.mp4", size=(0, 8))
+
+
+def test_the_size_may_follow_from_what_the_file_is(tmp_path):
+    path = make_video(tmp_path / "in.mp4", moving_gradient(2, 64, 48))
+    with VideoReader(path) as reader:
+        reader.size = (reader.info.width // 2, reader.info.height // 2)
+        assert [tuple(frame.rgb.shape) for frame in reader] == [(3, 24, 32)] * 2

@@ -297,3 +297,18 @@ def test_the_level_fits_the_frame_rate_and_not_the_time_base(tmp_path):
         extradata = container.streams.video[0].codec_context.extradata
     assert extradata is not None
     assert extradata[3] <= 31  # the level times ten: it would be 62 at 90000 frames per second
+
+
+@pytest.mark.parametrize("frame_rate", [None, Fraction(1, 3600), Fraction(30000, 1001), Fraction(1_000_000)])
+def test_any_average_rate_will_do(tmp_path, frame_rate):
+    path, base = tmp_path / "a.mp4", Fraction(1, 90000)
+    with VideoWriter(path, width=32, height=32, time_base=base, frame_rate=frame_rate) as writer:
+        writer.write(corners(32, 32), pts=0)
+        writer.write(corners(32, 32), pts=90000 * 3600, duration=5)
+    assert [frame.time for frame in frames_of(path)] == [0, 3600]
+
+
+def test_a_time_base_beyond_what_containers_count_is_refused(tmp_path):
+    with pytest.raises(VideoError, match="time_base must be positive"):
+        VideoWriter(tmp_path / "a.mp4", width=32, height=32, time_base=Fraction(1, 10**12))
+    assert left_behind(tmp_path) == []

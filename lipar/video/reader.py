@@ -26,7 +26,8 @@ class VideoReader:
 
     Args:
         path: any video that PyAV reads; a picture counts as a video of one frame, with a warning.
-        size: width and height to scale to while decoding, instead of the size as shown.
+        size: width and height to scale to while decoding, instead of the size as shown. The attribute of
+            this name may also be set before the first frame is taken, when it follows from `info`.
 
     Raises:
         VideoError: the file is missing, empty, no video, or not one frame of it can be decoded.

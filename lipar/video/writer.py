@@ -126,7 +126,7 @@ class VideoWriter:
         return av.open(f"file:{self._partial}", "w", format=name, options=options)
 
     def _add_video(self, frame_rate: Fraction | None, crf: int, preset: str) -> av.VideoStream:
-        rate = (frame_rate or Fraction(25)).limit_denominator(1001)
+        rate = max(Fraction(1), min(frame_rate or Fraction(25), Fraction(1000))).limit_denominator(1001)
         # no B-frames: stored in the order they are shown, frames have true durations in any container
         options = {"crf": str(crf), "preset": preset, "bf": "0"}
         stream = self._container.add_stream("libx264", rate=rate, options=options)
