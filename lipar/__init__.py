@@ -12,4 +12,12 @@ try:
 except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0"
 
-__all__ = ["Config", "ConfigError", "RestoredBlock", "Scheduler", "TokenLayout", "build_config", "load_plugins"]
+__all__ = [
+    "Config",
+    "ConfigError",
+    "RestoredBlock",
+    "Scheduler",
+    "TokenLayout",
+    "build_config",
+    "load_plugins",
+]

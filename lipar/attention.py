@@ -75,7 +75,9 @@ class BlockContext:
         self._written = [False] * cache.num_layers
         self.forward_pass = ForwardPass(step=0, sigma=1.0, timestep=1000.0)
 
-    def _regions(self, recovery: Recovery, rotation: Rotation, rope: RotaryEmbedding) -> tuple[Region, Region]:
+    def _regions(
+        self, recovery: Recovery, rotation: Rotation, rope: RotaryEmbedding
+    ) -> tuple[Region, Region]:
         kept_only = self._region(self.layout.keep_mask, rotation)
         if not recovery.fills:
             return kept_only, kept_only
@@ -88,7 +90,7 @@ class BlockContext:
             return clean, clean
         denoise = self._region(plan.present, rotation)
         if plan.rotate_to_donor:
-            _, rows, cols = self.layout.grid
+            cols = self.layout.grid[2]
             times = self._noise.donor_times(self.layout, denoise.places) + self._cache.block_time
             position = self.layout.position(denoise.places)
             at_donor = rope.rotation(times, position // cols, position % cols)
@@ -129,9 +131,7 @@ class BlockContext:
         """Say which pass the coming `attend` calls belong to."""
         self.forward_pass = forward_pass
 
-    def attend(
-        self, layer_idx: int, q: Heads, k: Heads, v: Heads, kernel: AttentionKernel = sdpa
-    ) -> Heads:
+    def attend(self, layer_idx: int, q: Heads, k: Heads, v: Heads, kernel: AttentionKernel = sdpa) -> Heads:
         """Attention output of the kept tokens, from their un-rotated queries, keys and values.
 
         Writes this block's rows of the layer; in the clean pass also the un-rotated keys that become history.

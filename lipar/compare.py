@@ -51,7 +51,9 @@ class SameRate:
         keep = torch.zeros(count, dtype=torch.bool)
         keep[torch.randperm(count, generator=generator)[: self.kept_per_block[first_frame]]] = True
         has_history = job.history is not None  # type: ignore[attr-defined]
-        return TokenLayout(keep.view(grid).to(source.device), first_frame=first_frame, has_history=has_history)
+        return TokenLayout(
+            keep.view(grid).to(source.device), first_frame=first_frame, has_history=has_history
+        )
 
 
 def encode_clip(model: Model, path: Path) -> list[Latents]:
@@ -152,6 +154,8 @@ def _compared(
         variant=name,
         frames=sum(chunk.shape[1] for chunk in pixels),
         kept_fraction=sum(block.layout.kept_count for block in later) / tokens if tokens else 1.0,
-        speedup=sum(block.dense_seconds or 0.0 for block in probed) / pruned_seconds if pruned_seconds else 1.0,
+        speedup=sum(block.dense_seconds or 0.0 for block in probed) / pruned_seconds
+        if pruned_seconds
+        else 1.0,
         psnr=psnr(pixels[1:], dense_pixels[1:]) if len(pixels) > 1 else math.inf,
     )

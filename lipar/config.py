@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import attrs
 import cattrs
-from attrs.validators import and_, ge, gt, instance_of, le, optional
+from attrs.validators import ge, gt, instance_of, optional
 
 PartTable = Mapping[str, Any]
 
@@ -77,13 +77,15 @@ class Config:
     noise: PartConfig = PartConfig("kv-cache")
     restorer: PartConfig = PartConfig("copy")
     cache: CacheConfig = CacheConfig()
-    strength: float | None = attrs.field(default=0.4, validator=optional(and_(ge(0.0), le(1.0))))
-    """Step index / 1000, before the schedule's shift, at which denoising of the source begins."""
+    strength: float | None = 0.4
+    """Step index / 1000, before the schedule's shift, at which denoising of the source begins; None: from noise."""
     steps: tuple[int, ...] | None = None
     """Step indices of 1000, falling; None: the model's own list, scaled to begin at `strength`."""
     seed: int = attrs.field(default=0, validator=ge(0))
 
     def __attrs_post_init__(self) -> None:
+        if self.strength is not None and not 0 <= self.strength <= 1:
+            raise ConfigError(f"strength must lie in 0..1, got {self.strength}")
         if self.steps is not None and (
             not self.steps
             or any(not 0 < step <= 1000 for step in self.steps)
@@ -138,8 +140,9 @@ def structure_value(value: Any, type_: Any, where: str) -> Any:
         ConfigError: it is of another type; the message names the key.
     """
     expected = _spoken(type_)
+    # cattrs would read "3" or True as a number
     numeric = type_ in (int, float) or "float" in expected or "int" in expected
-    if isinstance(value, str) and numeric and "str" not in expected or (isinstance(value, bool) and type_ in (int, float)):
+    if numeric and isinstance(value, str | bool) and "str" not in expected and "bool" not in expected:
         raise ConfigError(f"{where} must be {expected}, got {value!r}")
     if type_ is bool and not isinstance(value, bool):
         raise ConfigError(f"{where} must be true or false, got {value!r}")

@@ -78,9 +78,7 @@ def lipar_register_adapters(registry: "Registry") -> None:
 
 
 @hookspec(firstresult=True)
-def lipar_prune(
-    job: "Job", source: Latents, upcoming: list[Latents], first_frame: int
-) -> TokenLayout | None:
+def lipar_prune(job: "Job", source: Latents, upcoming: list[Latents], first_frame: int) -> TokenLayout | None:
     """Decide which tokens of a block are computed.
 
     Called once per block, in order, before noise is added. The first plugin to answer wins; lipar's own

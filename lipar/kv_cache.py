@@ -72,7 +72,9 @@ class KVCache:
         persistent: bool = True,
     ) -> None:
         if sink_frames < 0 or window_frames < 0:
-            raise ValueError(f"sink_frames and window_frames are at least 0, got {sink_frames} and {window_frames}")
+            raise ValueError(
+                f"sink_frames and window_frames are at least 0, got {sink_frames} and {window_frames}"
+            )
         self.num_layers = num_layers
         self.rope = rope
         self.sink_frames = sink_frames
@@ -158,7 +160,9 @@ class KVCache:
         if rows is not None and rows.k.shape[1] >= needed:
             return rows
         # a window has a known size; a full cache grows by a quarter, so that copying stays linear
-        capacity = max(needed, self._capacity if self.window_frames or rows is None else rows.k.shape[1] * 5 // 4)
+        capacity = max(
+            needed, self._capacity if self.window_frames or rows is None else rows.k.shape[1] * 5 // 4
+        )
         shape = (like.shape[0], capacity, *like.shape[2:])
         grown = LayerRows(*(like.new_empty(shape) for _ in range(3)))
         if rows is not None:

@@ -38,9 +38,7 @@ class Change:
     distance: Tensor = attrs.field(validator=shaped(ChangeMap))
     raw: Tensor = attrs.field(validator=shaped(ChangeMap))
     long_term: Tensor = attrs.field(validator=shaped(ChangeMap))
-    keep: Tensor | None = attrs.field(
-        default=None, validator=attrs.validators.optional(shaped(KeepMask))
-    )
+    keep: Tensor | None = attrs.field(default=None, validator=attrs.validators.optional(shaped(KeepMask)))
     tau_short: float
     tau_long: float
 
@@ -171,9 +169,7 @@ class NoiseSource(Protocol):
 class RecoveryPlan:
     """Which places of a block kept queries attend to, and where their keys are rotated to."""
 
-    present: Tensor | None = attrs.field(
-        default=None, validator=attrs.validators.optional(shaped(KeepMask))
-    )
+    present: Tensor | None = attrs.field(default=None, validator=attrs.validators.optional(shaped(KeepMask)))
     """None: all places. Kept tokens that are not present are computed but not attended to."""
     rotate_to_donor: bool = False
     """True: a copy keeps its donor's position instead of taking the pruned token's own."""

@@ -55,7 +55,7 @@ class Registry:
             TypeError: `part` is not an attrs class, so its options could not be listed or set.
             ValueError: the name is taken.
         """
-        if not (isinstance(part, type) and attrs.has(part)):
+        if not attrs.has(part):
             raise TypeError(f"{self.kind} {name!r} of {self.owner} must be an attrs class, got {part!r}")
         taken = self._parts.get(name)
         if taken is not None:

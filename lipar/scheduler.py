@@ -196,7 +196,10 @@ class Scheduler:
         source = block.source.to(device=model.device, dtype=model.dtype)
         layout = self._layout(source, upcoming, block)
         dense_seconds = None
-        if block.first_frame // model.block_frames in self._probe_blocks and layout.kept_count < layout.token_count:
+        if (
+            block.first_frame // model.block_frames in self._probe_blocks
+            and layout.kept_count < layout.token_count
+        ):
             dense_seconds = self._probe_dense(source, layout)
         watch = Stopwatch(model.device)
         if not self._sigmas:
@@ -233,7 +236,9 @@ class Scheduler:
             job=self.job, source=source, upcoming=upcoming, first_frame=block.first_frame
         )
         if layout.grid != grid:
-            raise ValueError(f"a lipar_prune hook gave a layout of {layout.grid} for a block of {grid} tokens")
+            raise ValueError(
+                f"a lipar_prune hook gave a layout of {layout.grid} for a block of {grid} tokens"
+            )
         return layout
 
     def _context(self, layout: TokenLayout) -> BlockContext:

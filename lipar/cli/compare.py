@@ -15,7 +15,9 @@ from lipar.plugins import load_plugins
 
 
 @click.command()
-@click.argument("clips", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument(
+    "clips", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
+)
 @click.option("--prompt", required=True, help="What the result should look like.")
 @click.option("--preset", metavar="NAME", help="Begin from a preset.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One value for all variants.")

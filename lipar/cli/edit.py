@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
@@ -15,7 +16,7 @@ from lipar.plugins import load_plugins
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-class SizeType(click.ParamType):
+class SizeType(click.ParamType[tuple[int, int]]):
     """`WIDTHxHEIGHT`."""
 
     name = "WxH"
@@ -34,15 +35,23 @@ class SizeType(click.ParamType):
 @click.command()
 @click.argument("source", required=False, type=click.Path(path_type=Path), metavar="[IN.mp4]")
 @click.option("--prompt", required=True, help="What the result should look like.")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Where to write the result.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Where to write the result."
+)
 @click.option("--model", metavar="NAME", help="Adapter to use; `lipar models` lists them.  [default: tiny]")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file; see docs/config.md.")
+@click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), help="TOML file; see docs/config.md."
+)
 @click.option("--preset", metavar="NAME", help=f"Begin from a preset: {', '.join(presets())}.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One value, e.g. prune.tau_short=0.1.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="One value, e.g. prune.tau_short=0.1."
+)
 @click.option("--strength", type=float, help="How far to go from the source, 0..1.  [default: 0.4]")
 @click.option("--seed", type=int, help="Seed of the noise.  [default: 0]")
 @click.option("--dense", is_flag=True, help="Compute every token.")
-@click.option("--overlay", type=click.Path(path_type=Path), help="Also write the clip with pruned tokens shaded.")
+@click.option(
+    "--overlay", type=click.Path(path_type=Path), help="Also write the clip with pruned tokens shaded."
+)
 @click.option("--size", type=click.Choice(["source", "model"]), default="source", help="Size to write at.")
 @click.option("--resolution", type=SizeType(), help="Size to process at.  [default: the model's own]")
 @click.option("--device", default=None, help="cpu, cuda, cuda:1, ...  [default: cuda where there is one]")
@@ -73,9 +82,8 @@ def edit(
     IN.mp4 is any video; without it, lipar makes a clip of its own. The result has the source's size, frames,
     timestamps and sound. Nothing is written to -o until all of it is there.
     """
-    direct = [
-        f"{key}={value!r}" for key, value in (("adapter", model), ("strength", strength), ("seed", seed)) if value is not None
-    ]
+    named = {"adapter": model, "strength": strength, "seed": seed}
+    direct = [f"{key}={value!r}" for key, value in named.items() if value is not None]
     config = build_config(preset=preset, file=config_file, settings=[*settings, *direct])
     host = load_plugins()
     make_parts(host, config)  # a wrong name or option is said before anything is loaded
@@ -91,7 +99,9 @@ def edit(
     )
     _check_paths(options)
     torch_device = pick_device(device)
-    torch_dtype = _DTYPES[dtype] if dtype else torch.bfloat16 if torch_device.type == "cuda" else torch.float32
+    torch_dtype = (
+        _DTYPES[dtype] if dtype else torch.bfloat16 if torch_device.type == "cuda" else torch.float32
+    )
     start = time.perf_counter()
     loaded = adapter.load(torch_device, torch_dtype)
     loading = time.perf_counter() - start
@@ -121,7 +131,9 @@ def pick_device(name: str | None) -> torch.device:
     except RuntimeError as error:
         raise ValueError(f"no device named {name!r}; write cpu, cuda or cuda:1") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"--device {name}, but this PyTorch ({torch.__version__}) sees no CUDA device; use cpu")
+        raise ValueError(
+            f"--device {name}, but this PyTorch ({torch.__version__}) sees no CUDA device; use cpu"
+        )
     return device
 
 
@@ -130,12 +142,11 @@ class ProgressLine:
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
-        self._bar: "tqdm[None] | None" = None
+        self._bar: tqdm[Any] | None = None
 
     def begin(self, frames: int | None) -> Progress:
         """Show the bar; gives the function that moves it."""
-        self._bar = tqdm(total=frames, unit="frame", desc="edit", disable=self._quiet or None)
-        bar = self._bar
+        self._bar = bar = tqdm(total=frames, unit="frame", desc="edit", disable=self._quiet or None)
 
         def advance(count: int) -> None:
             bar.update(count)
@@ -160,7 +171,8 @@ def summarise(report: EditReport, options: EditOptions, config: Config, loading:
         _kept_line(report, options),
         f"{report.frames / report.seconds:.1f} frames/s from file to file ({report.seconds:.1f} s; "
         f"loading the model took {loading:.1f} s more)",
-        "time: " + ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in _in_order(report.stage_seconds)),
+        "time: "
+        + ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in _in_order(report.stage_seconds)),
     ]
     if report.speedup is not None and report.probed_kept_fraction is not None:
         blocks = "block" if report.probed_blocks == 1 else "blocks"
@@ -179,7 +191,9 @@ def _kept_line(report: EditReport, options: EditOptions) -> str:
         return "computed every token (--dense)"
     line = f"kept {100 * report.kept_fraction:.1f} % of the tokens, skipped {100 * (1 - report.kept_fraction):.1f} %"
     if report.steady_kept_fraction is not None:
-        line += f" ({100 * report.steady_kept_fraction:.1f} % kept after the first block, which is always whole)"
+        line += (
+            f" ({100 * report.steady_kept_fraction:.1f} % kept after the first block, which is always whole)"
+        )
     return line
 
 

@@ -43,7 +43,8 @@ def plugins() -> None:
         state = click.style(f"failed: {plugin.error}", fg="red") if plugin.error else "loaded"
         click.echo(f"{plugin.name:<20} {plugin!s:<20} {state}")
         if plugin.error is None and plugin.name != "stages":
-            offered = [part.name for registry in host.registries.values() for part in registry if part.plugin == plugin.name]
+            everything = [part for registry in host.registries.values() for part in registry]
+            offered = [part.name for part in everything if part.plugin == plugin.name]
             click.echo(f"{'':<20} {', '.join(offered) or 'no parts'}")
 
 

@@ -3,7 +3,7 @@
 All are at least 0 and 0 for equal tokens, so that a still picture is pruned at any threshold.
 """
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import attrs
 import torch
@@ -12,10 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lipar.hookspecs import hookimpl
+from lipar.registry import Registry
 from lipar.types import ChangeMap, Features
-
-if TYPE_CHECKING:
-    from lipar.registry import Registry
 
 
 @attrs.frozen(kw_only=True)
@@ -111,7 +109,7 @@ def sort_first_axis(values: Float[Tensor, "n places"]) -> Float[Tensor, "n place
 
 
 @hookimpl
-def lipar_register_criteria(registry: "Registry") -> None:
+def lipar_register_criteria(registry: Registry) -> None:
     registry.add("l1", L1)
     registry.add("l1-trimmed", TrimmedL1)
     registry.add("l2", L2)

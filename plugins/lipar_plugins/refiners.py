@@ -12,8 +12,6 @@ Only torch operations on the tensors' own device, none of which waits for the re
 Convolutions are avoided: on a GPU they may round to TF32, and a threshold would see it.
 """
 
-from typing import TYPE_CHECKING
-
 import attrs
 import torch
 import torch.nn.functional as F
@@ -23,48 +21,42 @@ from torch import Tensor
 
 from lipar.hookspecs import hookimpl
 from lipar.protocols import Change
+from lipar.registry import Registry
 from lipar.types import ChangeMap, KeepMask
-
-if TYPE_CHECKING:
-    from lipar.registry import Registry
 
 
 @attrs.frozen(kw_only=True)
 class Median:
-    """Median of 3x3 places over neighbouring frames; of distances before the threshold, of the mask after it.
+    """Median of 3x3 places; of distances before the threshold, of the mask after it.
 
-    The default window is the frame and the one before: 18 values, of which the upper median is taken, so
-    that a change filling the 3x3 places of this frame passes at once. A window of 27 values back in time
-    would need a second frame of change, and so answer a frame late. Beyond the edges the nearest values count.
+    A median back in time would answer the beginning of a change a frame late, or its end: over two frames the
+    mask of a real clip grew by a third to a half, while the frame alone keeps within a twentieth of what the
+    authors' centred window keeps at the same thresholds. Beyond the edges the nearest values count.
     """
 
     look_ahead: bool = False
-    """See the next frame too, as the authors' code does (3x3x3)."""
+    """See the frame before and the next one too (3x3x3), as the authors' code does."""
+
+    border = "replicate"
 
     @property
     def past_frames(self) -> int:
-        return 1
+        return int(self.look_ahead)
 
     @property
     def future_frames(self) -> int:
         return int(self.look_ahead)
 
-    @property
-    def border(self) -> str:
-        return "replicate"
-
     def __call__(self, change: Change) -> Change:
-        past_frames, future_frames = self.past_frames, self.future_frames
-        frames = past_frames + 1 + future_frames
-        count = frames * 9
+        frames = 3 if self.look_ahead else 1
+        middle = (frames * 9 + 1) // 2  # rank of the median, counted from 1
         if change.keep is None:
             windows = _pad_nearest(change.distance).unfold(0, frames, 1).unfold(1, 3, 1).unfold(2, 3, 1)
-            # the rank of the upper median, counted from 1
-            median = windows.flatten(3).kthvalue(count // 2 + 1, dim=-1).values
-            return change.inner(past_frames, future_frames, distance=median)
+            median = windows.flatten(3).kthvalue(middle, dim=-1).values
+            return change.inner(self.past_frames, self.future_frames, distance=median)
         padded = _pad_nearest(change.keep.float())
         kept = F.avg_pool3d(padded[None, None], (frames, 3, 3), stride=1, divisor_override=1)[0, 0]
-        return change.inner(past_frames, future_frames, keep=kept >= (count + 1) // 2)
+        return change.inner(self.past_frames, self.future_frames, keep=kept >= middle)
 
 
 @attrs.frozen(kw_only=True)
@@ -235,7 +227,7 @@ def _grow(mask: ChangeMap, size: int) -> ChangeMap:
 
 
 @hookimpl
-def lipar_register_refiners(registry: "Registry") -> None:
+def lipar_register_refiners(registry: Registry) -> None:
     registry.add("median", Median)
     registry.add("threshold", Threshold)
     registry.add("gaussian-threshold", GaussianThreshold)
