@@ -3,11 +3,18 @@
 Sizes and redundancy are drawn, values come from a drawn seed: quick to make, and what shrinks is what matters.
 """
 
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, TypeAlias
+
 import torch
 from hypothesis import strategies as st
 
 from lipar.layout import token_features
 from lipar.types import Features, KeepMask, Latents
+
+# what hypothesis calls DrawFn, a protocol that cannot be checked at run time
+Draw: TypeAlias = Callable[..., Any]
 
 seeds = st.integers(0, 2**16 - 1)
 """Seeds of a torch generator."""
@@ -15,7 +22,7 @@ seeds = st.integers(0, 2**16 - 1)
 
 @st.composite
 def keep_masks(
-    draw: st.DrawFn,
+    draw: Draw,
     *,
     frames: st.SearchStrategy[int] | None = None,
     rows: st.SearchStrategy[int] | None = None,
@@ -34,7 +41,7 @@ def keep_masks(
         draw(st.integers(1, 6) if cols is None else cols),
     )
     kept_fraction = draw(st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]))
-    keep_mask = torch.rand(shape, generator=_generator(draw(seeds))) < kept_fraction
+    keep_mask: KeepMask = torch.rand(shape, generator=_generator(draw(seeds))) < kept_fraction
     if whole_first_frame:
         keep_mask[0] = True
     return keep_mask
@@ -42,7 +49,7 @@ def keep_masks(
 
 @st.composite
 def latents(
-    draw: st.DrawFn,
+    draw: Draw,
     *,
     frames: st.SearchStrategy[int] | None = None,
     rows: st.SearchStrategy[int] | None = None,
@@ -74,12 +81,13 @@ def latents(
     gain = changed * change * torch.randn(size, generator=generator)
     gain += noise * torch.randn(size, generator=generator)
     gain[0] = torch.randn(size[1:], generator=generator)
-    return gain.cumsum(dim=0)[None]
+    source: Latents = gain.cumsum(dim=0)[None]
+    return source
 
 
 @st.composite
 def features(
-    draw: st.DrawFn,
+    draw: Draw,
     *,
     frames: st.SearchStrategy[int] | None = None,
     rows: st.SearchStrategy[int] | None = None,
@@ -90,7 +98,7 @@ def features(
     noise: float = 0.01,
 ) -> Features:
     """Token features of `latents`, with the same arguments."""
-    drawn = draw(
+    drawn: Latents = draw(
         latents(
             frames=frames,
             rows=rows,
@@ -104,14 +112,10 @@ def features(
     return token_features(drawn, patch)
 
 
-@st.composite
-def splits(draw: st.DrawFn, count: int) -> list[int]:
+def splits(count: int) -> st.SearchStrategy[list[int]]:
     """Positive sizes that add up to `count`: ways to feed a stream."""
-    sizes = []
-    while count:
-        sizes.append(draw(st.integers(1, count)))
-        count -= sizes[-1]
-    return sizes
+    cuts = st.sets(st.integers(1, count - 1)) if count > 1 else st.just(set())
+    return cuts.map(lambda cuts: [after - before for before, after in pairwise([0, *sorted(cuts), count])])
 
 
 def _generator(seed: int) -> torch.Generator:
