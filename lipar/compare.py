@@ -58,13 +58,13 @@ class SameRate:
 
 def encode_clip(model: Model, path: Path) -> list[Latents]:
     """Source latents of a clip at the model's size, in blocks, on the CPU."""
-    from lipar.video import VideoReader, probe
+    from lipar.video import VideoReader
 
     coder = model.autoencoder
     assert coder is not None
-    info = probe(path)
-    with VideoReader(path, size=model_size(model, (info.width, info.height))) as reader, torch.no_grad():
-        return [latents.cpu() for latents in BlockEncoder(iter(reader), model, coder)]
+    with VideoReader(path) as reader, torch.no_grad():
+        reader.size = model_size(model, (reader.info.width, reader.info.height))
+        return [latents.cpu() for latents in BlockEncoder(reader, model, coder)]
 
 
 def _decoded(model: Model, blocks: Sequence[RestoredBlock]) -> Iterator[Tensor]:

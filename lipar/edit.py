@@ -81,15 +81,14 @@ class SourceFrames:
             self.time_base, self.frame_rate = Fraction(1, FRAME_RATE), Fraction(FRAME_RATE)
             self.frames: Iterator[PixelFrame] = synthetic_clip(options.synthetic_frames, *self.size)
             return
-        from lipar.video import probe
-
-        info = probe(options.source)
+        reader = stack.enter_context(VideoReader(options.source))
+        info = reader.info
         self.info, self.count = info, info.frame_count
         self.shown_size = (info.width, info.height)
-        self.size = options.resolution or model_size(model, self.shown_size)
+        self.size = reader.size = options.resolution or model_size(model, self.shown_size)
         self.time_base = info.time_base
         self.frame_rate = info.frame_rate or Fraction(25)
-        self.frames = iter(stack.enter_context(VideoReader(options.source, size=self.size)))
+        self.frames = reader
 
     def writer(self, path: Path, size: tuple[int, int], audio: bool) -> VideoWriter:
         """A writer with the timing, colour and (where asked) sound of the source."""

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import attrs
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from lipar.types import Heads, Indices, Rotation
@@ -66,6 +67,8 @@ def rotate(states: Heads, rotation: Rotation) -> Heads:
     return out
 
 
-def select(rotation: Rotation, indices: Tensor) -> Rotation:
+def select(
+    rotation: Rotation, indices: Tensor
+) -> tuple[Float[Tensor, "chosen half"], Float[Tensor, "chosen half"]]:
     """The rotation of some of the tokens."""
     return rotation[0].index_select(0, indices), rotation[1].index_select(0, indices)

@@ -1,6 +1,8 @@
 """Scene cuts, read from the source latents, so that no scene is recovered from another."""
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from lipar.types import Features
 
@@ -10,7 +12,7 @@ CUT_STEP = 0.5
 """And they differ by more than this (root mean square, unit-variance latents): fades and flat frames are no cuts."""
 
 
-def cut_offset(previous: Features | None, block: Features) -> int | None:
+def cut_offset(previous: Float[Tensor, "1 rows cols features"] | None, block: Features) -> int | None:
     """Index of the first frame of the block that starts a new scene, or None.
 
     Two frames of one scene stay correlated, even under a panning camera, since most of a latent's energy

@@ -14,7 +14,7 @@ from torch import Tensor
 Latents: TypeAlias = Float[Tensor, "b t c h w"]
 """Video in VAE space; time before channels, since the core walks along time. In the scale the DiT sees."""
 
-PixelFrames: TypeAlias = Float[Tensor, "b t c h w"]
+PixelFrames: TypeAlias = Float[Tensor, "b frames 3 height width"]
 """RGB video in [0, 1]."""
 
 Features: TypeAlias = Float[Tensor, "t rows cols features"]
@@ -29,7 +29,8 @@ KeepMask: TypeAlias = Bool[Tensor, "t rows cols"]
 Tokens: TypeAlias = Float[Tensor, "b n d"]
 Heads: TypeAlias = Float[Tensor, "b n heads head_dim"]
 Context: TypeAlias = Float[Tensor, "b m heads head_dim"]
-Indices: TypeAlias = Int[Tensor, " n"]
+Indices: TypeAlias = Int[Tensor, " _"]
+"""Places, slots or positions; their number is another axis in every signature, so it is not named."""
 Rotation: TypeAlias = tuple[Float[Tensor, "n half"], Float[Tensor, "n half"]]
 """Cosines and sines of the rotary angles, one per complex pair of a head."""
 

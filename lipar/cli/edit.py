@@ -1,6 +1,7 @@
 """`lipar edit`: the main job on one video."""
 
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,9 @@ def _check_paths(options: EditOptions) -> None:
 
     check_writable(options.output, source=options.source)
     if options.source is not None:
-        probe(options.source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they come once, when the video is read
+            probe(options.source)
 
 
 def pick_device(name: str | None) -> torch.device:
