@@ -47,7 +47,9 @@ def blocks_of(text: str) -> Iterator[Block]:
 
 
 def commands_of(text: str) -> Iterator[list[str]]:
-    """The command lines of a page, as words: after `$ ` in console blocks, every line in shell blocks."""
+    """The command lines of a page, as words: in console blocks after `$ `, in shell blocks, in `code` of a line."""
+    for span in re.findall(r"`((?:lipar|tox) [^`\n]+)`", FENCE.sub("", text)):
+        yield shlex.split(span)
     for block in blocks_of(text):
         lines = block.text.replace("\\\n", " ").splitlines()
         if block.language == "console":
@@ -70,7 +72,7 @@ def complaint_about(words: list[str], command: click.Command, path: str = "lipar
         if inner is None:
             return f"no command {path} {names[0]}"
         return complaint_about(words[words.index(names[0]) + 1 :], inner, f"{path} {names[0]}")
-    known = {"--help"} | {name for param in command.params for name in [*param.opts, *param.secondary_opts]}
+    known = {"-h", "--help"} | {name for param in command.params for name in [*param.opts, *param.secondary_opts]}
     for word in words:
         option = word.partition("=")[0]
         if option.startswith("-") and option != "-" and option not in known:
@@ -122,13 +124,13 @@ def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
 
 @by_page
 def test_commands_exist(page: Path) -> None:
-    from lipar.cli import main
+    from lipar.cli import cli
 
     environments = RawConfigParser()
     environments.read(ROOT / "tox.ini")
     for words in commands_of(page.read_text()):
         if words[0] == "lipar":
-            assert complaint_about(words[1:], main) is None, shlex.join(words)
+            assert complaint_about(words[1:], cli) is None, shlex.join(words)
         if words[0] == "tox" and "-e" in words:
             for name in words[words.index("-e") + 1].split(","):
                 assert name == "py311" or environments.has_section(f"testenv:{name}"), shlex.join(words)
