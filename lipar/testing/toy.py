@@ -1,0 +1,144 @@
+"""A causal video transformer in miniature, with real seams: tests of lipar and of its plugins run on it in milliseconds."""
+
+import zlib
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, reduce, repeat
+from torch import Tensor
+
+from lipar.attention import sdpa
+from lipar.layout import patchify, unpatchify
+from lipar.protocols import BlockAttention, ForwardPass
+from lipar.rope import RotaryEmbedding
+from lipar.sampling import scale_steps, warped_sigmas
+from lipar.types import Latents, PixelFrames, Tokens
+
+
+class ToyAutoencoder:
+    """Averages 4 frames of 4x4 pixels: three colours and their mean, about unit variance."""
+
+    spatial_factor = 4
+    latent_channels = 4
+    first_pixel_frames = 4
+    next_pixel_frames = 4
+    tau_short = 0.15
+    tau_long = 0.3
+
+    def encoder(self) -> Callable[[PixelFrames], Latents]:
+        def encode(pixel_frames: PixelFrames) -> Latents:
+            colours = reduce(pixel_frames, "b (t r) c (h p) (w q) -> b t c h w", "mean", r=4, p=4, q=4)
+            return (torch.cat([colours, colours.mean(dim=2, keepdim=True)], dim=2) - 0.5) * 4
+
+        return encode
+
+    def decoder(self) -> Callable[[Latents], PixelFrames]:
+        def decode(latents: Latents) -> PixelFrames:
+            colours = (latents[:, :, :3] / 4 + 0.5).clamp(0, 1)
+            return repeat(colours, "b t c h w -> b (t r) c (h p) (w q)", r=4, p=4, q=4)
+
+        return decode
+
+
+class ToyModel:
+    """A block-causal transformer with random weights (implements `lipar.protocols.Model`).
+
+    Its layers hand self-attention to the core as a real adapter does, and see the timestep and the prompt.
+
+    Args:
+        seed: of the weights.
+        guidance_scale: 1: the prompt alone; otherwise a second branch without a prompt.
+        autoencoder: None, to stand for a model whose latents come from elsewhere.
+    """
+
+    patch_size = 2
+    latent_channels = 4
+    home_pixels = 64 * 64
+    heads = 2
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        num_layers: int = 2,
+        block_frames: int = 3,
+        sink_frames: int = 1,
+        window_frames: int = 6,
+        guidance_scale: float = 1.0,
+        autoencoder: ToyAutoencoder | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.num_layers = num_layers
+        self.block_frames = block_frames
+        self.sink_frames = sink_frames
+        self.window_frames = window_frames
+        self.guidance_scale = guidance_scale
+        self.autoencoder = autoencoder
+        self.rope = RotaryEmbedding(12)
+        self.width = self.heads * self.rope.head_dim
+        self.device = torch.device("cpu")
+        self.dtype = dtype
+        self.prompt: str | None = None
+        self.passes: list[ForwardPass] = []
+        """Every forward, in order: what was really computed."""
+        self._generator = torch.Generator().manual_seed(seed)
+        features = self.latent_channels * self.patch_size**2
+        self._embed, self._head = self._weight(features, self.width), self._weight(self.width, features)
+        self._layers = [
+            {
+                "qkv": self._weight(self.width, 3 * self.width),
+                "out": self._weight(self.width, self.width),
+                "widen": self._weight(self.width, 2 * self.width),
+                "narrow": self._weight(2 * self.width, self.width),
+            }
+            for _ in range(num_layers)
+        ]
+
+    def _weight(self, rows: int, cols: int) -> Tensor:
+        return (torch.randn(rows, cols, generator=self._generator) * 1.5 / rows**0.5).to(self.dtype)
+
+    def set_prompt(self, prompt: str) -> None:
+        """Take any text: it seeds the vector that conditions the tokens."""
+        self.prompt = prompt
+
+    def sigmas(self, strength: float | None, steps: Sequence[int] | None = None) -> list[float]:
+        """Two steps of their own, warped by a shift of 5 as Self-Forcing's."""
+        if steps is None:
+            if strength == 0:
+                return []
+            steps = [1000, 500] if strength is None else scale_steps([400, 250], strength)
+        return warped_sigmas(steps, 5.0)
+
+    def forward(self, latents: Latents, forward_pass: ForwardPass, attention: BlockAttention) -> Latents:
+        """Flow of the kept tokens; zeros at pruned places."""
+        if self.prompt is None:
+            raise RuntimeError("no prompt yet: call set_prompt(text) before the first block")
+        self.passes.append(forward_pass)
+        prompts = [self.prompt] if self.guidance_scale == 1 else [self.prompt, ""]
+        tokens = attention.layout.prune(patchify(latents, self.patch_size)) @ self._embed
+        condition = torch.cat([self._condition(text, forward_pass.timestep) for text in prompts])
+        flow = self._transform(tokens.expand(len(prompts), -1, -1), condition, attention) @ self._head
+        if len(prompts) == 2:
+            with_prompt, without = flow.chunk(2)
+            flow = without + self.guidance_scale * (with_prompt - without)
+        return unpatchify(attention.layout.scatter(flow), attention.layout.grid, self.patch_size)
+
+    def _transform(self, tokens: Tokens, condition: Tensor, attention: BlockAttention) -> Tokens:
+        for layer_idx, weights in enumerate(self._layers):
+            normed = F.layer_norm(tokens, (self.width,)) + condition
+            q, k, v = rearrange(
+                normed @ weights["qkv"], "b n (qkv heads c) -> qkv b n heads c", qkv=3, heads=self.heads
+            )
+            attended = attention.attend(layer_idx, q, k, v, sdpa)
+            tokens = tokens + attended.flatten(2) @ weights["out"]
+            tokens = (
+                tokens + F.gelu(F.layer_norm(tokens, (self.width,)) @ weights["widen"]) @ weights["narrow"]
+            )
+        return F.layer_norm(tokens, (self.width,))
+
+    def _condition(self, text: str, timestep: float) -> Tensor:
+        generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
+        meaning = torch.randn(self.width, generator=generator)
+        time = torch.sin(timestep / 1000 * torch.arange(1, self.width + 1))
+        return (0.3 * meaning + 0.3 * time).to(self.dtype)[None, None]
