@@ -83,6 +83,8 @@ def edit(
     IN.mp4 is any video; without it, lipar makes a clip of its own. The result has the source's size, frames,
     timestamps and sound. Nothing is written to -o until all of it is there.
     """
+    if not prompt.strip():
+        raise click.UsageError("--prompt is empty; say in a few words what the result should look like")
     named = {"adapter": model, "strength": strength, "seed": seed}
     direct = [f"{key}={value!r}" for key, value in named.items() if value is not None]
     config = build_config(preset=preset, file=config_file, settings=[*settings, *direct])

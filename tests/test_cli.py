@@ -1,0 +1,204 @@
+"""The command line: what a person types, and what they are told when it cannot be done."""
+
+import sys
+import warnings
+from pathlib import Path
+
+import attrs
+import pytest
+import torch
+
+import lipar.plugins
+from lipar.cli import main
+from lipar.hookspecs import hookimpl
+from lipar.registry import Registry
+from lipar.testing.toy import ToyAutoencoder, ToyModel
+from lipar.video import write_synthetic_clip
+
+
+@attrs.frozen
+class Toy:
+    """A model that runs at once."""
+
+    broken: bool = False
+
+    def load(self, device: torch.device, dtype: torch.dtype) -> ToyModel:
+        if self.broken:
+            raise FileNotFoundError("no weights at models/toy; download them there first")
+        return ToyModel(autoencoder=ToyAutoencoder())
+
+
+class ToyPlugin:
+    @hookimpl
+    def lipar_register_adapters(self, registry: Registry) -> None:
+        registry.add("toy", Toy)
+
+
+@pytest.fixture(autouse=True)
+def toy_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = lipar.plugins.load_plugins
+    for module in ("edit", "lists", "compare"):
+        __import__(f"lipar.cli.{module}")
+        monkeypatch.setattr(sys.modules[f"lipar.cli.{module}"], "load_plugins", lambda: load(ToyPlugin()))
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run `lipar ...`; gives the exit code, standard output and standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["lipar", *map(str, arguments)])
+        code = 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            try:
+                main()
+            except SystemExit as exit_:
+                code = int(exit_.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_synthetic_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", frames=26, width=80, height=48)
+
+
+def test_edit_says_what_was_skipped_how_fast_it_was_and_where_the_time_went(run, clip: Path, tmp_path: Path):
+    code, out, _ = run("edit", clip, "--prompt", "night", "-o", tmp_path / "out.mp4", "--model", "toy")
+    assert code == 0
+    assert (tmp_path / "out.mp4").is_file()
+    for part in ("26 frames of 80x48", "skipped", "frames/s", "DiT", "clean pass", "run both ways"):
+        assert part in out
+
+
+def test_edit_without_a_clip_makes_one(run, tmp_path: Path):
+    code, out, _ = run("edit", "--prompt", "night", "-o", tmp_path / "out.mp4", "--model", "toy")
+    assert code == 0
+    assert "a made-up clip" in out
+
+
+def test_the_command_line_wins_over_the_config_file(run, clip: Path, tmp_path: Path):
+    (tmp_path / "mine.toml").write_text('adapter = "toy"\nseed = 3\nstrength = 0.0\n')
+    arguments = ("--prompt", "x", "-o", tmp_path / "o.mp4", "--config", tmp_path / "mine.toml", "--seed", 9)
+    code, out, _ = run("edit", clip, *arguments)
+    assert code == 0
+    assert "seed 9" in out
+
+
+EDIT = ["--prompt", "x", "--model", "toy"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--set", "recovery=m-degre"], "no recovery named 'm-degre'; registered: "),
+        (["--set", "noise.sigma=1"], "noise 'kv-cache' of lipar 0.1.0 has no option 'sigma'; it has: none"),
+        (["--set", "prune.tau_shrt=1"], "unknown key 'tau_shrt' in prune"),
+        (["--set", "prune.tau_short=high"], "prune.tau_short must be float | None, got 'high'"),
+        (["--set", "seed"], "--set takes key=value"),
+        (["--strength", "1.5"], "strength must lie in 0..1, got 1.5"),
+        (["--preset", "fast"], "no preset named 'fast'; there are: released"),
+        (["--config", "missing.toml"], "cannot read the config missing.toml"),
+        (["--set", "refiners=['median']"], "the refiners make no mask"),
+        (["--set", "cache.window_frames=2"], "window of 2 frames"),
+        (["--model", "wan"], "no adapter named 'wan'; registered: "),
+        (["--set", "adapter={name='toy', broken=true}"], "no weights at models/toy; download them"),
+        (["--resolution", "60x48"], "60x48 does not divide into tokens of 8x8"),
+        (["--resolution", "big"], "'big' is no size; write WIDTHxHEIGHT"),
+        (["--device", "gpu"], "no device named 'gpu'"),
+    ],
+)  # fmt: skip
+def test_a_bad_argument_is_answered_in_one_line(
+    run, clip: Path, tmp_path: Path, arguments: list[str], said: str
+):
+    code, _, err = run("edit", clip, "-o", tmp_path / "out.mp4", *EDIT, *arguments)
+    assert code != 0
+    assert said in err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_clip_and_a_missing_folder_are_named(run, clip: Path, tmp_path: Path):
+    code, _, err = run("edit", tmp_path / "no.mp4", "-o", tmp_path / "out.mp4", *EDIT)
+    assert code == 1 and "no.mp4" in err
+    code, _, err = run("edit", clip, "-o", tmp_path / "no" / "out.mp4", *EDIT)
+    assert code == 1 and "does not exist" in err
+
+
+def test_an_empty_prompt_is_refused(run, clip: Path, tmp_path: Path):
+    code, _, err = run("edit", clip, "-o", tmp_path / "out.mp4", "--model", "toy", "--prompt", "  ")
+    assert code != 0
+    assert "prompt" in err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens where there is no CUDA device")
+def test_a_device_that_is_not_there_is_refused(run, clip: Path, tmp_path: Path):
+    code, _, err = run("edit", clip, "-o", tmp_path / "out.mp4", *EDIT, "--device", "cuda")
+    assert code == 1
+    assert "sees no CUDA device; use cpu" in err
+
+
+def test_debug_shows_the_traceback(run, clip: Path, tmp_path: Path):
+    with pytest.raises(LookupError, match="no recovery named"):
+        run("edit", clip, "-o", tmp_path / "out.mp4", *EDIT, "--set", "recovery=no", "--debug")
+
+
+def test_ctrl_c_leaves_nothing_and_says_so(run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ToyModel, "forward", interrupt)
+    code, _, err = run("edit", clip, "-o", tmp_path / "out.mp4", *EDIT)
+    assert (code, list(tmp_path.iterdir())) == (130, [])
+    assert "interrupted" in err
+
+
+def test_strategies_lists_every_part_with_owner_and_options(run):
+    code, out, _ = run("strategies")
+    assert code == 0
+    for part in ("l1-trimmed", "gaussian-threshold", "m-degree", "step-matched", "copy", "toy"):
+        assert part in out
+    assert "degree: int | None = None" in out
+    assert "[lipar 0.1.0]" in out
+
+
+def test_strategies_of_one_kind(run):
+    _, out, _ = run("strategies", "recovery")
+    assert "m-degree" in out and "gaussian-threshold" not in out
+
+
+def test_plugins_lists_what_was_left_out_and_why(run, monkeypatch: pytest.MonkeyPatch):
+    class Broken:
+        @hookimpl
+        def lipar_register_criteria(self, registry: Registry) -> None:
+            raise OSError("no such device")
+
+    load = lipar.plugins.load_plugins
+    monkeypatch.setattr("lipar.cli.lists.load_plugins", lambda: load(Broken()))
+    code, out, err = run("plugins")
+    assert code == 0
+    assert "failed: OSError: no such device" in out
+    assert "was left out" in err
+
+
+def test_models_lists_adapters_and_shows_one(run):
+    _, out, _ = run("models")
+    assert "toy" in out and "A model that runs at once." in out
+    code, out, _ = run("models", "show", "toy")
+    assert code == 0 and "broken: bool = False" in out
+    code, _, err = run("models", "show", "tyo")
+    assert code == 1 and "did you mean 'toy'?" in err
+
+
+def test_compare_prints_a_table_with_the_random_baseline(run, clip: Path, tmp_path: Path):
+    arguments = ("--prompt", "x", "--set", "adapter=toy", "--variant", "noise=step-matched")
+    code, out, _ = run("compare", clip, *arguments, "--json", tmp_path / "figures.json")
+    assert code == 0
+    rows = [line for line in out.splitlines() if line.startswith("| clip")][1:]
+    assert [row.split("|")[2].strip() for row in rows] == [
+        "as configured", "noise=step-matched", "random at the same rate",
+    ]  # fmt: skip
+    assert (tmp_path / "figures.json").is_file()
