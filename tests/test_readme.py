@@ -72,7 +72,9 @@ def complaint_about(words: list[str], command: click.Command, path: str = "lipar
         if inner is None:
             return f"no command {path} {names[0]}"
         return complaint_about(words[words.index(names[0]) + 1 :], inner, f"{path} {names[0]}")
-    known = {"-h", "--help"} | {name for param in command.params for name in [*param.opts, *param.secondary_opts]}
+    known = {"-h", "--help"} | {
+        name for param in command.params for name in [*param.opts, *param.secondary_opts]
+    }
     for word in words:
         option = word.partition("=")[0]
         if option.startswith("-") and option != "-" and option not in known:
