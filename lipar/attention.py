@@ -71,7 +71,8 @@ class BlockContext:
             rotation = rope.grid_rotation(times, rows, cols)
         self._kept_rotation = select(rotation, layout.kept)
         self._denoise, self._clean = self._regions(recovery, rotation, rope)
-        self._per_step = noise is not None and noise.per_step
+        # layers that share their rows overwrite each other's donors, so that each step writes them anew
+        self._per_step = noise is not None and (noise.per_step or not cache.persistent)
         self._written = [False] * cache.num_layers
         self.forward_pass = ForwardPass(step=0, sigma=1.0, timestep=1000.0)
 
