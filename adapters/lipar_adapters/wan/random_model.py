@@ -1,0 +1,59 @@
+"""A Wan transformer for the bench: block by block, and beside it the stock forward on the same weights."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lipar.bench.shapes import Shape
+from lipar.protocols import BlockAttention
+from lipar.types import Latents
+from lipar_adapters.wan.causal import CausalWan, Recipe
+from lipar_adapters.wan.seam import WanSeam
+
+
+class RandomWanModel(CausalWan):
+    """Implements `lipar.bench.shapes.BenchModel`.
+
+    Args:
+        transformer: the stock diffusers model, on its device.
+        shape: its sizes.
+        seed: of the prompt's random conditioning.
+    """
+
+    def __init__(self, transformer: Any, shape: Shape, *, seed: int = 0) -> None:
+        transformer.eval().requires_grad_(False)
+        self._stock = _twin(transformer)
+        self._hooked = _twin(transformer)
+        self._hooked_seam = WanSeam(self._hooked)
+        recipe = Recipe(block_frames=shape.block_length, window_frames=6 if shape.causal else 0)
+        super().__init__(transformer, recipe)
+        self.shape = shape
+        generator = torch.Generator().manual_seed(seed)
+        text = torch.randn(1, shape.text_rows, shape.text_width, generator=generator)
+        self.prompt_embeds = text.to(self.device, self.dtype)
+
+    def set_prompt(self, prompt: str) -> None:
+        """Keeps its random conditioning."""
+
+    def stock_forward(self, latents: Latents, timestep: Tensor) -> Latents:
+        """diffusers' own forward, on a transformer without hooks that shares the weights."""
+        return _forward(self._stock, latents, timestep, self.prompt_embeds)
+
+    def forward_at(self, latents: Latents, timestep: Tensor, attention: BlockAttention) -> Latents:
+        """The same through the seam, the prompt projected anew each time as the stock forward does."""
+        with self._hooked_seam.using(attention):
+            return _forward(self._hooked, latents, timestep, self.prompt_embeds)
+
+
+def _twin(transformer: Any) -> Any:
+    """Another module on the same tensors."""
+    shared = [*transformer.parameters(), *transformer.buffers()]
+    return copy.deepcopy(transformer, {id(tensor): tensor for tensor in shared})
+
+
+def _forward(transformer: Any, latents: Latents, timestep: Tensor, prompt_embeds: Tensor | None) -> Latents:
+    with torch.no_grad():
+        flow: Latents = transformer(latents.transpose(1, 2), timestep, prompt_embeds, return_dict=False)[0]
+    return flow.transpose(1, 2)
