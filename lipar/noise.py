@@ -29,4 +29,5 @@ def block_noise(draw: NoiseDraw, first_frame: int, index: int, like: Latents) ->
     frames = like.shape[1]
     shape = (like.shape[2], like.shape[3], like.shape[4])
     stacked = torch.stack([draw(first_frame + i, index, shape) for i in range(frames)])
-    return stacked.to(device=like.device, dtype=like.dtype)[None].expand_as(like)
+    # not blocking: the host draws ahead while a GPU still works
+    return stacked.to(device=like.device, dtype=like.dtype, non_blocking=True)[None].expand_as(like)
