@@ -3,6 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from lipar.config import Config, ConfigError, build_config
+from lipar.door import disable, enable, summary
 from lipar.layout import TokenLayout
 from lipar.plugins import load_plugins
 from lipar.scheduler import RestoredBlock, Scheduler
@@ -19,5 +20,8 @@ __all__ = [
     "Scheduler",
     "TokenLayout",
     "build_config",
+    "disable",
+    "enable",
     "load_plugins",
+    "summary",
 ]

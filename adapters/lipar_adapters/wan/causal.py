@@ -55,12 +55,14 @@ class CausalWan:
     ) -> None:
         config = transformer.config
         if config.patch_size[0] != 1 or config.patch_size[1] != config.patch_size[2]:
-            raise ValueError(f"a token is one frame and square, this model has patches of {tuple(config.patch_size)}")
+            raise ValueError(
+                f"a token is one frame and square, this model has patches of {tuple(config.patch_size)}"
+            )
         self.transformer = transformer.eval().requires_grad_(False)
         self.recipe = recipe
         self.autoencoder = autoencoder
         self.seam = WanSeam(transformer, memoise_text=True)
-        self.prompt_embeds: Tensor | None = None
+        self._prompt_embeds: Tensor | None = None
         self._encode_prompt = encode_prompt
         self.block_frames = recipe.block_frames
         self.home_pixels = recipe.home_pixels
@@ -79,6 +81,21 @@ class CausalWan:
     def dtype(self) -> torch.dtype:
         return self.transformer.patch_embedding.weight.dtype  # type: ignore[no-any-return]
 
+    @property
+    def prompt_embeds(self) -> Tensor | None:
+        """Conditioning of the coming blocks, `b rows text_dim`; on the model's device and in its type once set."""
+        return self._prompt_embeds
+
+    @prompt_embeds.setter
+    def prompt_embeds(self, embeds: Tensor | None) -> None:
+        # under inference_mode a tensor would have no version, by which a change in place is noticed
+        with torch.inference_mode(False):
+            if embeds is not None:
+                embeds = embeds.to(self.device, self.dtype)
+                embeds = embeds.clone() if embeds.is_inference() else embeds
+            self._prompt_embeds = embeds
+        self.seam.forget_prompt()
+
     def set_prompt(self, prompt: str) -> None:
         """Encode the prompt, and the empty one beside it where guidance is on.
 
@@ -86,9 +103,11 @@ class CausalWan:
             RuntimeError: this model was loaded without a text encoder.
         """
         if self._encode_prompt is None:
-            raise RuntimeError("this model has no text encoder; set `prompt_embeds` (b rows text_dim) instead")
+            raise RuntimeError(
+                "this model has no text encoder; set `prompt_embeds` (b rows text_dim) instead"
+            )
         prompts = [prompt] if self.recipe.guidance_scale == 1 else [prompt, ""]
-        self.prompt_embeds = self._encode_prompt(prompts).to(self.device, self.dtype)
+        self.prompt_embeds = self._encode_prompt(prompts)
 
     def sigmas(self, strength: float | None, steps: Sequence[int] | None = None) -> list[float]:
         """Noise levels, falling; the model's own steps are scaled to begin at `1000 * strength`."""
@@ -110,7 +129,9 @@ class CausalWan:
         hidden_states = latents.transpose(1, 2).expand(branches, -1, -1, -1, -1)
         timestep = torch.full((branches,), forward_pass.timestep, dtype=torch.float32, device=latents.device)
         with self.seam.using(attention), torch.no_grad():
-            flow = self.transformer(hidden_states, timestep, prompt_embeds, return_dict=False)[0].transpose(1, 2)
+            flow = self.transformer(hidden_states, timestep, prompt_embeds, return_dict=False)[0].transpose(
+                1, 2
+            )
         if branches == 1:
             return flow  # type: ignore[no-any-return]
         with_prompt, without = flow.chunk(2)

@@ -1,6 +1,8 @@
 """Weights of causal Wan models: the released Self-Forcing layout, and diffusers folders."""
 
 import json
+import math
+import pickle
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -21,12 +23,7 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state: Any = load_file(path)
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    state = _read(path)
     for wrapper in _WRAPPERS:
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
@@ -39,6 +36,19 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     return stripped
 
 
+def _read(path: Path) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (RuntimeError, pickle.UnpicklingError, SafetensorError, EOFError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{path} is no readable checkpoint, or a part of one: {reason}") from error
+
+
 def _strip(name: str) -> str:
     name = name.replace("_fsdp_wrapped_module.", "")
     return name.removeprefix("model.")
@@ -49,8 +59,18 @@ def infer_config(state: dict[str, torch.Tensor], head_dim: int = 128) -> dict[st
 
     Args:
         head_dim: channels of a head, which no shape tells; 128 in every released Wan model.
+
+    Raises:
+        ValueError: the tensors have other names, or heads of that size do not fill the width.
     """
+    if "head.head.weight" not in state:
+        raise ValueError(
+            "the tensors have other names than Wan's own (no head.head.weight); of a diffusers model give the folder, "
+            "with its config.json"
+        )
     width, in_channels, *patch = state["patch_embedding.weight"].shape
+    if width % head_dim:
+        raise ValueError(f"a width of {width} is no multiple of head_dim={head_dim}; set adapter.head_dim")
     layers = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
     head = state["head.head.weight"].shape[0]
     return {
@@ -69,6 +89,18 @@ def infer_config(state: dict[str, torch.Tensor], head_dim: int = 128) -> dict[st
     }
 
 
+def transformer_folder(path: Path) -> Path:
+    """The folder of the transformer: the path itself, or `transformer` in it.
+
+    Raises:
+        FileNotFoundError: neither holds a config.json.
+    """
+    for folder in (path / "transformer", path):
+        if (folder / "config.json").is_file():
+            return folder
+    raise FileNotFoundError(f"no diffusers transformer in {path}: no config.json there nor in transformer/")
+
+
 def load_transformer(path: Path, *, dtype: torch.dtype, config: dict[str, Any] | None = None) -> Any:
     """A `WanTransformer3DModel` from a diffusers folder or from a checkpoint in the original layout.
 
@@ -82,10 +114,8 @@ def load_transformer(path: Path, *, dtype: torch.dtype, config: dict[str, Any] |
     from diffusers import WanTransformer3DModel
 
     if path.is_dir():
-        folder = path / "transformer" if (path / "transformer").is_dir() else path
-        if not (folder / "config.json").is_file():
-            raise FileNotFoundError(f"no diffusers transformer in {path}: no config.json there nor in transformer/")
-        return WanTransformer3DModel.from_pretrained(folder, torch_dtype=dtype)
+        folder = transformer_folder(path)
+        return WanTransformer3DModel.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
     state = read_checkpoint(path)
     config = config or infer_config(state)
     # diffusers' own conversion needs a local config, without which it would ask a hub
@@ -102,3 +132,32 @@ def load_transformer(path: Path, *, dtype: torch.dtype, config: dict[str, Any] |
             if not any(part in name for part in keep_float32):
                 parameter.data = parameter.data.to(dtype)
     return model
+
+
+def stored_bytes(path: Path, dtype: torch.dtype) -> int:
+    """Memory that the weights of a file or folder take in `dtype`, from the shapes alone."""
+    from safetensors import safe_open
+
+    files = [path] if path.is_file() else sorted(path.glob("*.safetensors"))
+    count = 0
+    for file in files:
+        if file.suffix == ".safetensors":
+            with safe_open(file, framework="pt") as tensors:
+                names = list(tensors.keys())
+                count += sum(math.prod(tensors.get_slice(name).get_shape()) for name in names)
+        else:
+            count += sum(tensor.numel() for tensor in read_checkpoint(file).values())
+    return count * dtype.itemsize
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Memory that a device has to give; None where it cannot be asked."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    memory = Path("/proc/meminfo")
+    if device.type != "cpu" or not memory.is_file():
+        return None
+    for line in memory.read_text("ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None

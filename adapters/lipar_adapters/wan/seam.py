@@ -1,13 +1,17 @@
-"""Pruning inside a stock `WanTransformer3DModel` of diffusers: four hooks and a self-attention processor, no fork.
+"""Pruning inside a stock `WanTransformer3DModel` of diffusers: five hooks and a self-attention processor, no fork.
 
-    root input      per-token timesteps (Wan 2.2 TI2V) lose the pruned rows
-    rope output     gives the rotation of the block's places
-    blocks.0 input  full tokens become kept tokens
+    root input      the layout is checked; per-token timesteps (Wan 2.2 TI2V) lose the pruned rows
+    rope output     gives a door's hold the rotation of the block's places
+    patch_embedding all tokens become kept tokens (before the layers, so that layers may be compiled or cached)
     attn1           attention over the context that `lipar` holds
-    proj_out output kept tokens are scattered back; pruned places hold zeros
+    proj_out        kept tokens go back to their places; pruned ones are zeros, or what a hold restores
+    root output     a hold's forward ends, also when it failed
+
+They are torch's own hooks: diffusers' `HookRegistry` and accelerate wrap `forward` inside of them, so either kind
+can come and go in any order.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -16,18 +20,41 @@ import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch import Tensor, nn
 
+from lipar.door import Hold
+from lipar.layout import TokenLayout
 from lipar.protocols import BlockAttention
+from lipar.rope import RotaryEmbedding
 
 
-class ContextSelfAttention:
+class _StockBackend:
+    """The attention backend and parallel plan of the processor that ours stands for, also when they are set anew."""
+
+    stock: Any
+
+    @property
+    def _attention_backend(self) -> Any:
+        return self.stock._attention_backend
+
+    @_attention_backend.setter
+    def _attention_backend(self, backend: Any) -> None:
+        self.stock._attention_backend = backend
+
+    @property
+    def _parallel_config(self) -> Any:
+        return self.stock._parallel_config
+
+    @_parallel_config.setter
+    def _parallel_config(self, parallel_config: Any) -> None:
+        self.stock._parallel_config = parallel_config
+
+
+class ContextSelfAttention(_StockBackend):
     """Attention processor for `attn1`: projections as in diffusers' `WanAttnProcessor`, attention by `lipar`."""
 
     def __init__(self, seam: "WanSeam", layer_idx: int, stock: Any) -> None:
         self.stock = stock
-        self._seam = seam
+        self.seam = seam
         self._layer_idx = layer_idx
-        self._attention_backend = getattr(stock, "_attention_backend", None)
-        self._parallel_config = getattr(stock, "_parallel_config", None)
 
     def __call__(
         self,
@@ -37,36 +64,39 @@ class ContextSelfAttention:
         attention_mask: Tensor | None = None,
         rotary_emb: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
-        attention = self._seam.attention
-        if attention is None:
-            out: Tensor = self.stock(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
-            return out
+        if self.seam.attention is None:
+            return self.stock(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
         if getattr(attn, "fused_projections", False):
             q, k, v = attn.to_qkv(hidden_states).chunk(3, dim=-1)
         else:
             q, k, v = attn.to_q(hidden_states), attn.to_k(hidden_states), attn.to_v(hidden_states)
         q, k = attn.norm_q(q), attn.norm_k(k)
         q, k, v = (states.unflatten(2, (attn.heads, -1)) for states in (q, k, v))
+        attended = self._attend(q, k, v).flatten(2, 3).type_as(q)
+        return attn.to_out[1](attn.to_out[0](attended))
+
+    @torch.compiler.disable
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        # compiled layers stop here: the attention is another object for every block, and each layer has its index
+        assert self.seam.attention is not None
         kernel = partial(
             dispatch_attention_fn,
             attn_mask=None,
             dropout_p=0.0,
             is_causal=False,
             backend=self._attention_backend,
-            parallel_config=self._parallel_config,
+            parallel_config=None,
         )
-        attended = attention.attend(self._layer_idx, q, k, v, kernel).flatten(2, 3).type_as(q)
-        return attn.to_out[1](attn.to_out[0](attended))  # type: ignore[no-any-return]
+        return self.seam.attention.attend(self._layer_idx, q, k, v, kernel)
 
 
-class MemoisedTextAttention:
+class MemoisedTextAttention(_StockBackend):
     """Attention processor for `attn2` that projects the keys and values of one prompt once."""
 
-    def __init__(self, stock: Any) -> None:
+    def __init__(self, seam: "WanSeam", stock: Any) -> None:
         self.stock = stock
-        self._attention_backend = getattr(stock, "_attention_backend", None)
-        self._parallel_config = getattr(stock, "_parallel_config", None)
-        self._seen: Tensor | None = None
+        self.seam = seam
+        self._projected_for = -1
         self._k: Tensor | None = None
         self._v: Tensor | None = None
 
@@ -78,14 +108,16 @@ class MemoisedTextAttention:
         attention_mask: Tensor | None = None,
         rotary_emb: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
-        if self._seen is not encoder_hidden_states:
+        if self.seam.attention is None:
+            return self.stock(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
+        if self._projected_for != self.seam.prompts_seen:
             if getattr(attn, "fused_projections", False):
                 k, v = attn.to_kv(encoder_hidden_states).chunk(2, dim=-1)
             else:
                 k, v = attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states)
             self._k = attn.norm_k(k).unflatten(2, (attn.heads, -1))
             self._v = v.unflatten(2, (attn.heads, -1))
-            self._seen = encoder_hidden_states
+            self._projected_for = self.seam.prompts_seen
         q = attn.norm_q(attn.to_q(hidden_states)).unflatten(2, (attn.heads, -1))
         attended = dispatch_attention_fn(
             q,
@@ -97,24 +129,7 @@ class MemoisedTextAttention:
             backend=self._attention_backend,
             parallel_config=None,
         )
-        return attn.to_out[1](attn.to_out[0](attended.flatten(2, 3).type_as(q)))  # type: ignore[no-any-return]
-
-
-class MemoisedTextEmbedder(nn.Module):
-    """A text embedder that gives the same tensor again for the same prompt tensor."""
-
-    def __init__(self, stock: nn.Module) -> None:
-        super().__init__()
-        self.stock = stock
-        self._seen: tuple[Tensor, int] | None = None
-        self._embedded: Tensor | None = None
-
-    def forward(self, prompt_embeds: Tensor) -> Tensor:
-        version = prompt_embeds._version
-        if self._embedded is None or self._seen is None or self._seen[0] is not prompt_embeds or self._seen[1] != version:
-            self._seen = (prompt_embeds, version)
-            self._embedded = self.stock(prompt_embeds)
-        return self._embedded
+        return attn.to_out[1](attn.to_out[0](attended.flatten(2, 3).type_as(q)))
 
 
 class WanSeam:
@@ -123,85 +138,174 @@ class WanSeam:
     Args:
         transformer: a `diffusers.WanTransformer3DModel`.
         memoise_text: keep the projections of the last prompt; for models that lipar drives itself.
+        hold: prune every forward by it (`lipar.enable`); None: only those inside `using`.
 
     Raises:
-        TypeError: not a Wan transformer.
+        TypeError: not a Wan transformer, or one whose self-attention was replaced.
+        ValueError: it already has a seam.
     """
 
-    def __init__(self, transformer: Any, *, memoise_text: bool = False) -> None:
-        missing = [name for name in ("rope", "blocks", "proj_out", "condition_embedder") if not hasattr(transformer, name)]
-        if missing:
-            raise TypeError(f"expected a WanTransformer3DModel, got {type(transformer).__name__} without {missing[0]}")
+    def __init__(self, transformer: Any, *, memoise_text: bool = False, hold: Hold | None = None) -> None:
+        _check_stock(transformer)
         self.transformer = transformer
+        self.hold = hold
+        self.layout: TokenLayout | None = None
         self.attention: BlockAttention | None = None
-        self.on_rotation: Callable[[Tensor, Tensor], None] | None = None
-        """Told the stock rotary table of each forward, `1 places 1 head_dim` each; used by the diffusers door."""
-        blocks = transformer.blocks
+        self.prompts_seen = 0
+        """Counts the prompts, so that projections of an older one are known to be old."""
+        self._prompt: tuple[Tensor, int] | None = None
         self._handles = [
-            transformer.register_forward_pre_hook(self._prune_timesteps, with_kwargs=True),
+            transformer.register_forward_pre_hook(self._begin, with_kwargs=True),
             transformer.rope.register_forward_hook(self._see_rotation),
-            blocks[0].register_forward_pre_hook(self._prune_tokens),
-            transformer.proj_out.register_forward_hook(self._scatter),
+            transformer.patch_embedding.register_forward_hook(self._prune_tokens),
+            transformer.proj_out.register_forward_hook(self._restore_tokens),
+            transformer.register_forward_hook(self._end, always_call=True),
         ]
-        for layer_idx, block in enumerate(blocks):
+        for layer_idx, block in enumerate(transformer.blocks):
             block.attn1.set_processor(ContextSelfAttention(self, layer_idx, block.attn1.processor))
-        self._memoised = memoise_text
-        if memoise_text:
-            embedder = transformer.condition_embedder
-            embedder.text_embedder = MemoisedTextEmbedder(embedder.text_embedder)
-            for block in blocks:
-                if block.attn2.add_k_proj is None:
-                    block.attn2.set_processor(MemoisedTextAttention(block.attn2.processor))
+            if memoise_text and block.attn2.add_k_proj is None and _is_stock(block.attn2.processor):
+                block.attn2.set_processor(MemoisedTextAttention(self, block.attn2.processor))
 
     def remove(self) -> None:
-        """Take every hook and processor off again."""
+        """Take every hook and processor off again; does nothing the second time."""
         for handle in self._handles:
             handle.remove()
         for block in self.transformer.blocks:
-            for attn, ours in ((block.attn1, ContextSelfAttention), (block.attn2, MemoisedTextAttention)):
-                if isinstance(attn.processor, ours):
+            for attn in (block.attn1, block.attn2):
+                ours = isinstance(attn.processor, ContextSelfAttention | MemoisedTextAttention)
+                if ours and attn.processor.seam is self:
                     attn.set_processor(attn.processor.stock)
-        if self._memoised:
-            embedder = self.transformer.condition_embedder
-            embedder.text_embedder = embedder.text_embedder.stock
+        self.forget_prompt()
 
     @contextmanager
     def using(self, attention: BlockAttention) -> Iterator[None]:
         """Prune by `attention.layout` and attend through it, for the forwards inside."""
-        self.attention = attention
+        self.layout, self.attention = attention.layout, attention
         try:
             yield
         finally:
-            self.attention = None
+            self.layout = self.attention = None
 
-    def _prune_timesteps(self, module: nn.Module, args: Any, kwargs: Any) -> Any:
-        timestep = kwargs.get("timestep", args[1] if len(args) > 1 else None)
-        if self.attention is None or timestep is None or timestep.ndim != 2:
+    def forget_prompt(self) -> None:
+        """Project the next prompt anew, though it be the same: weights may have changed."""
+        self._prompt = None
+
+    def _begin(self, module: nn.Module, args: Any, kwargs: Any) -> Any:
+        hidden_states = _argument(args, kwargs, 0, "hidden_states")
+        patches = self.transformer.config.patch_size
+        frames, rows, cols = (
+            size // patch for size, patch in zip(hidden_states.shape[2:], patches, strict=True)
+        )
+        if self.hold is not None and self.attention is None:
+            self._refuse_what_cannot_be_held()
+            self.layout = self.hold.layout_for((frames, rows, cols), hidden_states.device)
+        if self.layout is None:
             return None
-        pruned = self.attention.layout.prune(timestep)
+        _check_grid(self.layout, (frames, rows, cols))
+        self._note_prompt(_argument(args, kwargs, 2, "encoder_hidden_states"))
+        timestep = _argument(args, kwargs, 1, "timestep")
+        if timestep.ndim != 2:
+            return None
+        if timestep.shape[1] != self.layout.token_count:
+            raise ValueError(
+                f"timesteps per token come as b, {self.layout.token_count} for this layout, got {list(timestep.shape)}"
+            )
+        pruned = self.layout.prune(timestep)
         if "timestep" in kwargs:
             return args, {**kwargs, "timestep": pruned}
         return (args[0], pruned, *args[2:]), kwargs
 
-    def _see_rotation(self, module: nn.Module, args: Any, output: tuple[Tensor, Tensor]) -> None:
-        if self.on_rotation is not None:
-            self.on_rotation(*output)
-
-    def _prune_tokens(self, module: nn.Module, args: Any) -> Any:
-        if self.attention is None:
-            return None
-        hidden_states = args[0]
-        expected = self.attention.layout.token_count
-        if hidden_states.shape[1] != expected:
-            raise ValueError(
-                f"the layout is for {expected} tokens {self.attention.layout.grid}, the model got {hidden_states.shape[1]}"
+    def _refuse_what_cannot_be_held(self) -> None:
+        transformer = self.transformer
+        if torch.is_grad_enabled() and transformer.gradient_checkpointing:
+            raise RuntimeError(
+                "lipar prunes inference, and gradient checkpointing runs layers again during training; "
+                "call the transformer under torch.no_grad(), or lipar.disable(transformer) first"
             )
-        return (self.attention.layout.prune(hidden_states), *args[1:])
+        if getattr(transformer, "_parallel_config", None) is not None:
+            raise RuntimeError(
+                "lipar cannot prune a transformer under context parallelism yet; lipar.disable it first"
+            )
 
-    def _scatter(self, module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
-        if self.attention is None:
+    def _note_prompt(self, prompt_embeds: Tensor) -> None:
+        # inference tensors carry no version: a change in place could not be seen, so each forward counts anew
+        version = -1 if prompt_embeds.is_inference() else prompt_embeds._version
+        if (
+            version < 0
+            or self._prompt is None
+            or self._prompt[0] is not prompt_embeds
+            or self._prompt[1] != version
+        ):
+            self._prompt = (prompt_embeds, version)
+            self.prompts_seen += 1
+
+    def _see_rotation(self, module: nn.Module, args: Any, output: tuple[Tensor, Tensor]) -> None:
+        if self.hold is None or self.layout is None or self.attention is not None:
+            return
+        cos, sin = output
+        config = self.transformer.config
+        # diffusers repeats every angle for both members of its pair
+        rotation = (cos[0, :, 0, 0::2], sin[0, :, 0, 1::2])
+        rope = RotaryEmbedding(config.attention_head_dim)
+        self.attention = self.hold.attention(self.layout, rotation, rope, config.num_layers)
+
+    def _prune_tokens(self, module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
+        if self.layout is None:
             return None
-        return self.attention.layout.scatter(output)
+        kept = self.layout.prune(output.flatten(2).transpose(1, 2).contiguous())
+        # what comes next flattens frames, rows and columns: to it the kept tokens are one long row
+        return kept.transpose(1, 2)[:, :, None, None]
+
+    def _restore_tokens(self, module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
+        if self.layout is None:
+            return None
+        if self.hold is None:
+            return self.layout.scatter(output)
+        return self.hold.restore(self.layout, output)
+
+    def _end(self, module: nn.Module, args: Any, output: Any) -> None:
+        if self.hold is not None:
+            self.layout = self.attention = None
+
+
+def seam_of(transformer: Any) -> WanSeam | None:
+    """The seam on a transformer, if there is one."""
+    processor = transformer.blocks[0].attn1.processor
+    return processor.seam if isinstance(processor, ContextSelfAttention) else None
+
+
+def _check_stock(transformer: Any) -> None:
+    needed = ("rope", "patch_embedding", "blocks", "proj_out")
+    missing = [name for name in needed if not hasattr(transformer, name)]
+    if missing:
+        raise TypeError(
+            f"expected a WanTransformer3DModel, got {type(transformer).__name__} without {missing[0]}"
+        )
+    if seam_of(transformer) is not None:
+        raise ValueError("this transformer is already pruned by lipar; one model can hold it at a time")
+    for layer_idx, block in enumerate(transformer.blocks):
+        if not _is_stock(block.attn1.processor):
+            raise TypeError(
+                f"self-attention of layer {layer_idx} has the processor {type(block.attn1.processor).__name__}; lipar "
+                "can only stand in for diffusers' WanAttnProcessor: set that first"
+            )
+
+
+def _is_stock(processor: Any) -> bool:
+    return type(processor).__name__ == "WanAttnProcessor"
+
+
+def _argument(args: Any, kwargs: Any, index: int, name: str) -> Any:
+    return kwargs[name] if name in kwargs else args[index]
+
+
+def _check_grid(layout: TokenLayout, grid: tuple[int, int, int]) -> None:
+    if layout.grid != grid:
+        wanted, came = ("x".join(map(str, sizes)) for sizes in (layout.grid, grid))
+        count = grid[0] * grid[1] * grid[2]
+        raise ValueError(
+            f"the layout is for {wanted} = {layout.token_count} tokens, but these latents make {came} = {count}"
+        )
 
 
 class Float64Timesteps(nn.Module):

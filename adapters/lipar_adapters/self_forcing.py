@@ -1,0 +1,183 @@
+"""The adapter `self-forcing`: causal Wan 2.1 models distilled to a few steps, from their released checkpoint.
+
+Self-Forcing (arXiv 2506.08009) and its relatives share one layout, so another checkpoint of it is a matter of
+`checkpoint=` and, where it was trained so, of other blocks and steps.
+"""
+
+import json
+import warnings
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+import torch
+from attrs.validators import and_, deep_iterable, ge, gt, instance_of, le, min_len
+
+from lipar.protocols import Model
+from lipar_adapters.wan.door import WanDoor
+
+HOME_PIXELS = 480 * 832
+_GIB = 2**30
+
+
+class MemoryWarning(UserWarning):
+    """The model will hardly fit."""
+
+
+def _falling(instance: Any, attribute: "attrs.Attribute[Any]", steps: tuple[int, ...]) -> None:
+    if any(later >= earlier for earlier, later in pairwise(steps)):
+        raise ValueError(f"{attribute.name} must fall, got {list(steps)}")
+
+
+_STEP = and_(instance_of(int), ge(1), le(1000))
+_STEPS = and_(min_len(1), deep_iterable(_STEP), _falling)
+
+
+@attrs.frozen(kw_only=True)
+class SelfForcing(WanDoor):
+    """Self-Forcing, and other causal Wan 2.1 checkpoints of its layout; weights are read from local folders only."""
+
+    checkpoint: str | None = None
+    """The released file (`self_forcing_dmd.pt`), a `.safetensors` of the same names, or a diffusers folder."""
+    base: str | None = None
+    """A local diffusers folder of Wan2.1-T2V-1.3B: `vae`, `text_encoder`, `tokenizer`, and the transformer's config.
+
+    None: these parts lie in `checkpoint`, if that is a whole diffusers folder.
+    """
+    block_frames: int = attrs.field(default=3, validator=ge(1))
+    """Latent frames denoised together."""
+    sink_frames: int = attrs.field(default=1, validator=ge(0))
+    """First frames that stay in the KV cache; `[cache]` of the config comes before it."""
+    window_frames: int = attrs.field(default=6, validator=ge(0))
+    """Latest frames in the KV cache, the block's own counted in; 0: all, as in training (21 frames)."""
+    shift: float = attrs.field(default=5.0, validator=gt(0))
+    """Of the noise schedule: sigma = shift s / (1 + (shift - 1) s)."""
+    edit_steps: tuple[int, ...] = attrs.field(default=(400, 300, 250), validator=_STEPS)
+    """Step indices of 1000, before the shift, that video-to-video takes at strength 0.4."""
+    text_to_video_steps: tuple[int, ...] = attrs.field(default=(1000, 750, 500, 250), validator=_STEPS)
+    """Step indices of 1000, before the shift, from pure noise."""
+    head_dim: int = attrs.field(default=128, validator=ge(6))
+    """Channels of an attention head, which a checkpoint does not tell; used where `base` has no config."""
+    text_rows: int = attrs.field(default=512, validator=ge(1))
+    """Rows that a prompt is padded to with zeros, and cut at."""
+    keep_text_encoder: bool = False
+    """Keep UMT5 (5.7 billion parameters) in memory between prompts, instead of loading it for each."""
+    autoencoder: Literal["wan", "none"] = "wan"
+    """`wan`: `vae` of `base`; `none`: latents and `prompt_embeds` come and go, no `base` is needed."""
+
+    def load(self, device: torch.device, dtype: torch.dtype) -> Model:
+        """A model on `device`; time embedding and norms stay in float32.
+
+        Raises:
+            FileNotFoundError: weights are missing; the message says which file belongs where. Nothing was loaded.
+            ValueError: they are not of this family.
+
+        Warns:
+            MemoryWarning: weights and KV cache are about to take more than is free.
+        """
+        checkpoint, base = self._find()
+        from lipar_adapters.wan.autoencoder import WanAutoencoder
+        from lipar_adapters.wan.causal import CausalWan, Recipe
+        from lipar_adapters.wan.checkpoints import load_transformer
+        from lipar_adapters.wan.seam import Float64Timesteps
+        from lipar_adapters.wan.text import WanTextEncoder
+
+        text = coder = None
+        if base is not None and (base / "text_encoder").is_dir():
+            text = WanTextEncoder(
+                base, device=device, dtype=dtype, rows=self.text_rows, keep=self.keep_text_encoder
+            )
+        self._warn_of_memory(checkpoint, base, device, dtype)
+        transformer = load_transformer(checkpoint, dtype=dtype, config=self._config(checkpoint, base))
+        embedder = transformer.condition_embedder
+        embedder.timesteps_proj = Float64Timesteps(transformer.config.freq_dim)
+        if base is not None and self.autoencoder == "wan":
+            from diffusers import AutoencoderKLWan
+
+            vae = AutoencoderKLWan.from_pretrained(base / "vae", torch_dtype=dtype, local_files_only=True)
+            coder = WanAutoencoder(vae.to(device))
+        recipe = Recipe(
+            block_frames=self.block_frames,
+            sink_frames=self.sink_frames,
+            window_frames=self.window_frames,
+            shift=self.shift,
+            edit_steps=self.edit_steps,
+            text_to_video_steps=self.text_to_video_steps,
+            home_pixels=HOME_PIXELS,
+        )
+        return CausalWan(transformer.to(device), recipe, autoencoder=coder, encode_prompt=text)
+
+    def _find(self) -> tuple[Path, Path | None]:
+        """Where the checkpoint and the other parts lie; all that will be needed is there."""
+        if self.checkpoint is None:
+            raise FileNotFoundError(
+                "self-forcing has no weights of its own; set adapter.checkpoint to the released self_forcing_dmd.pt "
+                "and adapter.base to a local diffusers folder of Wan2.1-T2V-1.3B (vae, text_encoder, tokenizer)"
+            )
+        checkpoint = Path(self.checkpoint).expanduser()
+        if not checkpoint.exists():
+            raise FileNotFoundError(f"adapter.checkpoint: there is nothing at {checkpoint}")
+        base = Path(self.base).expanduser() if self.base is not None else None
+        if base is None and checkpoint.is_dir() and (checkpoint / "vae").is_dir():
+            base = checkpoint
+        if self.autoencoder == "none":
+            return checkpoint, base
+        if base is None:
+            raise FileNotFoundError(
+                f"{checkpoint} holds a transformer alone; set adapter.base to a local diffusers folder of "
+                "Wan2.1-T2V-1.3B with vae, text_encoder and tokenizer, or adapter.autoencoder to 'none'"
+            )
+        needed = ("vae/config.json", "text_encoder/config.json", "tokenizer/tokenizer_config.json")
+        missing = [name for name in needed if not (base / name).is_file()]
+        if missing:
+            raise FileNotFoundError(
+                f"adapter.base: {base} is not a whole diffusers folder; missing: {', '.join(missing)}"
+            )
+        return checkpoint, base
+
+    def _config(self, checkpoint: Path, base: Path | None) -> dict[str, Any]:
+        """The transformer's config: of its own folder, of `base`, or told from the shapes."""
+        from lipar_adapters.wan.checkpoints import infer_config, read_checkpoint, transformer_folder
+
+        described = base / "transformer" / "config.json" if base is not None else None
+        if checkpoint.is_dir():
+            described = transformer_folder(checkpoint) / "config.json"
+        if described is None or not described.is_file():
+            return infer_config(read_checkpoint(checkpoint), self.head_dim)
+        entries: dict[str, Any] = json.loads(described.read_text("utf-8"))
+        return {name: value for name, value in entries.items() if not name.startswith("_")}
+
+    def _warn_of_memory(
+        self, checkpoint: Path, base: Path | None, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        from lipar_adapters.wan.checkpoints import free_bytes, stored_bytes, transformer_folder
+
+        free = free_bytes(device)
+        if free is None:
+            return
+        weights = stored_bytes(transformer_folder(checkpoint) if checkpoint.is_dir() else checkpoint, dtype)
+        text = 0
+        if base is not None and self.autoencoder == "wan":
+            weights += stored_bytes(base / "vae", dtype)
+        if base is not None:
+            text = stored_bytes(base / "text_encoder", dtype)
+        # the text encoder is gone, unless kept, before the cache grows
+        cache = self._cache_bytes(checkpoint, base, dtype)
+        needed = weights + (text + cache if self.keep_text_encoder else max(text, cache))
+        if needed > free:
+            warnings.warn(
+                f"about {needed / _GIB:.1f} GiB are needed on {device} and {free / _GIB:.1f} are free: weights "
+                f"{weights / _GIB:.1f}, text encoder {text / _GIB:.1f}, KV cache at 480x832 {cache / _GIB:.1f} "
+                "(cache.window_frames makes it smaller, adapter.keep_text_encoder=false drops the text encoder)",
+                MemoryWarning,
+                stacklevel=3,
+            )
+
+    def _cache_bytes(self, checkpoint: Path, base: Path | None, dtype: torch.dtype) -> int:
+        """The KV cache at 480x832: keys twice (stored and rotated) and values, of all layers."""
+        config = self._config(checkpoint, base)
+        frames = self.sink_frames + (self.window_frames or 21)
+        width = config["num_attention_heads"] * config["attention_head_dim"]
+        tokens = HOME_PIXELS // 8**2 // 2**2
+        return int(3 * frames * tokens * width * config["num_layers"] * dtype.itemsize)

@@ -1,0 +1,180 @@
+"""The adapter `tiny`: the bundled model, three million parameters, which runs on any machine."""
+
+import json
+import warnings
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import attrs
+import torch
+from attrs.validators import instance_of, optional
+from jaxtyping import Float
+from torch import Tensor
+
+from lipar.protocols import Model
+from lipar.types import Latents
+
+PixelClip: TypeAlias = Float[Tensor, "b pixel_frames 3 height width"]
+
+PARTS = {
+    "transformer": "config.json",
+    "vae": "config.json",
+    "text_encoder": "config.json",
+    "tokenizer": "tokenizer_config.json",
+}
+CONFIG = "model_config.json"
+
+
+class UnknownWordsWarning(UserWarning):
+    """The prompt has words that the model never saw."""
+
+
+@attrs.frozen(kw_only=True)
+class Tiny:
+    """The bundled tiny model: edits small clips in seconds on a CPU, in the looks that `docs/model-card.md` lists."""
+
+    weights: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
+    """A folder written by `python -m lipar_adapters.tiny.train`; None: the weights that come with lipar."""
+
+    def load(self, device: torch.device, dtype: torch.dtype) -> Model:
+        """The model, with its autoencoder and text encoder.
+
+        Raises:
+            FileNotFoundError: the folder is not whole.
+            ValueError: its configuration lacks an entry.
+        """
+        folder = self._folder()
+        entries = json.loads((folder / CONFIG).read_text("utf-8"))
+        from lipar_adapters.wan.causal import CausalWan, Recipe
+        from lipar_adapters.wan.checkpoints import load_transformer
+
+        try:
+            recipe = Recipe(
+                block_frames=entries["block_frames"],
+                sink_frames=entries["sink_frames"],
+                window_frames=entries["window_frames"],
+                shift=entries["shift"],
+                edit_steps=tuple(entries["edit_steps"]),
+                text_to_video_steps=tuple(entries["text_to_video_steps"]),
+                home_pixels=entries["home_size"][0] * entries["home_size"][1],
+                guidance_scale=entries["guidance_scale"],
+            )
+            coder = TinyAutoencoder.load(
+                folder, device, dtype, tau_short=entries["tau_short"], tau_long=entries["tau_long"]
+            )
+        except KeyError as error:
+            raise ValueError(f"{folder / CONFIG} has no entry {error.args[0]!r}") from error
+        transformer = load_transformer(folder, dtype=dtype)
+        text = TinyText(folder, device)
+        return CausalWan(transformer.to(device), recipe, autoencoder=coder, encode_prompt=text)
+
+    def _folder(self) -> Path:
+        bundled = Path(str(resources.files("lipar_adapters.tiny"))) / "weights"
+        folder = bundled if self.weights is None else Path(self.weights).expanduser()
+        needed = [CONFIG, *(f"{part}/{file}" for part, file in PARTS.items())]
+        missing = [name for name in needed if not (folder / name).is_file()]
+        if missing:
+            what = "lipar was installed without its model" if self.weights is None else "adapter.weights"
+            raise FileNotFoundError(f"{what}: {folder} is not whole; missing: {', '.join(missing)}")
+        return folder
+
+
+class TinyAutoencoder:
+    """The tiny video autoencoder (implements `lipar.protocols.Autoencoder`); 4 pixel frames are one latent frame.
+
+    Args:
+        vae: a `TinyVideoAutoencoder`.
+        tau_short: threshold of the `l1` criterion, calibrated to these latents.
+        tau_long: likewise, against the last clean frame.
+    """
+
+    first_pixel_frames = 4
+    next_pixel_frames = 4
+    spatial_factor = 8
+
+    def __init__(self, vae: Any, *, tau_short: float, tau_long: float) -> None:
+        self.vae = vae.eval().requires_grad_(False)
+        self.latent_channels: int = vae.config.latent_channels
+        self.tau_short = tau_short
+        self.tau_long = tau_long
+
+    @classmethod
+    def load(
+        cls, folder: Path, device: torch.device, dtype: torch.dtype, *, tau_short: float, tau_long: float
+    ) -> "TinyAutoencoder":
+        """Read `vae` of a folder."""
+        from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
+
+        vae = TinyVideoAutoencoder.from_pretrained(
+            folder / "vae", torch_dtype=dtype, local_files_only=True, low_cpu_mem_usage=False
+        )
+        return cls(vae.to(device), tau_short=tau_short, tau_long=tau_long)
+
+    def encoder(self) -> "EncoderStream":
+        """A fresh stream of pixel frames, in groups of 4."""
+        return EncoderStream(self.vae)
+
+    def decoder(self) -> "DecoderStream":
+        """A fresh stream of latents."""
+        return DecoderStream(self.vae)
+
+
+class EncoderStream:
+    """Pixel frames in [0, 1] to latents."""
+
+    def __init__(self, vae: Any) -> None:
+        self._vae = vae
+        self._state: Any = None
+
+    def __call__(self, pixel_frames: PixelClip) -> Latents:
+        weight = next(self._vae.parameters())
+        with torch.no_grad():
+            latents, self._state = self._vae.encode(pixel_frames.to(weight), self._state)
+        return latents
+
+
+class DecoderStream:
+    """Latents to pixel frames in [0, 1]."""
+
+    def __init__(self, vae: Any) -> None:
+        self._vae = vae
+        self._state: Any = None
+
+    def __call__(self, latents: Latents) -> PixelClip:
+        weight = next(self._vae.parameters())
+        with torch.no_grad():
+            pixels, self._state = self._vae.decode(latents.to(weight), self._state)
+        return pixels
+
+
+class TinyText:
+    """Prompts to conditioning, with a warning for words outside the closed vocabulary."""
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        from transformers import AutoTokenizer, UMT5EncoderModel
+
+        self._tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        # always float32: four thousand words cost nothing, and the transformer was trained with it so
+        encoder = UMT5EncoderModel.from_pretrained(
+            folder / "text_encoder", local_files_only=True, dtype=torch.float32
+        )
+        self._encoder = encoder.to(device).eval().requires_grad_(False)
+
+    def __call__(self, prompts: list[str]) -> Float[Tensor, "b rows text_dim"]:
+        from lipar_adapters.tiny.text import encode_prompt
+        from lipar_adapters.tiny.vocabulary import unknown_words
+
+        for prompt in prompts:
+            unknown = unknown_words(prompt)
+            if unknown:
+                said = (
+                    f"{word!r}" + (f" (near: {', '.join(near)})" if near else "")
+                    for word, near in unknown.items()
+                )
+                warnings.warn(
+                    f"the tiny model does not know {'; '.join(said)}; its words are listed in docs/model-card.md",
+                    UnknownWordsWarning,
+                    stacklevel=4,
+                )
+        return encode_prompt(self._tokenizer, self._encoder, prompts)

@@ -1,0 +1,154 @@
+"""diffusers' `AutoencoderKLWan` as a stream: its own `encode` and `decode` forget everything between two calls."""
+
+from typing import Any, TypeAlias
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+from lipar.types import Latents
+
+PixelClip: TypeAlias = Float[Tensor, "b pixel_frames 3 height width"]
+"""RGB video in [0, 1]; axes named apart from those of the latents beside them."""
+
+
+class WanAutoencoder:
+    """Wan's video autoencoder, one latent frame at a time (implements `lipar.protocols.Autoencoder`).
+
+    A stream begins with one pixel frame; every further latent frame stands for four. What a stream keeps is two
+    frames of features for each convolution, so memory does not grow with the video. Tiling is not applied.
+
+    Args:
+        vae: a `diffusers.AutoencoderKLWan`: 16 channels at 1/8 (Wan 2.1, A14B), or 48 at 1/16 (Wan 2.2 TI2V 5B).
+        tau_short: threshold of the `l1` criterion on these latents; the default is the paper's, for Wan 2.1.
+        tau_long: likewise, against the last clean frame.
+    """
+
+    first_pixel_frames = 1
+    next_pixel_frames = 4
+
+    def __init__(self, vae: Any, *, tau_short: float = 0.15, tau_long: float = 0.3) -> None:
+        config = vae.config
+        if not (len(config.latents_mean) == len(config.latents_std) == config.z_dim):
+            raise ValueError(
+                f"latents_mean and latents_std of this autoencoder have {len(config.latents_mean)} and "
+                f"{len(config.latents_std)} entries for {config.z_dim} channels; its config.json belongs to others"
+            )
+        stride = 2 ** sum(config.temperal_downsample)
+        if stride != self.next_pixel_frames:
+            raise ValueError(f"4 pixel frames make one latent frame of Wan; of this autoencoder {stride}")
+        self.vae = vae.eval().requires_grad_(False)
+        self.patch: int = config.patch_size or 1
+        self.spatial_factor: int = 2 ** len(config.temperal_downsample) * self.patch
+        self.latent_channels: int = config.z_dim
+        self.tau_short = tau_short
+        self.tau_long = tau_long
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.vae.parameters()).dtype
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.vae.parameters()).device
+
+    def scale(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the raw latents, per channel: the DiT sees `(latents - mean) / std`."""
+        config = self.vae.config
+        mean, std = (
+            torch.tensor(values, device=self.device, dtype=self.dtype).view(1, 1, -1, 1, 1)
+            for values in (config.latents_mean, config.latents_std)
+        )
+        return mean, std
+
+    def encoder(self) -> "EncoderStream":
+        """A fresh stream of pixel frames; each call takes those of whole latent frames, and gives these."""
+        return EncoderStream(self)
+
+    def decoder(self) -> "DecoderStream":
+        """A fresh stream of latents; each call takes any number of frames."""
+        return DecoderStream(self)
+
+
+class _Features:
+    """What the convolutions of an encoder or decoder remember of the frames before."""
+
+    def __init__(self, network: Any) -> None:
+        from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
+
+        convolutions = sum(isinstance(module, WanCausalConv3d) for module in network.modules())
+        self._network = network
+        self._cache: list[Any] = [None] * convolutions
+
+    def __call__(self, frames: Tensor, **options: Any) -> Tensor:
+        return self._network(frames, feat_cache=self._cache, feat_idx=[0], **options)
+
+
+class EncoderStream:
+    """Pixel frames in [0, 1] to latents in the scale that the DiT sees; the posterior's mean, so nothing is drawn."""
+
+    def __init__(self, autoencoder: WanAutoencoder) -> None:
+        self._coder = autoencoder
+        self._features = _Features(autoencoder.vae.encoder)
+        self._begun = False
+
+    def __call__(self, pixel_frames: PixelClip) -> Latents:
+        """Latents of the coming frames: 1 + 4n at first, then 4n.
+
+        Raises:
+            ValueError: another number of frames, or a size that is no multiple of `spatial_factor`.
+        """
+        coder = self._coder
+        self._check(pixel_frames)
+        frames = pixel_frames.to(coder.device, coder.dtype) * 2 - 1
+        if coder.patch > 1:
+            frames = rearrange(frames, "b t c (h p) (w q) -> b t (c q p) h w", p=coder.patch, q=coder.patch)
+        first = [] if self._begun else [coder.first_pixel_frames]
+        further = (frames.shape[1] - sum(first)) // coder.next_pixel_frames
+        pieces = frames.transpose(1, 2).split([*first, *[coder.next_pixel_frames] * further], dim=2)
+        with torch.no_grad():
+            moments = [coder.vae.quant_conv(self._features(piece)) for piece in pieces]
+        self._begun = True
+        mean, std = coder.scale()
+        return (torch.cat(moments, dim=2).transpose(1, 2)[:, :, : coder.latent_channels] - mean) / std
+
+    def _check(self, pixel_frames: Tensor) -> None:
+        coder = self._coder
+        count, height, width = pixel_frames.shape[1], *pixel_frames.shape[3:]
+        factor, group = coder.spatial_factor, coder.next_pixel_frames
+        if height % factor or width % factor:
+            raise ValueError(
+                f"pixel frames of {height}x{width} do not divide into latents; crop or pad to multiples of {factor}"
+            )
+        first = 0 if self._begun else coder.first_pixel_frames
+        if count <= 0 or count < first or (count - first) % group:
+            wanted = f"{group}n" if self._begun else f"{first} + {group}n"
+            where = "go on with" if self._begun else "begin with"
+            raise ValueError(
+                f"Wan streams {where} {wanted} pixel frames, got {count}; hold frames back or repeat the last"
+            )
+
+
+class DecoderStream:
+    """Latents in the scale that the DiT sees to pixel frames in [0, 1]: one for the first latent frame, then four."""
+
+    def __init__(self, autoencoder: WanAutoencoder) -> None:
+        self._coder = autoencoder
+        self._features = _Features(autoencoder.vae.decoder)
+        self._begun = False
+
+    def __call__(self, latents: Latents) -> PixelClip:
+        coder = self._coder
+        mean, std = coder.scale()
+        raw = (latents.to(coder.device, coder.dtype) * std + mean).transpose(1, 2)
+        pieces = []
+        with torch.no_grad():
+            for frame in raw.split(1, dim=2):
+                options = {} if self._begun else {"first_chunk": True}
+                pieces.append(self._features(coder.vae.post_quant_conv(frame), **options))
+                self._begun = True
+        frames = torch.cat(pieces, dim=2).transpose(1, 2)
+        if coder.patch > 1:
+            frames = rearrange(frames, "b t (c q p) h w -> b t c (h p) (w q)", p=coder.patch, q=coder.patch)
+        return frames.clamp(-1, 1) / 2 + 0.5

@@ -1,0 +1,103 @@
+"""Prompts to conditioning, as Wan models were trained: UMT5 states, and zero rows after the end of the prompt."""
+
+import html
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class PromptWarning(UserWarning):
+    """A prompt was not taken as a whole."""
+
+
+class WanTextEncoder:
+    """A UMT5 encoder and its tokenizer from a diffusers folder, loaded when the first prompt comes.
+
+    UMT5-XXL is four times as large as the 1.3B transformer, so unless `keep` is set it is dropped again after each
+    new set of prompts; the conditioning of the last ones is kept.
+
+    Args:
+        folder: holds `text_encoder/` and `tokenizer/`.
+        rows: length that prompts are padded to with zero rows, and cut at.
+        keep: stay in memory.
+
+    Raises:
+        FileNotFoundError: one of the two is missing.
+    """
+
+    def __init__(
+        self, folder: Path, *, device: torch.device, dtype: torch.dtype, rows: int = 512, keep: bool = False
+    ) -> None:
+        for part, file in (("text_encoder", "config.json"), ("tokenizer", "tokenizer_config.json")):
+            if not (folder / part / file).is_file():
+                raise FileNotFoundError(f"no {part} in {folder}: {folder / part / file} is missing")
+        self.folder = folder
+        self.device = device
+        self.dtype = dtype
+        self.rows = rows
+        self.keep = keep
+        self._loaded: tuple[Any, Any] | None = None
+        self._last: tuple[list[str], Tensor] | None = None
+
+    def __call__(self, prompts: list[str]) -> Float[Tensor, "b rows text_dim"]:
+        """Conditioning of each prompt.
+
+        Warns:
+            PromptWarning: a prompt is longer than `rows` tokens; its end is cut off.
+        """
+        if self._last is None or self._last[0] != prompts:
+            tokenizer, encoder = self._loaded or self._load()
+            self._loaded = (tokenizer, encoder) if self.keep else None
+            self._last = (
+                list(prompts),
+                self._encode(tokenizer, encoder, [clean(prompt) for prompt in prompts]),
+            )
+        return self._last[1]
+
+    def _load(self) -> tuple[Any, Any]:
+        from transformers import AutoTokenizer, UMT5EncoderModel
+
+        tokenizer = AutoTokenizer.from_pretrained(self.folder / "tokenizer", local_files_only=True)
+        encoder = UMT5EncoderModel.from_pretrained(
+            self.folder / "text_encoder", local_files_only=True, dtype=self.dtype
+        )
+        return tokenizer, encoder.to(self.device).eval().requires_grad_(False)
+
+    def _encode(self, tokenizer: Any, encoder: Any, prompts: list[str]) -> Float[Tensor, "b rows text_dim"]:
+        tokens = tokenizer(
+            prompts, padding="max_length", truncation=True, max_length=self.rows, return_tensors="pt"
+        )
+        present = tokens.attention_mask.to(self.device)
+        if self.rows > 1:
+            self._warn_of_cut_prompts(tokenizer, prompts, present)
+        with torch.no_grad():
+            states: Tensor = encoder(
+                tokens.input_ids.to(self.device), attention_mask=present
+            ).last_hidden_state
+        # not a product: a state that overflowed would stay NaN
+        return states.masked_fill(present[..., None] == 0, 0.0)
+
+    def _warn_of_cut_prompts(self, tokenizer: Any, prompts: list[str], present: Tensor) -> None:
+        for prompt, length in zip(prompts, present.sum(1).tolist()):
+            if (
+                length == self.rows
+                and len(tokenizer(prompt, truncation=True, max_length=2 * self.rows).input_ids) > length
+            ):
+                warnings.warn(
+                    f"the prompt is longer than the {self.rows} tokens this model reads; its end was cut off: "
+                    f"...{prompt[-40:]!r}",
+                    PromptWarning,
+                    stacklevel=4,
+                )
+
+
+def clean(prompt: str) -> str:
+    """A prompt without HTML entities and surplus white space, as Wan's own tokenizer cleans it.
+
+    It also mends wrongly decoded characters (the package ftfy); here prompts are taken to be proper text.
+    """
+    return " ".join(html.unescape(html.unescape(prompt)).split())

@@ -1,0 +1,311 @@
+"""`lipar.enable` prunes a stock Wan transformer, and `lipar.disable` leaves it as it was."""
+
+from typing import Any
+
+import attrs
+import pytest
+import torch
+from wan_toys import toy_transformer
+
+import lipar
+from lipar import Config, TokenLayout
+from lipar.config import PartConfig
+from lipar.door import DoorWarning
+
+GRID = (3, 3, 5)
+TOKENS = 45
+
+
+@pytest.fixture
+def transformer() -> Any:
+    return toy_transformer()
+
+
+def some_layout(seed: int = 0, share: float = 0.5) -> TokenLayout:
+    keep_mask = torch.rand(GRID, generator=torch.Generator().manual_seed(seed)) < share
+    keep_mask[0] = True
+    return TokenLayout(keep_mask)
+
+
+def inputs(
+    batch: int = 1, per_token: bool = False, dtype: torch.dtype = torch.float32
+) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    timestep = torch.rand((batch, TOKENS) if per_token else (batch,), generator=generator) * 1000
+    return {
+        "hidden_states": torch.randn(batch, 16, 3, 6, 10, generator=generator).to(dtype),
+        "timestep": timestep,
+        "encoder_hidden_states": torch.randn(batch, 7, 64, generator=generator).to(dtype),
+    }
+
+
+def run(transformer: Any, given: dict[str, torch.Tensor]) -> torch.Tensor:
+    with torch.no_grad():
+        output: torch.Tensor = transformer(**given, return_dict=False)[0]
+    return output
+
+
+def tokens_of(output: torch.Tensor) -> torch.Tensor:
+    """Output latents as tokens, `b places features`."""
+    from einops import rearrange
+
+    return rearrange(output, "b c t (h p) (w q) -> b (t h w) (c p q)", p=2, q=2)
+
+
+def object_graph(transformer: Any) -> dict[str, Any]:
+    """Everything that hangs on a model: attributes and hooks of its modules, processors and their attributes."""
+    graph: dict[str, Any] = {}
+    for name, module in transformer.named_modules():
+        for key, value in vars(module).items():
+            graph[f"{name}.{key}"] = list(value.items()) if isinstance(value, dict) else id(value)
+        if hasattr(module, "processor"):
+            graph[f"{name}.processor()"] = (id(module.processor), dict(vars(module.processor)))
+    return graph
+
+
+def as_bfloat16(transformer: Any) -> Any:
+    """Cast as `.to(torch.bfloat16)` casts: the rotary table, too."""
+    return torch.nn.Module.to(transformer, torch.bfloat16)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("per_token", [False, True], ids=["timestep", "timestep-per-token"])
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("fused", [False, True], ids=["split", "fused"])
+def test_keep_all_is_the_stock_model_bit_for_bit(
+    transformer: Any, dtype: torch.dtype, per_token: bool, batch: int, fused: bool
+) -> None:
+    if dtype == torch.bfloat16:
+        transformer = as_bfloat16(transformer)
+    if fused:
+        transformer.fuse_qkv_projections()
+    given = inputs(batch, per_token, dtype)
+    stock = run(transformer, given)
+    lipar.enable(transformer, layout=TokenLayout.keep_all(GRID))
+    assert torch.equal(run(transformer, given), stock)
+
+
+@pytest.mark.parametrize("fused", [False, True], ids=["split", "fused"])
+def test_disable_leaves_no_trace(transformer: Any, fused: bool) -> None:
+    if fused:
+        transformer.fuse_qkv_projections()
+    given, before = inputs(2), object_graph(transformer)
+    keys, stock = list(transformer.state_dict()), run(transformer, given)
+    lipar.enable(transformer, layout=some_layout())
+    assert list(transformer.state_dict()) == keys
+    assert not torch.equal(run(transformer, given), stock)
+    lipar.disable(transformer)
+    assert object_graph(transformer) == before
+    assert list(transformer.state_dict()) == keys
+    assert torch.equal(run(transformer, given), stock)
+    lipar.disable(transformer)
+
+
+def test_enable_again_replaces_what_was_set(transformer: Any) -> None:
+    given, before = inputs(), object_graph(transformer)
+    lipar.enable(transformer, layout=some_layout(1))
+    first = run(transformer, given)
+    lipar.enable(transformer, layout=some_layout(2))
+    second = run(transformer, given)
+    assert not torch.equal(first, second)
+    lipar.enable(transformer, layout=some_layout(1))
+    assert torch.equal(run(transformer, given), first)
+    lipar.disable(transformer)
+    assert object_graph(transformer) == before
+
+
+@pytest.mark.parametrize("per_token", [False, True], ids=["timestep", "timestep-per-token"])
+@pytest.mark.parametrize("recovery", ["m-degree", "naive-copy", "none"])
+def test_values_at_pruned_places_do_not_matter(transformer: Any, recovery: str, per_token: bool) -> None:
+    layout, given = some_layout(), inputs(per_token=per_token)
+    config = Config(recovery=PartConfig(recovery), noise=PartConfig("noisy-chain"))
+    lipar.enable(transformer, config, layout=layout)
+    clean = run(transformer, given)
+    pruned = (~layout.keep_mask).repeat_interleave(2, 1).repeat_interleave(2, 2)
+    given["hidden_states"] = given["hidden_states"].masked_fill(pruned, torch.nan)
+    assert torch.equal(run(transformer, given), clean)
+
+
+def test_a_pruned_place_takes_its_sources_output(transformer: Any) -> None:
+    layout = some_layout()
+    lipar.enable(transformer, layout=layout)
+    output = tokens_of(run(transformer, inputs(2)))
+    source = attrs.evolve(layout, has_history=False).restore_source
+    assert torch.equal(output, output[:, source])
+
+
+def test_a_static_clip_is_exact_in_one_layer() -> None:
+    transformer, given = toy_transformer(num_layers=1), inputs()
+    given["hidden_states"] = given["hidden_states"][:, :, :1].repeat(1, 1, 3, 1, 1)
+    layout, stock = some_layout(), tokens_of(run(transformer, given))
+    lipar.enable(transformer, layout=layout)
+    kept = layout.keep_mask.flatten()
+    pruned = tokens_of(run(transformer, given))
+    torch.testing.assert_close(pruned[:, kept], stock[:, kept], rtol=0, atol=2e-6)
+    lipar.enable(transformer, Config(recovery=PartConfig("none")), layout=layout)
+    assert not torch.allclose(tokens_of(run(transformer, given))[:, kept], stock[:, kept], rtol=0, atol=1e-4)
+
+
+def test_guidance_branches_do_not_change_each_other(transformer: Any) -> None:
+    given = inputs(2)
+    lipar.enable(transformer, layout=some_layout())
+    together = run(transformer, given)
+    for branch in range(2):
+        alone = run(transformer, {name: value[branch : branch + 1] for name, value in given.items()})
+        torch.testing.assert_close(together[branch : branch + 1], alone, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_an_attention_backend_is_kept_and_handed_on(transformer: Any, pruned: bool) -> None:
+    given = inputs()
+    for block in transformer.blocks:
+        block.attn1.set_attention_backend("_native_math")
+    stock = run(transformer, given)
+    layout = some_layout() if pruned else TokenLayout.keep_all(GRID)
+    lipar.enable(transformer, layout=layout)
+    assert torch.equal(run(transformer, given), stock) is not pruned
+    for block in transformer.blocks:
+        block.attn1.set_attention_backend("native")
+    lipar.disable(transformer)
+    assert {block.attn1.processor._attention_backend.value for block in transformer.blocks} == {"native"}
+
+
+def test_arguments_may_be_positional(transformer: Any) -> None:
+    given = inputs(per_token=True)
+    lipar.enable(transformer, layout=some_layout())
+    with torch.no_grad():
+        positional = transformer(
+            given["hidden_states"], given["timestep"], given["encoder_hidden_states"]
+        ).sample
+    assert torch.equal(positional, run(transformer, given))
+
+
+@pytest.mark.parametrize("size", [(3, 10, 6), (3, 6, 12), (4, 6, 10)])
+def test_other_tokens_than_the_layouts_are_refused(transformer: Any, size: tuple[int, int, int]) -> None:
+    lipar.enable(transformer, layout=some_layout())
+    given = inputs()
+    grid = (size[0], size[1] // 2, size[2] // 2)
+    came = f"make {grid[0]}x{grid[1]}x{grid[2]} = {grid[0] * grid[1] * grid[2]}"
+    with pytest.raises(ValueError, match=f"the layout is for 3x3x5 = 45 tokens, but these latents {came}"):
+        run(transformer, {**given, "hidden_states": torch.zeros(1, 16, *size)})
+    assert run(transformer, given).isfinite().all()
+
+
+def test_timesteps_of_other_tokens_are_refused(transformer: Any) -> None:
+    lipar.enable(transformer, layout=some_layout())
+    with pytest.raises(ValueError, match=r"timesteps per token come as b, 45 for this layout, got \[1, 44\]"):
+        run(transformer, {**inputs(), "timestep": torch.zeros(1, 44)})
+
+
+def test_a_forward_that_fails_leaves_nothing_behind(transformer: Any) -> None:
+    given = inputs()
+    lipar.enable(transformer, layout=some_layout())
+    pruned = run(transformer, given)
+    with pytest.raises(RuntimeError):
+        run(transformer, {**given, "encoder_hidden_states": torch.zeros(1, 7, 3)})
+    assert torch.equal(run(transformer, given), pruned)
+
+
+def test_without_a_layout_all_is_kept_and_said(transformer: Any) -> None:
+    given = inputs()
+    stock = run(transformer, given)
+    with pytest.warns(DoorWarning, match="no layout was given"):
+        lipar.enable(transformer)
+    assert torch.equal(run(transformer, given), stock)
+
+
+def test_a_noise_source_without_donors_is_said(transformer: Any) -> None:
+    with pytest.warns(DoorWarning, match="noise source 'kv-cache' takes copies from frames before the block"):
+        lipar.enable(transformer, Config(), layout=some_layout())
+    assert run(transformer, inputs()).isfinite().all()
+
+
+def test_a_layout_that_prunes_its_first_frame_is_refused(transformer: Any) -> None:
+    before = object_graph(transformer)
+    with pytest.raises(ValueError, match="nothing to be restored from"):
+        lipar.enable(transformer, layout=TokenLayout(torch.zeros(GRID, dtype=torch.bool)))
+    assert object_graph(transformer) == before
+
+
+def test_unknown_objects_are_told_what_is_supported(transformer: Any) -> None:
+    supported = "supported: diffusers.WanTransformer3DModel"
+    with pytest.raises(TypeError, match=f"cannot take hold of a Linear; {supported}"):
+        lipar.enable(torch.nn.Linear(1, 1), layout=some_layout())
+
+    class Pipeline:
+        def __init__(self) -> None:
+            self.transformer = transformer
+
+    with pytest.raises(TypeError, match=f"{supported}; of a pipeline, pass its transformer"):
+        lipar.summary(Pipeline())
+    with pytest.raises(NotImplementedError, match="pass layout="):
+        lipar.enable(transformer, source=torch.zeros(1, 3, 16, 6, 10))
+
+
+def test_a_transformer_that_lipar_drives_is_left_to_it(transformer: Any) -> None:
+    from lipar_adapters.wan.causal import CausalWan, Recipe
+
+    model = CausalWan(transformer, Recipe())
+    with pytest.raises(ValueError, match="already pruned by lipar"):
+        lipar.enable(transformer, layout=some_layout())
+    lipar.disable(transformer)
+    assert transformer.blocks[0].attn1.processor.seam is model.seam
+
+
+def test_replaced_self_attention_is_refused(transformer: Any) -> None:
+    class OtherProcessor:
+        pass
+
+    transformer.blocks[1].attn1.set_processor(OtherProcessor())
+    before = object_graph(transformer)
+    with pytest.raises(TypeError, match="self-attention of layer 1 has the processor OtherProcessor"):
+        lipar.enable(transformer, layout=some_layout())
+    assert object_graph(transformer) == before
+
+
+def test_training_with_checkpoints_is_refused_and_inference_is_not(transformer: Any) -> None:
+    transformer.enable_gradient_checkpointing()
+    lipar.enable(transformer, layout=some_layout())
+    with pytest.raises(RuntimeError, match="lipar prunes inference"):
+        transformer(**inputs())
+    assert run(transformer, inputs()).isfinite().all()
+
+
+def test_with_gradients_on_the_numbers_are_the_same(transformer: Any) -> None:
+    lipar.enable(transformer, layout=some_layout())
+    assert torch.equal(transformer(**inputs()).sample.detach(), run(transformer, inputs()))
+
+
+def test_inference_mode_gives_the_same(transformer: Any) -> None:
+    lipar.enable(transformer, layout=some_layout())
+    expected = run(transformer, inputs())
+    with torch.inference_mode():
+        assert torch.equal(transformer(**inputs()).sample, expected)
+
+
+def test_the_summary_says_what_was_computed(transformer: Any) -> None:
+    assert str(lipar.summary(transformer)) == "WanTransformer3DModel: lipar is off"
+    layout = some_layout()
+    lipar.enable(transformer, layout=layout)
+    assert str(lipar.summary(transformer)).endswith(
+        "lipar is on (m-degree, noisy-chain, copy), no forward yet"
+    )
+    run(transformer, inputs())
+    run(transformer, inputs())
+    found = lipar.summary(transformer)
+    assert (found.forwards, found.kept_tokens, found.all_tokens) == (2, 2 * layout.kept_count, 2 * TOKENS)
+    assert f"2 forwards computed {2 * layout.kept_count} of 90 tokens" in str(found)
+    lipar.disable(transformer)
+    assert not lipar.summary(transformer).enabled
+
+
+def test_compiled_layers_are_pruned_alike(transformer: Any) -> None:
+    given = inputs()
+    lipar.enable(transformer, layout=some_layout())
+    expected = run(transformer, given)
+    try:
+        for block in transformer.blocks:
+            block.compile(backend="eager")
+        assert torch.equal(run(transformer, given), expected)
+    finally:
+        torch._dynamo.reset()

@@ -1,0 +1,81 @@
+"""Wan models of a few thousand parameters, with diffusers' own classes, for tests."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def toy_transformer(seed: int = 0, **changes: Any) -> Any:
+    """A `WanTransformer3DModel` with random weights: 2 layers of 2 heads, 16 latent channels, text width 64."""
+    from diffusers import WanTransformer3DModel
+
+    sizes = {
+        "num_attention_heads": 2,
+        "attention_head_dim": 16,
+        "in_channels": 16,
+        "out_channels": 16,
+        "text_dim": 64,
+        "freq_dim": 32,
+        "ffn_dim": 48,
+        "num_layers": 2,
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return WanTransformer3DModel(**{**sizes, **changes}).eval()
+
+
+def toy_vae(seed: int = 0, **changes: Any) -> Any:
+    """An `AutoencoderKLWan` of Wan 2.1's form, 3 channels wide; its latents are 16 channels at 1/8."""
+    from diffusers import AutoencoderKLWan
+
+    sizes = {"base_dim": 3, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 1}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return AutoencoderKLWan(**{**sizes, **changes}).eval()
+
+
+def save_wan_folder(folder: Path) -> Any:
+    """Write a whole diffusers folder, with a text encoder of few words; gives its transformer."""
+    from lipar_adapters.tiny.text import build_text_encoder, build_tokenizer, save_text
+
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        tokenizer = build_tokenizer()
+        save_text(tokenizer, build_text_encoder(len(tokenizer)), folder)
+    transformer = toy_transformer()
+    transformer.save_pretrained(folder / "transformer")
+    toy_vae().save_pretrained(folder / "vae")
+    return transformer
+
+
+_ORIGINAL_NAMES = (
+    ("condition_embedder.time_embedder.linear_1", "time_embedding.0"),
+    ("condition_embedder.time_embedder.linear_2", "time_embedding.2"),
+    ("condition_embedder.text_embedder.linear_1", "text_embedding.0"),
+    ("condition_embedder.text_embedder.linear_2", "text_embedding.2"),
+    ("condition_embedder.time_proj", "time_projection.1"),
+    (".attn1.", ".self_attn."),
+    (".attn2.", ".cross_attn."),
+    (".to_q.", ".q."),
+    (".to_k.", ".k."),
+    (".to_v.", ".v."),
+    (".to_out.0.", ".o."),
+    (".ffn.net.0.proj.", ".ffn.0."),
+    (".ffn.net.2.", ".ffn.2."),
+    (".norm2.", ".norm3."),
+    (".scale_shift_table", ".modulation"),
+)
+
+
+def original_names(transformer: Any) -> dict[str, torch.Tensor]:
+    """Its weights under Wan's own names, as the released checkpoints have them."""
+    renamed = {}
+    for name, tensor in transformer.state_dict().items():
+        if name == "scale_shift_table":
+            name = "head.modulation"
+        name = name.replace("proj_out.", "head.head.", 1) if name.startswith("proj_out.") else name
+        for ours, theirs in _ORIGINAL_NAMES:
+            name = name.replace(ours, theirs)
+        renamed[name] = tensor
+    return renamed
