@@ -16,6 +16,9 @@ _MIX = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: spreads consecutive numbers ov
 def seeded_noise(seed: int) -> NoiseDraw:
     """Unit Gaussian noise drawn per (seed, absolute frame, draw), on the CPU, so that devices agree."""
 
+    # torch's CPU generator reads the low 32 bits of its seed alone, so those above are brought down
+    seed += (seed >> 32) * 0x85EBCA6B
+
     def draw(frame: int, index: int, shape: tuple[int, int, int]) -> Tensor:
         mixed = (seed * _MIX + frame * 1_000_003 + index) * _MIX
         generator = torch.Generator().manual_seed(mixed & (2**63 - 1))
