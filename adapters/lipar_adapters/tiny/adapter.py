@@ -2,6 +2,8 @@
 
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -155,10 +157,11 @@ class TinyText:
         from transformers import AutoTokenizer, UMT5EncoderModel
 
         self._tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-        # always float32: four thousand words cost nothing, and the transformer was trained with it so
-        encoder = UMT5EncoderModel.from_pretrained(
-            folder / "text_encoder", local_files_only=True, dtype=torch.float32
-        )
+        # always float32: its few words cost nothing, and the transformer was trained with it so
+        with _no_progress_bar():
+            encoder = UMT5EncoderModel.from_pretrained(
+                folder / "text_encoder", local_files_only=True, dtype=torch.float32
+            )
         self._encoder = encoder.to(device).eval().requires_grad_(False)
 
     def __call__(self, prompts: list[str]) -> Float[Tensor, "b rows text_dim"]:
@@ -178,3 +181,17 @@ class TinyText:
                     stacklevel=4,
                 )
         return encode_prompt(self._tokenizer, self._encoder, prompts)
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Without the bar that transformers draws for weights, which here would come and go in an instant."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

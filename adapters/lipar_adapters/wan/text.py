@@ -56,7 +56,7 @@ class WanTextEncoder:
                 list(prompts),
                 self._encode(tokenizer, encoder, [clean(prompt) for prompt in prompts]),
             )
-        return self._last[1]
+        return self._last[1].clone()
 
     def _load(self) -> tuple[Any, Any]:
         from transformers import AutoTokenizer, UMT5EncoderModel
