@@ -1,0 +1,65 @@
+"""Writes trained parts as bf16 safetensors in diffusers' folder layout, with the model's own config beside them."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
+
+MODEL_CONFIG = {
+    "shift": 5.0,
+    "edit_steps": [400, 300, 200, 100],
+    "text_to_video_steps": [1000, 750, 500, 250],
+    "block_frames": 3,
+    "sink_frames": 1,
+    "window_frames": 6,
+    "positions": "rolling",
+    "text_length": 24,
+    "guidance_scale": 1.0,
+    "fps": 12,
+    "home_size": [256, 256],
+    "tau_short": 0.0,
+    "tau_long": 0.0,
+}
+
+
+def export_vae(vae: TinyVideoAutoencoder, folder: Path) -> None:
+    # Not from_config: that drops values which were set after a model was made with its defaults.
+    names = ("latent_channels", "widths", "latents_mean", "latents_std")
+    copy = TinyVideoAutoencoder(**{name: vae.config[name] for name in names})
+    copy.load_state_dict(vae.state_dict())
+    copy.to(torch.bfloat16).save_pretrained(folder / "vae")
+
+
+def load_vae(folder: Path, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> TinyVideoAutoencoder:
+    return TinyVideoAutoencoder.from_pretrained(folder / "vae", torch_dtype=dtype).to(device).eval()
+
+
+def export_text_and_transformer(transformer, text_encoder, tokenizer, folder: Path) -> None:
+    from diffusers import WanTransformer3DModel
+
+    folder.mkdir(parents=True, exist_ok=True)
+    copy = WanTransformer3DModel.from_config(transformer.config)
+    copy.load_state_dict(transformer.state_dict())
+    copy.to(torch.bfloat16).save_pretrained(folder / "transformer")
+    tokenizer.save_pretrained(folder / "tokenizer")
+    dtype = next(text_encoder.parameters()).dtype
+    text_encoder.to(torch.bfloat16).save_pretrained(folder / "text_encoder")
+    text_encoder.to(dtype)
+    write_config(folder)
+
+
+def write_config(folder: Path, **changes: object) -> None:
+    """Write `model_config.json` and `model_index.json`; entries already in a config stay unless changed."""
+    path = folder / "model_config.json"
+    earlier = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**MODEL_CONFIG, **earlier, **changes}, indent=2) + "\n")
+    index = {
+        "_class_name": "TinyPipeline",
+        "transformer": ["diffusers", "WanTransformer3DModel"],
+        "vae": ["lipar_adapters.tiny.autoencoder", "TinyVideoAutoencoder"],
+        "text_encoder": ["transformers", "UMT5EncoderModel"],
+        "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
+    }
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")

@@ -1,0 +1,124 @@
+"""Encoded clips to train the transformer on: each scene's source latents, and its edits with their captions."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lipar_adapters.tiny.autoencoder import TEMPORAL_STRIDE, TinyVideoAutoencoder
+from lipar_adapters.tiny.captions import caption
+from lipar_adapters.tiny.library import Library
+from lipar_adapters.tiny.looks import LOOKS, MODIFIERS, apply_look
+from lipar_adapters.tiny.scenes import PixelFrames, add_sensor_noise, make_scenes, render
+from lipar_adapters.tiny.text import tokenize
+from lipar_adapters.tiny.training import seeded
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Tokens per latent frame, and latent frames of a clip; a token is 16x16 pixels."""
+
+    rows: int
+    columns: int
+    frames: int = 9
+
+    @property
+    def zoom(self) -> tuple[float, float]:
+        """Small views see small parts of a canvas, so that pixels are equally sharp in all sizes."""
+        side = max(self.rows, self.columns) * 16 / 384
+        return (max(0.2, 0.75 * side), min(0.97, 1.45 * side))
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Clips of one grid: sources, `edits` targets of each, and the targets' token numbers."""
+
+    grid: Grid
+    source: Float[Tensor, "clips t c h w"]
+    target: Float[Tensor, "clips edits t c h w"]
+    token_ids: Int[Tensor, "clips edits n"]
+
+
+def draw_edit(rng: np.random.Generator) -> tuple[str, str | None, bool]:
+    """Look, modifier and whether the main object changes its colour."""
+    way = rng.random()
+    modifier = str(rng.choice(list(MODIFIERS)))
+    if way < 0.15:
+        return "photo", None, False
+    if way < 0.32:
+        return "photo", None, True
+    if way < 0.40:
+        return "photo", modifier, False
+    return str(rng.choice([look for look in LOOKS if look != "photo"])), modifier if rng.random() < 0.2 else None, rng.random() < 0.1
+
+
+@torch.no_grad()
+def encode(vae: TinyVideoAutoencoder, clips: PixelFrames) -> Float[Tensor, "clips t c h w"]:
+    with torch.autocast(clips.device.type, torch.bfloat16, enabled=clips.device.type == "cuda"):
+        return vae.encode(clips)[0].to(torch.float16 if clips.device.type == "cuda" else torch.float32)
+
+
+@torch.no_grad()
+def make_chunk(seed: int, grid: Grid, vae: TinyVideoAutoencoder, library: Library, tokenizer, scenes_count: int, edits: int, together: int = 4) -> Chunk:
+    """Render, style and encode; scenes are styled `together` at a time, since one filter serves many frames."""
+    rng = np.random.default_rng([seed, 5])
+    scenes = make_scenes(seed, scenes_count, grid.frames * TEMPORAL_STRIDE, library, grid.zoom)
+    sources, targets, captions = [], [], []
+    for first in range(0, scenes_count, together):
+        some = scenes[first : first + together]
+        clean = render(some, library, grid.rows * 16, grid.columns * 16)
+        generator = seeded(library.device, seed, first)
+        sources.append(encode(vae, add_sensor_noise(clean, generator)))
+        recoloured = render(some, library, grid.rows * 16, grid.columns * 16, recoloured=True)
+        edited, said = [], []
+        for _ in range(edits):
+            look, modifier, change = draw_edit(rng)
+            pixels = apply_look((recoloured if change else clean).flatten(0, 1), look, modifier).unflatten(0, clean.shape[:2])
+            edited.append(encode(vae, pixels))
+            for scene in some:
+                content = str(rng.choice(scene.changed)) if change and scene.changed else scene.content
+                said.append(caption(rng, look, modifier, content, bool(change and scene.changed)))
+        targets.append(torch.stack(edited, 1))
+        captions += [said[edit * len(some) + place] for place in range(len(some)) for edit in range(edits)]
+    token_ids = tokenize(tokenizer, captions).unflatten(0, (scenes_count, edits)).to(library.device)
+    return Chunk(grid, torch.cat(sources), torch.cat(targets), token_ids)
+
+
+@dataclass
+class LatentPool:
+    """The last chunks, from which batches are drawn; each is named by (seed, grid), so that the pool can be made again."""
+
+    vae: TinyVideoAutoencoder
+    library: Library
+    tokenizer: object
+    scenes_each: int = 32
+    edits: int = 5
+    capacity: int = 16
+    names: deque[tuple[int, Grid]] = field(default_factory=deque)
+    chunks: deque[Chunk] = field(default_factory=deque)
+
+    def add(self, seed: int, grid: Grid) -> None:
+        self.names.append((seed, grid))
+        self.chunks.append(make_chunk(seed, grid, self.vae, self.library, self.tokenizer, self.scenes_each, self.edits))
+        while len(self.names) > self.capacity:
+            self.names.popleft()
+            self.chunks.popleft()
+
+    def draw(self, rng: np.random.Generator, tokens: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Source and target latents and token numbers of about `tokens` tokens' worth of clips of one grid."""
+        grid = self.chunks[int(rng.integers(len(self.chunks)))].grid
+        alike = [chunk for chunk in self.chunks if chunk.grid == grid]
+        per_clip = grid.rows * grid.columns * grid.frames
+        batch = max(1, tokens // per_clip)
+        picks = np.sort(rng.integers(len(alike), size=batch))
+        parts = []
+        for index, chunk in enumerate(alike):
+            count = int((picks == index).sum())
+            clip = torch.from_numpy(rng.integers(len(chunk.source), size=count)).to(chunk.source.device)
+            edit = torch.from_numpy(rng.integers(self.edits, size=count)).to(chunk.source.device)
+            parts.append((chunk.source[clip], chunk.target[clip, edit], chunk.token_ids[clip, edit]))
+        source, target, token_ids = (torch.cat(column) for column in zip(*parts, strict=True))
+        return source.float(), target.float(), token_ids

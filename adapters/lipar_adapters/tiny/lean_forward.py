@@ -1,0 +1,164 @@
+"""The transformer's training pass, teacher forced: clean context and noisy blocks side by side over stock weights.
+
+Self-Forcing models (arXiv 2506.08009) see a cache of clean keys and values and one noisy block at a time. Training sees
+all blocks of a clip at once: block i's noisy tokens attend [clean context | own noisy block], its clean tokens (timestep
+0) attend [clean context | own clean block]. The context is [sink | window] with positions counted in the context, as a
+rolling cache has them. No masks: one fused attention per block, for the clean and the noisy stream together.
+
+This reads the weights of a stock `diffusers.WanTransformer3DModel` and equals its forward (diffusers 0.42.1,
+`models/transformers/transformer_wan.py`) for one block without context.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+BLOCK_FRAMES = 3
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which frames a block sees before itself: `sink` first ones and the last of a window that counts the block's own."""
+
+    sink_frames: int = 1
+    window_frames: int | None = 6
+
+    def context(self, block: int) -> list[int]:
+        """Frames before the block, in order; all of them where the window has no end."""
+        first = block * BLOCK_FRAMES
+        if self.window_frames is None:
+            return list(range(first))
+        recent = range(max(0, first + BLOCK_FRAMES - self.window_frames), first)
+        return sorted({*range(min(self.sink_frames, first)), *recent})
+
+
+def rope_table(frames: int, rows: int, columns: int, head_dim: int, device: torch.device | str) -> Float[Tensor, "2 frames n half"]:
+    """Cosines and sines per frame and place, split over t, h, w as diffusers' WanRotaryPosEmbed does."""
+    side = 2 * (head_dim // 6)
+
+    def angles(size: int, dim: int) -> Tensor:
+        speeds = 1.0 / 10000.0 ** (torch.arange(0, dim, 2, dtype=torch.float64) / dim)
+        return torch.outer(torch.arange(size, dtype=torch.float64), speeds)
+
+    grid = (frames, rows, columns)
+    t = angles(frames, head_dim - 2 * side)[:, None, None].expand(*grid, -1)
+    h = angles(rows, side)[None, :, None].expand(*grid, -1)
+    w = angles(columns, side)[None, None].expand(*grid, -1)
+    table = torch.cat([t, h, w], -1).flatten(1, 2)
+    return torch.stack([table.cos(), table.sin()]).float().to(device)
+
+
+def rotate(heads: Tensor, table: Float[Tensor, "2 tokens half"]) -> Tensor:
+    """Interleaved pairs turned by the table: `... tokens heads head_dim`."""
+    even, odd = heads.unflatten(-1, (-1, 2)).unbind(-1)
+    cos, sin = table.to(heads.dtype)[:, :, None]
+    return torch.stack([torch.addcmul(even * cos, odd, sin, value=-1), torch.addcmul(even * sin, odd, cos)], -1).flatten(-2)
+
+
+def layer_weights(layer: torch.nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The weights of one WanTransformerBlock by name, in the dtype of the tokens."""
+    return {name: p.to(dtype) for name, p in layer.named_parameters()}
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Fused attention on `b tokens heads head_dim`."""
+    out = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+    return out.transpose(1, 2)
+
+
+def layer_forward(
+    weights: dict[str, Tensor],
+    tokens: Float[Tensor, "b 2 blocks m d"],
+    modulation: Float[Tensor, "b 2 blocks 6 d"],
+    text: Float[Tensor, "b words d"],
+    table: Float[Tensor, "2 frames n half"],
+    contexts: list[list[int]],
+    heads: int,
+) -> Float[Tensor, "b 2 blocks m d"]:
+    """One layer over both streams; stream 0 is clean, stream 1 noisy."""
+    batch, streams, blocks, size, width = tokens.shape
+    changes = (weights["scale_shift_table"] + modulation.float()).to(tokens.dtype).unsqueeze(-2)
+    shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = changes.unbind(3)
+
+    def linear(name: str, x: Tensor) -> Tensor:
+        return F.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+    def normed(name: str, x: Tensor) -> Tensor:
+        return F.rms_norm(x, (width,), weights[f"{name}.weight"], 1e-6).unflatten(-1, (heads, -1))
+
+    hidden = torch.addcmul(shift, F.layer_norm(tokens, (width,), eps=1e-6), 1 + scale)
+    q = normed("attn1.norm_q", linear("attn1.to_q", hidden))
+    k = normed("attn1.norm_k", linear("attn1.to_k", hidden))
+    v = linear("attn1.to_v", hidden).unflatten(-1, (heads, -1))
+    clean_k, clean_v = (x[:, 0].reshape(batch, blocks * BLOCK_FRAMES, -1, heads, width // heads) for x in (k, v))
+    mixed = []
+    for block, frames in enumerate(contexts):
+        own_k, own_v = k[:, :, block], v[:, :, block]
+        seen_k, seen_v = own_k, own_v
+        if frames:
+            # Frames of a context are the sink and one run: slices, no gathers.
+            parts = [slice(frames[0], frames[0] + 1), slice(frames[1], frames[-1] + 1)] if len(frames) > 1 else [slice(0, 1)]
+            past = [torch.cat([x[:, part] for part in parts], 1).flatten(1, 2)[:, None].expand(-1, streams, -1, -1, -1) for x in (clean_k, clean_v)]
+            seen_k, seen_v = torch.cat([past[0], own_k], 2), torch.cat([past[1], own_v], 2)
+        places = table[:, : len(frames) + BLOCK_FRAMES].flatten(1, 2)
+        q_rotated = rotate(q[:, :, block], places[:, -size:])
+        out = attend(q_rotated.flatten(0, 1), rotate(seen_k, places).flatten(0, 1), seen_v.flatten(0, 1))
+        mixed.append(out.reshape(batch, streams, size, width))
+    attention = linear("attn1.to_out.0", torch.stack(mixed, 2))
+    tokens = torch.addcmul(tokens, attention, gate)
+
+    hidden = F.layer_norm(tokens, (width,), weights["norm2.weight"], weights["norm2.bias"], 1e-6)
+    q = normed("attn2.norm_q", linear("attn2.to_q", hidden)).flatten(1, 3)
+    k = normed("attn2.norm_k", linear("attn2.to_k", text))
+    v = linear("attn2.to_v", text).unflatten(-1, (heads, -1))
+    tokens = tokens + linear("attn2.to_out.0", attend(q, k, v).flatten(-2).reshape(tokens.shape))
+
+    hidden = torch.addcmul(ffn_shift, F.layer_norm(tokens, (width,), eps=1e-6), 1 + ffn_scale)
+    hidden = linear("ffn.net.2", F.gelu(linear("ffn.net.0.proj", hidden), approximate="tanh"))
+    return torch.addcmul(tokens, hidden, ffn_gate)
+
+
+def teacher_forced_flow(
+    transformer: torch.nn.Module,
+    clean: Float[Tensor, "b t c h w"],
+    noisy: Float[Tensor, "b t c h w"],
+    sigma: Float[Tensor, "b blocks"],
+    text: Float[Tensor, "b words text_dim"],
+    window: Window,
+    layer: Callable[..., Tensor] = layer_forward,
+    dtype: torch.dtype = torch.float32,
+) -> Float[Tensor, "b t c h w"]:
+    """Flow (noise minus data) predicted for the noisy blocks of a clip, each given the clean frames before it.
+
+    Args:
+        sigma: noise level of each block, 1 is pure noise; the timestep is 1000 times that.
+        layer: `layer_forward` or a compiled version of it.
+        dtype: of the tokens and of copies of the layers' weights; norms keep their statistics in float32 inside.
+    """
+    config = transformer.config
+    heads, head_dim = config.num_attention_heads, config.attention_head_dim
+    (batch, frames, _, height, width), device = clean.shape, clean.device
+    blocks, rows, columns = frames // BLOCK_FRAMES, height // 2, width // 2
+    contexts = [window.context(block) for block in range(blocks)]
+    table = rope_table(max(map(len, contexts)) + BLOCK_FRAMES, rows, columns, head_dim, device)
+
+    patches = rearrange(torch.stack([clean, noisy], 1), "b s (i f) c (h p) (w q) -> b s i (f h w) (c p q)", f=BLOCK_FRAMES, p=2, q=2)
+    embedding = transformer.patch_embedding
+    tokens = F.linear(patches, embedding.weight.flatten(1), embedding.bias).to(dtype)
+    embedder = transformer.condition_embedder
+    timesteps = torch.stack([torch.zeros_like(sigma), sigma * 1000.0], 1)
+    temb = embedder.time_embedder(embedder.timesteps_proj(timesteps.flatten())).unflatten(0, timesteps.shape)
+    modulation = embedder.time_proj(embedder.act_fn(temb)).unflatten(-1, (6, -1))
+    words = embedder.text_embedder(text).to(dtype)
+    for block in transformer.blocks:
+        tokens = layer(layer_weights(block, dtype), tokens, modulation, words, table, contexts, heads)
+
+    shift, scale = (transformer.scale_shift_table + temb[:, 1, :, None]).chunk(2, dim=2)
+    out = F.layer_norm(tokens[:, 1].float(), tokens.shape[-1:], eps=1e-6) * (1 + scale) + shift
+    flow = transformer.proj_out(out)
+    return rearrange(flow, "b i (f h w) (p q c) -> b (i f) c (h p) (w q)", h=rows, w=columns, p=2, q=2)

@@ -1,0 +1,66 @@
+"""One command trains the tiny model, on a CPU or a GPU, and exports what it has at the end.
+
+    python -m lipar_adapters.tiny.train all --minutes 60 --out run
+    python -m lipar_adapters.tiny.train transformer --minutes 30 --out run --resume
+
+A run is bounded by minutes or by steps, is logged in JSON lines, and goes on from its last checkpoint with `--resume`.
+With a budget in steps, a run that was broken off and resumed ends with the same weights as one that was not.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from lipar_adapters.tiny.export import export_text_and_transformer, export_vae, load_vae
+from lipar_adapters.tiny.library import build_library
+from lipar_adapters.tiny.train_autoencoder import train_autoencoder
+from lipar_adapters.tiny.train_transformer import train_transformer
+from lipar_adapters.tiny.training import Budget
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("autoencoder", "transformer", "all"))
+    parser.add_argument("--minutes", type=float, help="training time of each model, earlier runs included")
+    parser.add_argument("--steps", type=int, help="optimiser steps of each model, earlier runs included")
+    parser.add_argument("--stop-after", type=float, default=float("inf"), help="minutes after which this run saves and leaves")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--photos", type=Path, default=Path(".tiny_photos/pack.npz"), help="pack made by `photos`")
+    parser.add_argument("--textures", type=int, default=256)
+    parser.add_argument("--shapes", type=int, default=512)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--batch", type=int, default=48, help="clips per step of the autoencoder")
+    parser.add_argument("--tokens", type=int, default=32 * 256 * 9, help="latent tokens per step of the transformer")
+    parser.add_argument("--scenes", type=int, default=32, help="scenes rendered together for the transformer")
+    parser.add_argument("--compile", choices=("none", "layer"), default="none")
+    parser.add_argument("--start-from", type=Path, help="folder with weights to begin from: transformer and text_encoder.safetensors")
+    parser.add_argument("--resume", action="store_true")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    args = parse(arguments)
+    if args.minutes is None and args.steps is None:
+        raise SystemExit("give --minutes or --steps")
+    torch.set_float32_matmul_precision("high")
+    library = build_library(args.device, args.photos, args.textures, args.shapes, seed=args.seed)
+    stop = args.stop_after * 60
+    export = args.out / "weights"
+    if args.what in ("autoencoder", "all"):
+        vae = train_autoencoder(
+            args.out, library, Budget(args.minutes, args.steps), args.seed, args.resume, args.batch, stop_seconds=stop
+        )
+        export_vae(vae, export)
+    if args.what in ("transformer", "all"):
+        vae = load_vae(export, torch.float32, args.device)
+        transformer, text_encoder, tokenizer = train_transformer(
+            args.out, vae, library, Budget(args.minutes, args.steps), args.seed, args.resume, args.tokens,
+            args.compile, scenes_each=args.scenes, stop_seconds=stop, start_from=args.start_from,
+        )  # fmt: skip
+        export_text_and_transformer(transformer, text_encoder, tokenizer, export)
+
+
+if __name__ == "__main__":
+    main()

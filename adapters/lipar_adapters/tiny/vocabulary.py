@@ -1,0 +1,77 @@
+"""The closed vocabulary of the tiny model, by theme: the only words its text encoder knows."""
+
+import difflib
+import re
+
+LOOK_PHRASES: dict[str, tuple[str, ...]] = {
+    "photo": ("photo", "video", "realistic photo", "photograph"),
+    "pencil sketch": ("pencil sketch", "sketch", "pencil drawing"),
+    "oil painting": ("oil painting", "painting"),
+    "watercolour": ("watercolour", "watercolor", "watercolour painting"),
+    "cartoon": ("cartoon", "anime"),
+    "comic": ("comic", "comic book"),
+    "night": ("night", "at night", "moonlight"),
+    "sunset": ("sunset", "at sunset", "golden hour"),
+    "snow": ("snow", "winter", "in the snow"),
+    "neon": ("neon", "neon lights", "cyberpunk"),
+    "sepia": ("sepia",),
+    "black and white": ("black and white", "monochrome", "grayscale"),
+    "underwater": ("underwater", "under the sea"),
+    "thermal": ("thermal", "thermal camera"),
+    "fog": ("fog", "in the fog", "mist"),
+    "autumn": ("autumn", "fall"),
+    "pixel art": ("pixel art", "pixels"),
+    "negative": ("negative", "inverted"),
+    "vintage": ("vintage", "old film"),
+    "blueprint": ("blueprint",),
+}
+MODIFIER_PHRASES: dict[str, tuple[str, ...]] = {
+    "warm colours": ("warm colours", "warm colors", "warm"),
+    "cool colours": ("cool colours", "cool colors", "cold"),
+    "bright": ("bright", "light"),
+    "dark": ("dark",),
+    "vivid colours": ("vivid colours", "vivid colors", "colourful", "colorful"),
+    "pastel colours": ("pastel colours", "pastel colors", "pastel"),
+    "high contrast": ("high contrast",),
+}
+COLOURS: dict[str, tuple[float, float, float]] = {
+    "red": (0.85, 0.10, 0.10), "green": (0.12, 0.62, 0.18), "blue": (0.12, 0.25, 0.85), "yellow": (0.95, 0.85, 0.12),
+    "orange": (0.95, 0.50, 0.08), "purple": (0.52, 0.16, 0.70), "pink": (0.95, 0.50, 0.68), "white": (0.95, 0.95, 0.95),
+    "black": (0.07, 0.07, 0.07), "brown": (0.42, 0.25, 0.12), "turquoise": (0.12, 0.75, 0.75), "grey": (0.5, 0.5, 0.5),
+}  # fmt: skip
+SHAPES = ("ball", "box", "triangle", "star", "ring", "cross", "blob", "diamond")
+STAMP_OBJECTS = (
+    "bird", "fish", "cat", "dog", "cow", "horse", "insect", "animal", "fruit", "vegetable", "flower", "tree", "plant", "car",
+    "vehicle", "house", "hat", "planet", "instrument", "food", "person", "cloud", "thing",
+)  # fmt: skip
+SCENES = ("noise", "stripes", "tiles", "cells", "gradient", "waves", "landscape", "wall")
+
+THEMES: dict[str, tuple[str, ...]] = {
+    "looks": tuple(phrase for phrases in LOOK_PHRASES.values() for phrase in phrases),
+    "changes of light and colour": tuple(phrase for phrases in MODIFIER_PHRASES.values() for phrase in phrases),
+    "colours": tuple(COLOURS),
+    "objects": SHAPES + STAMP_OBJECTS,
+    "scenes": SCENES,
+    "motion": ("moving", "still", "camera", "static", "panning"),
+    "changes": ("instead", "of", "one"),
+    "small words": ("a", "an", "the", "and", "on", "in", "at", "with", "under", "style", "colours", "colors"),
+}
+PUNCTUATION = (",", ";", ".")
+SPECIAL = ("<pad>", "</s>", "<unk>")
+
+
+def split_words(prompt: str) -> list[str]:
+    """Lower-case words and the punctuation the model knows."""
+    return re.findall(r"[^\W_]+|[,;.]", prompt.lower())
+
+
+def words() -> list[str]:
+    """Every known word, sorted: with `SPECIAL` and `PUNCTUATION` before them, the tokenizer's order."""
+    return sorted({word for phrases in THEMES.values() for phrase in phrases for word in split_words(phrase)})
+
+
+def unknown_words(prompt: str, nearest: int = 3) -> dict[str, list[str]]:
+    """Words of a prompt that the model does not know, each with the nearest known ones (perhaps none)."""
+    known = words()
+    asked = dict.fromkeys(word for word in split_words(prompt) if word not in PUNCTUATION)
+    return {word: difflib.get_close_matches(word, known, nearest, 0.5) for word in asked if word not in known}
