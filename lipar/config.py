@@ -5,7 +5,8 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 import cattrs
@@ -130,6 +131,8 @@ def _reason(error: Exception) -> str:
 def _spoken(type_: Any) -> str:
     if get_origin(type_) is Literal:
         return " or ".join(repr(choice) for choice in get_args(type_))
+    if type_ in (bool, int):
+        return "true or false" if type_ is bool else "a whole number"
     return type_.__name__ if isinstance(type_, type) and not get_args(type_) else str(type_)
 
 
@@ -139,19 +142,33 @@ def structure_value(value: Any, type_: Any, where: str) -> Any:
     Raises:
         ConfigError: it is of another type; the message names the key.
     """
-    expected = _spoken(type_)
-    # cattrs would read "3" or True as a number
-    numeric = type_ in (int, float) or "float" in expected or "int" in expected
-    if numeric and isinstance(value, str | bool) and "str" not in expected and "bool" not in expected:
-        raise ConfigError(f"{where} must be {expected}, got {value!r}")
-    if type_ is bool and not isinstance(value, bool):
-        raise ConfigError(f"{where} must be true or false, got {value!r}")
-    if type_ is int and not isinstance(value, int):
-        raise ConfigError(f"{where} must be a whole number, got {value!r}")
+    if not _fits(value, type_):
+        raise ConfigError(f"{where} must be {_spoken(type_)}, got {value!r}")
+    if type_ is None:
+        return value  # a part's field without a type
     try:
         return _converter.structure(value, type_)
     except Exception as error:  # cattrs raises whatever the hook of the type does
-        raise ConfigError(f"{where} must be {expected}, got {value!r}") from error
+        raise ConfigError(f"{where} must be {_spoken(type_)}, got {value!r}") from error
+
+
+def _fits(value: Any, type_: Any) -> bool:
+    """Whether a value is of a type as TOML has it; cattrs would read `"3"`, `true` and `1.5` as whole numbers.
+
+    A whole number will do for a fraction. Types that TOML does not have are left to cattrs.
+    """
+    choices = get_args(type_)
+    if get_origin(type_) in (Union, UnionType):
+        return any(_fits(value, choice) for choice in choices)
+    if get_origin(type_) is Literal:
+        return value in choices
+    if get_origin(type_) is tuple and choices[1:] == (...,):
+        return isinstance(value, list | tuple) and all(_fits(entry, choices[0]) for entry in value)
+    if type_ in (int, float):
+        return isinstance(value, int if type_ is int else int | float) and not isinstance(value, bool)
+    if type_ in (bool, str, NoneType):
+        return isinstance(value, type_)
+    return True
 
 
 def parse_config(table: Mapping[str, Any]) -> Config:

@@ -54,11 +54,11 @@ class PluginHost:
             self.manager.check_pending()
             self._collect(module, plugin)
         except Exception as error:  # whatever a stranger's module raises, the host stays up
-            self._reject(plugin, error)
             if self.manager.has_plugin(plugin.name):
                 self.manager.unregister(name=plugin.name)
             for kind, parts in before.items():
                 self.registries[kind].restore(parts)
+            self._reject(plugin, error)
         else:
             self.plugins.append(plugin)
 
@@ -71,21 +71,23 @@ class PluginHost:
                     registry.owner, registry.plugin = str(plugin), plugin.name
                     implementation.function(*([registry] if "registry" in implementation.argnames else []))
 
-    def _reject(self, plugin: Plugin, error: Exception) -> None:
+    def _reject(self, plugin: Plugin, error: BaseException) -> None:
         reason = f"{type(error).__name__}: {error}"
         self.plugins.append(attrs.evolve(plugin, error=reason))
         warnings.warn(f"plugin {plugin.name} of {plugin} was left out: {reason}", PluginWarning, stacklevel=3)
 
     def load_entry_points(self, disabled: Collection[str]) -> None:
         """Load the installed plugins, except those whose entry point or distribution is named in `disabled`."""
-        for entry_point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
+        # ours first: a stranger that takes a built-in name is the one to be left out
+        found = importlib.metadata.entry_points(group=GROUP)
+        for entry_point in sorted(found, key=lambda e: (getattr(e.dist, "name", "") != "lipar", e.name)):
             dist = entry_point.dist
             plugin = Plugin(entry_point.name, dist.name if dist else "unknown", dist.version if dist else "")
             if {plugin.name, plugin.distribution} & set(disabled):
                 continue
             try:
                 module = entry_point.load()
-            except Exception as error:  # a broken import must not take the host down
+            except (Exception, SystemExit) as error:  # a broken import must not take the host down
                 self._reject(plugin, error)
                 continue
             self.register(module, plugin)

@@ -1,5 +1,6 @@
 """Parts by name, one registry for each kind."""
 
+import contextlib
 import difflib
 from collections.abc import Iterator
 from typing import Any
@@ -63,6 +64,9 @@ class Registry:
                 f"{self.kind} {name!r} is offered by {taken.owner} and by {self.owner}; "
                 "disable one with LIPAR_DISABLED_PLUGINS"
             )
+        # a module with `from __future__ import annotations` has its fields' types as text
+        with contextlib.suppress(NameError):
+            attrs.resolve_types(part)
         self._parts[name] = Registered(name, part, self.owner, self.plugin)
 
     def snapshot(self) -> dict[str, Registered]:

@@ -141,6 +141,4 @@ def repeat(model, config: Config, source, noise, golden: dict, *plugins, dense: 
             caches.append(
                 [tuple(x[0, : held.rows].clone() for x in (r.k, r.k_rotated, r.v)) for r in held._layers]
             )
-    return Repeated(
-        golden=golden, blocks=blocks, flows=watch.flows, caches=caches, sigmas=scheduler.sigmas
-    )
+    return Repeated(golden=golden, blocks=blocks, flows=watch.flows, caches=caches, sigmas=scheduler.sigmas)

@@ -1,5 +1,7 @@
 """Self-attention of a block over its context: what the kept tokens attend to."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -21,7 +23,9 @@ ROPE = RotaryEmbedding(HEAD_DIM)
 CLEAN = ForwardPass.at(-1, 0.0)
 FIRST, SECOND = ForwardPass.at(0, 0.8), ForwardPass.at(1, 0.6)
 
-pruned_blocks = keep_masks(frames=st.just(3), rows=st.just(2), cols=st.just(3)).filter(lambda mask: mask.any())
+pruned_blocks = keep_masks(frames=st.just(3), rows=st.just(2), cols=st.just(3)).filter(
+    lambda mask: mask.any()
+)
 
 
 def new_cache(**sizes):
@@ -108,7 +112,7 @@ def test_the_sum_over_the_most_recent_copies_is_below_the_full_one_and_grows_wit
         attend(second(cache, mask, MDegree(degree=degree), CleanHistory()), FIRST, qkv, exp_sums)
         for degree in (1, 2, 3, None)
     ]
-    for lower, higher in zip(sums, sums[1:], strict=False):
+    for lower, higher in pairwise(sums):
         assert bool((lower <= higher * (1 + 1e-5)).all())
     torch.testing.assert_close(sums[2], sums[3])
 
@@ -213,7 +217,11 @@ def test_two_guidance_branches_are_two_runs(mask, recovery, noise, seed):
     for branch in (0, 1):
         cache, source = new_cache(), noise()
         alone = []
-        for first_frame, block_mask in ((0, torch.ones(GRID, dtype=torch.bool)), (3, mask), (6, mask.flip(0))):
+        for first_frame, block_mask in (
+            (0, torch.ones(GRID, dtype=torch.bool)),
+            (3, mask),
+            (6, mask.flip(0)),
+        ):
             layout = TokenLayout(block_mask, first_frame=first_frame, has_history=first_frame > 0)
             context = BlockContext(cache, layout, recovery, source)
             for forward_pass in (FIRST, SECOND, CLEAN):
@@ -256,7 +264,9 @@ def test_keeping_all_is_dense_for_every_recovery_and_noise(recovery, noise):
 def test_positions_that_roll_give_the_outputs_of_absolute_ones_while_nothing_was_evicted(recovery, noise):
     mask = torch.rand(GRID, generator=torch.Generator().manual_seed(1)) < 0.5
     absolute = two_blocks(new_cache(), mask, recovery, noise(), 3)
-    rolling = two_blocks(new_cache(positions="rolling", sink_frames=1, window_frames=8), mask, recovery, noise(), 3)
+    rolling = two_blocks(
+        new_cache(positions="rolling", sink_frames=1, window_frames=8), mask, recovery, noise(), 3
+    )
     assert all(torch.equal(a, b) for a, b in zip(absolute, rolling, strict=True))
 
 

@@ -5,7 +5,16 @@ import re
 
 import pytest
 import torch
-from golden import equal_but_for_half, error, facts, recorded_noise, repeat, tensors, tiny_model, tiny_transformer
+from golden import (
+    equal_but_for_half,
+    error,
+    facts,
+    recorded_noise,
+    repeat,
+    tensors,
+    tiny_model,
+    tiny_transformer,
+)
 
 from lipar.config import CacheConfig, Config, PruneConfig
 from lipar.hookspecs import hookimpl
@@ -37,9 +46,7 @@ def run(request, shared):
         cache=CacheConfig(positions="absolute"),
     )
     noise = golden["noise_f16"].float()
-    return repeat(
-        model, config, torch.zeros_like(noise), recorded_noise(noise, golden), golden, dense=True
-    )
+    return repeat(model, config, torch.zeros_like(noise), recorded_noise(noise, golden), golden, dense=True)
 
 
 def test_every_flow_is_the_originals(run):

@@ -51,7 +51,9 @@ def test_the_first_frames_and_the_latest_stay_rotated_to_where_they_stand(drawn,
     expected = torch.cat([keys[time] for time in stay], dim=1)
     assert torch.equal(rows.k[:, : cache.rows], expected)
     at = torch.arange(len(stay)) if positions == "rolling" else torch.tensor(stay)
-    torch.testing.assert_close(rows.k_rotated[:, : cache.rows], rotate(expected, ROPE.grid_rotation(at, ROWS, COLS)))
+    torch.testing.assert_close(
+        rows.k_rotated[:, : cache.rows], rotate(expected, ROPE.grid_rotation(at, ROWS, COLS))
+    )
 
 
 def test_a_window_takes_the_same_memory_however_long_the_stream_and_none_grows():

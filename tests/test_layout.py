@@ -20,7 +20,9 @@ def values(layout, seed, width=3):
     """A frame of history (if there is one) and kept tokens."""
     generator = torch.Generator().manual_seed(seed)
     history = torch.randn(1, layout.tokens_per_frame, width, generator=generator)
-    return history if layout.has_history else None, torch.randn(1, layout.kept_count, width, generator=generator)
+    return history if layout.has_history else None, torch.randn(
+        1, layout.kept_count, width, generator=generator
+    )
 
 
 @given(layouts(), seeds)
@@ -81,7 +83,9 @@ def test_a_token_is_restored_from_itself_or_its_position_earlier_kept_or_in_the_
 
 @given(layouts())
 def test_kept_and_pruned_are_all_places_once_and_in_order(layout):
-    assert torch.equal(torch.cat([layout.kept, layout.pruned]).sort().values, torch.arange(layout.token_count))
+    assert torch.equal(
+        torch.cat([layout.kept, layout.pruned]).sort().values, torch.arange(layout.token_count)
+    )
     assert torch.equal(layout.kept, layout.kept.sort().values)
     assert torch.equal(layout.pruned, layout.pruned.sort().values)
     assert layout.kept_fraction == layout.kept_count / layout.token_count
@@ -112,7 +116,7 @@ def test_unpatchify_undoes_patchify(drawn, patch):
 def test_a_scene_cannot_begin_with_a_pruned_token():
     mask = torch.ones(2, 2, 2, dtype=torch.bool)
     mask[0, 0, 0] = False
-    with pytest.raises(ValueError, match="nothing to be restored from.*1 of 4"):
+    with pytest.raises(ValueError, match=r"nothing to be restored from.*1 of 4"):
         TokenLayout(mask, has_history=False)
 
 
@@ -128,7 +132,7 @@ def test_a_keep_mask_has_tokens():
 
 
 def test_several_videos_and_odd_sizes_have_no_token_grid():
-    with pytest.raises(ValueError, match="one video at a time.*b=2"):
+    with pytest.raises(ValueError, match=r"one video at a time.*b=2"):
         token_features(torch.zeros(2, 1, 4, 4, 4), 2)
     with pytest.raises(ValueError, match="5x4 do not divide into tokens of 2x2"):
         token_features(torch.zeros(1, 1, 4, 5, 4), 2)

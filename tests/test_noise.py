@@ -13,13 +13,17 @@ any_seed = st.integers(0, 2**40)
 def test_noise_does_not_depend_on_the_block_size(seed, frames, index):
     draw, like = seeded_noise(seed), torch.zeros(1, 12, 2, 3, 4)
     whole = block_noise(draw, 0, index, like)
-    blocks = [block_noise(draw, first, index, part) for first, part in
-              zip(range(0, 12, frames), like.split(frames, dim=1), strict=True)]
+    blocks = [
+        block_noise(draw, first, index, part)
+        for first, part in zip(range(0, 12, frames), like.split(frames, dim=1), strict=True)
+    ]
     assert torch.equal(torch.cat(blocks, dim=1), whole)
 
 
 @given(any_seed, any_seed, st.integers(0, 500), st.integers(0, 500), st.integers(0, 4), st.integers(0, 4))
-def test_noise_is_equal_for_equal_seed_frame_and_draw_only(seed, other, frame, other_frame, index, other_index):
+def test_noise_is_equal_for_equal_seed_frame_and_draw_only(
+    seed, other, frame, other_frame, index, other_index
+):
     first = seeded_noise(seed)(frame, index, (1, 4, 4))
     second = seeded_noise(other)(other_frame, other_index, (1, 4, 4))
     same = (seed, frame, index) == (other, other_frame, other_index)

@@ -112,7 +112,9 @@ def test_a_video_fed_in_any_pieces_gives_what_one_piece_gives(source, data, pres
 @given(st.data(), seeds)
 def test_a_cut_video_fed_in_any_pieces_gives_what_one_piece_gives(data, seed):
     source = cut_at(data.draw(st.integers(1, 11)), seed)
-    look_ahead = ("refiners=[{name='median',look_ahead=true},'gaussian-threshold',{name='dilate',look_ahead=true}]",)
+    look_ahead = (
+        "refiners=[{name='median',look_ahead=true},'gaussian-threshold',{name='dilate',look_ahead=true}]",
+    )
     for parts in ((), look_ahead):
         pieces = source.split(data.draw(splits(12)), dim=1)
         streamed = [block.latents for block in scheduler(*parts).run(iter(pieces))]
@@ -360,12 +362,14 @@ def test_nan_from_the_model_names_the_frames():
 
 
 def test_frames_that_do_not_fill_a_block_are_refused_with_what_would():
-    with pytest.raises(ValueError, match="20 latent frames do not fill blocks of 3.*trim to 18 or pad to 21"):
+    with pytest.raises(
+        ValueError, match=r"20 latent frames do not fill blocks of 3.*trim to 18 or pad to 21"
+    ):
         edit(clip(20))
 
 
 def test_several_videos_in_a_batch_are_refused():
-    with pytest.raises(ValueError, match="one video at a time.*b=2"):
+    with pytest.raises(ValueError, match=r"one video at a time.*b=2"):
         edit(torch.randn(2, 3, 4, 8, 8))
 
 
@@ -393,7 +397,7 @@ def test_a_model_without_autoencoder_asks_for_thresholds():
 
 
 def test_a_window_shorter_than_a_block_is_refused():
-    with pytest.raises(ValueError, match="window of 2 frames.*at least 3"):
+    with pytest.raises(ValueError, match=r"window of 2 frames.*at least 3"):
         edit(clip(3), "cache.window_frames=2")
 
 

@@ -1,4 +1,4 @@
-"""A causal video transformer in miniature, with real seams: tests of lipar and of its plugins run on it in milliseconds."""
+"""A causal video transformer in miniature, with real seams: tests, also of plugins, run on it in milliseconds."""
 
 import zlib
 from collections.abc import Callable, Sequence

@@ -62,7 +62,7 @@ def most_recent(keep_mask: KeepMask, degree: int) -> KeepMask:
     # a place is among the last m of its run if a new run begins, or the block ends, within m frames after it
     run_begins = torch.cat([keep_mask[1:], torch.ones_like(keep_mask[:1])])
     present = run_begins.clone()
-    for offset in range(1, degree):
+    for offset in range(1, min(degree, frames)):
         present[: frames - offset] |= run_begins[offset:]
     return present
 

@@ -1,0 +1,122 @@
+"""Configs from presets, files and settings, and what a wrong one is told."""
+
+import pytest
+
+from lipar.config import Config, ConfigError, build_config, merge, parse_config, parse_setting, presets
+
+
+def test_nothing_given_is_the_default():
+    assert build_config() == Config()
+
+
+def test_every_preset_parses():
+    assert "released" in presets()
+    for preset in presets():
+        assert isinstance(build_config(preset=preset), Config)
+
+
+def test_the_released_preset_is_the_authors_release():
+    released = build_config(preset="released")
+    assert released.criterion.name == "l1-trimmed"
+    assert released.prune.first_frames == 1
+    assert (released.cache.sink_frames, released.cache.window_frames) == (1, 6)
+    assert released.steps == (400, 300, 250)
+
+
+def test_a_setting_goes_over_the_file_and_the_file_over_the_preset(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text("seed = 5\n[prune]\ntau_short = 0.2\ntau_long = 0.4\n")
+    config = build_config(preset="released", file=file, settings=["prune.tau_short=0.25"])
+    assert (config.prune.tau_short, config.prune.tau_long, config.prune.first_frames) == (0.25, 0.4, 1)
+    assert config.seed == 5
+
+
+def test_an_option_goes_to_the_part_that_stands_there_and_leaves_with_it():
+    assert build_config(settings=["recovery.degree=2"]).recovery.options == {"degree": 2}
+    replaced = build_config(settings=["recovery.degree=2", "recovery=none"]).recovery
+    assert (replaced.name, replaced.options) == ("none", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "table"),
+    [
+        ("seed=3", {"seed": 3}),
+        ("prune.tau_short = 0.1", {"prune": {"tau_short": 0.1}}),
+        ("adapter=self-forcing", {"adapter": "self-forcing"}),
+        ("refiners=['median']", {"refiners": ["median"]}),
+        ("prune.scene_cuts=false", {"prune": {"scene_cuts": False}}),
+    ],
+)
+def test_a_setting_is_toml_or_a_bare_word(text, table):
+    assert parse_setting(text) == table
+
+
+def test_merging_tables_keeps_what_is_not_named_anew():
+    assert merge({"a": {"x": 1, "y": 2}, "b": 3}, {"a": {"y": 4}}) == {"a": {"x": 1, "y": 4}, "b": 3}
+
+
+BAD = {
+    "stregth=0.4": ["'stregth'", "did you mean 'strength'"],
+    "prune.tau_shrt=0.1": ["'tau_shrt'", "prune", "did you mean 'tau_short'"],
+    "prune.tau_short=high": ["prune.tau_short", "'high'"],
+    "prune.tau_short=true": ["prune.tau_short", "True"],
+    "prune.tau_short=-1.0": ["prune", "-1.0"],
+    "prune.tau_short=nan": ["prune", "nan"],
+    "prune.first_frames=0": ["prune", "0"],
+    "prune.first_frames=1.5": ["prune.first_frames", "1.5"],
+    "prune.scene_cuts=1": ["prune.scene_cuts", "true or false", "1"],
+    "prune.scene_cuts=yes": ["prune.scene_cuts", "'yes'"],
+    "prune=3": ["prune", "table", "3"],
+    "cache.positions=roling": ["cache.positions", "'roling'", "'rolling'", "'absolute'"],
+    "cache.window_frames=-3": ["cache", "-3"],
+    "cache.sink_frames=one": ["cache.sink_frames", "'one'"],
+    "strength=1.5": ["strength", "1.5"],
+    "strength=true": ["strength", "True"],
+    "strength=strong": ["strength", "'strong'"],
+    "seed=1.5": ["seed", "1.5"],
+    "seed=-1": ["seed", "-1"],
+    "seed=true": ["seed", "True"],
+    "steps=[250,400]": ["steps", "[250, 400]"],
+    "steps=[1200]": ["steps", "1200"],
+    "steps=[400.5]": ["steps", "400.5"],
+    "steps=['400']": ["steps", "'400'"],
+    "steps=[]": ["steps", "[]"],
+    "steps=400": ["steps", "400"],
+    "refiners=median": ["refiners", "list", "'median'"],
+    "refiners=[1]": ["refiners[0]", "1"],
+    "criterion=3": ["criterion", "3"],
+    "nonsense": ["key=value", "'nonsense'"],
+    "=3": ["key=value", "'=3'"],
+    "prune..x=3": ["key=value"],
+}
+
+
+@pytest.mark.parametrize(("setting", "told"), BAD.items(), ids=BAD)
+def test_a_bad_setting_is_told_its_key_its_value_and_what_there_is(setting, told):
+    with pytest.raises(ConfigError) as caught:
+        build_config(settings=[setting])
+    assert all(part in str(caught.value) for part in told), caught.value
+
+
+def test_an_unknown_preset_lists_those_there_are():
+    with pytest.raises(LookupError, match=r"no preset named 'relesed'; there are: .*released"):
+        build_config(preset="relesed")
+
+
+def test_a_toml_error_gives_the_file_and_the_line(tmp_path):
+    file = tmp_path / "bad.toml"
+    file.write_text("seed = 1\n[prune\n")
+    with pytest.raises(ConfigError, match=r"bad\.toml is not valid TOML: .*line 2"):
+        build_config(file=file)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"cannot read the config .*absent\.toml"):
+        build_config(file=tmp_path / "absent.toml")
+    (tmp_path / "latin.toml").write_bytes(b"seed = 1 # \xe9\n")
+    with pytest.raises(ConfigError, match=r"cannot read the config .*latin\.toml"):
+        build_config(file=tmp_path / "latin.toml")
+
+
+def test_a_whole_number_will_do_for_a_fraction():
+    assert parse_config({"prune": {"tau_short": 1}}).prune.tau_short == 1.0
