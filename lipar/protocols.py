@@ -251,11 +251,15 @@ class Model(Protocol):
     home_pixels: int
     """Pixels of a frame at the size the model was trained on."""
     autoencoder: Autoencoder | None
-    device: torch.device
-    dtype: torch.dtype
     sink_frames: int
     """The KV cache that the model was trained with; see `lipar.kv_cache.KVCache`."""
     window_frames: int
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def dtype(self) -> torch.dtype: ...
 
     def set_prompt(self, prompt: str) -> None:
         """Encode the prompt (and what guidance needs beside it) for the next blocks."""

@@ -11,7 +11,7 @@ from wan_toys import toy_transformer
 from lipar import Config, Scheduler, build_config, load_plugins
 from lipar.parts import make_adapter
 from lipar.protocols import Adapter, Autoencoder, Model
-from lipar_adapters.tiny.adapter import Tiny, TinyAutoencoder, UnknownWordsWarning
+from lipar_adapters.tiny.adapter import Tiny, UnknownWordsWarning
 
 CPU = torch.device("cpu")
 
@@ -68,7 +68,7 @@ def test_it_edits_pixels(weights: Path, dtype: torch.dtype) -> None:
 
 
 def test_its_autoencoder_streams(weights: Path) -> None:
-    coder = TinyAutoencoder.load(weights, CPU, torch.float32, tau_short=1.0, tau_long=1.0)
+    coder = load(weights).autoencoder
     frames = torch.rand(1, 12, 3, 16, 24)
     encode = coder.encoder()
     latents = torch.cat([encode(piece) for piece in frames.split(4, dim=1)], dim=1)

@@ -1,8 +1,7 @@
 """The adapter `tiny`: the bundled model, three million parameters, which runs on any machine."""
 
-import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -47,10 +46,12 @@ class Tiny:
             ValueError: its configuration lacks an entry.
         """
         folder = self._folder()
-        entries = json.loads((folder / CONFIG).read_text("utf-8"))
+        from lipar_adapters.tiny.pipeline import load
         from lipar_adapters.wan.causal import CausalWan, Recipe
-        from lipar_adapters.wan.checkpoints import load_transformer
 
+        with _no_progress_bar():
+            parts = load(device, dtype, folder)
+        entries = parts.config
         try:
             recipe = Recipe(
                 block_frames=entries["block_frames"],
@@ -62,14 +63,13 @@ class Tiny:
                 home_pixels=entries["home_size"][0] * entries["home_size"][1],
                 guidance_scale=entries["guidance_scale"],
             )
-            coder = TinyAutoencoder.load(
-                folder, device, dtype, tau_short=entries["tau_short"], tau_long=entries["tau_long"]
+            coder = TinyAutoencoder(
+                parts.autoencoder, tau_short=entries["tau_short"], tau_long=entries["tau_long"]
             )
         except KeyError as error:
             raise ValueError(f"{folder / CONFIG} has no entry {error.args[0]!r}") from error
-        transformer = load_transformer(folder, dtype=dtype)
-        text = TinyText(folder, device)
-        return CausalWan(transformer.to(device), recipe, autoencoder=coder, encode_prompt=text)
+        encode_prompt = TinyText(parts.encode_prompt)
+        return CausalWan(parts.transformer, recipe, autoencoder=coder, encode_prompt=encode_prompt)
 
     def _folder(self) -> Path:
         bundled = Path(str(resources.files("lipar_adapters.tiny"))) / "weights"
@@ -100,18 +100,6 @@ class TinyAutoencoder:
         self.latent_channels: int = vae.config.latent_channels
         self.tau_short = tau_short
         self.tau_long = tau_long
-
-    @classmethod
-    def load(
-        cls, folder: Path, device: torch.device, dtype: torch.dtype, *, tau_short: float, tau_long: float
-    ) -> "TinyAutoencoder":
-        """Read `vae` of a folder."""
-        from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
-
-        vae = TinyVideoAutoencoder.from_pretrained(
-            folder / "vae", torch_dtype=dtype, local_files_only=True, low_cpu_mem_usage=False
-        )
-        return cls(vae.to(device), tau_short=tau_short, tau_long=tau_long)
 
     def encoder(self) -> "EncoderStream":
         """A fresh stream of pixel frames, in groups of 4."""
@@ -153,19 +141,10 @@ class DecoderStream:
 class TinyText:
     """Prompts to conditioning, with a warning for words outside the closed vocabulary."""
 
-    def __init__(self, folder: Path, device: torch.device) -> None:
-        from transformers import AutoTokenizer, UMT5EncoderModel
-
-        self._tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-        # always float32: its few words cost nothing, and the transformer was trained with it so
-        with _no_progress_bar():
-            encoder = UMT5EncoderModel.from_pretrained(
-                folder / "text_encoder", local_files_only=True, dtype=torch.float32
-            )
-        self._encoder = encoder.to(device).eval().requires_grad_(False)
+    def __init__(self, encode: Callable[[list[str]], Tensor]) -> None:
+        self._encode = encode
 
     def __call__(self, prompts: list[str]) -> Float[Tensor, "b rows text_dim"]:
-        from lipar_adapters.tiny.text import encode_prompt
         from lipar_adapters.tiny.vocabulary import unknown_words
 
         for prompt in prompts:
@@ -180,7 +159,7 @@ class TinyText:
                     UnknownWordsWarning,
                     stacklevel=4,
                 )
-        return encode_prompt(self._tokenizer, self._encoder, prompts)
+        return self._encode(prompts)
 
 
 @contextmanager

@@ -79,7 +79,7 @@ class CausalWan:
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.transformer.patch_embedding.weight.dtype  # type: ignore[no-any-return]
+        return self.transformer.patch_embedding.weight.dtype
 
     @property
     def prompt_embeds(self) -> Tensor | None:
@@ -133,6 +133,6 @@ class CausalWan:
                 1, 2
             )
         if branches == 1:
-            return flow  # type: ignore[no-any-return]
+            return flow
         with_prompt, without = flow.chunk(2)
-        return without + self.recipe.guidance_scale * (with_prompt - without)  # type: ignore[no-any-return]
+        return without + self.recipe.guidance_scale * (with_prompt - without)
