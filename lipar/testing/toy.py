@@ -96,7 +96,8 @@ class ToyModel:
         ]
 
     def _weight(self, rows: int, cols: int) -> Tensor:
-        return (torch.randn(rows, cols, generator=self._generator) * 1.5 / rows**0.5).to(self.dtype)
+        weight: Tensor = torch.randn(rows, cols, generator=self._generator) * (1.5 / rows**0.5)
+        return weight.to(self.dtype)
 
     def set_prompt(self, prompt: str) -> None:
         """Take any text: it seeds the vector that conditions the tokens."""
