@@ -12,7 +12,7 @@ from torch import Tensor
 from lipar.kv_cache import KVCache, LayerRows
 from lipar.layout import TokenLayout
 from lipar.protocols import AttentionKernel, Donation, ForwardPass, NoiseSource, Recovery
-from lipar.rope import RotaryEmbedding, rotate, select
+from lipar.rope import RotaryEmbedding, Turn, prepare, select, turn
 from lipar.types import Heads, Indices, Rotation
 
 
@@ -35,7 +35,7 @@ class Region:
     places: Tensor
     """Pruned places that are filled."""
     fill_slots: Tensor
-    fill_rotation: Rotation
+    fill_turn: Turn
     present: Tensor | None
     """Places that have a row, ascending; None: all of the block."""
 
@@ -69,7 +69,8 @@ class BlockContext:
         if rotation is None:
             times = torch.arange(layout.frames, device=layout.keep_mask.device) + cache.block_time
             rotation = rope.grid_rotation(times, rows, cols)
-        self._kept_rotation = select(rotation, layout.kept)
+        self._kept_turn = prepare(select(rotation, layout.kept))
+        self._block_turn = prepare(rotation)
         self._denoise, self._clean = self._regions(recovery, rotation, rope)
         # layers that share their rows overwrite each other's donors, so that each step writes them anew
         self._per_step = noise is not None and (noise.per_step or not cache.persistent)
@@ -95,7 +96,7 @@ class BlockContext:
             times = self._noise.donor_times(self.layout, denoise.places) + self._cache.block_time
             position = self.layout.position(denoise.places)
             at_donor = rope.rotation(times, position // cols, position % cols)
-            denoise = attrs.evolve(denoise, fill_rotation=at_donor)
+            denoise = attrs.evolve(denoise, fill_turn=prepare(at_donor))
         return denoise, clean
 
     def _region(self, present_mask: Tensor | None, rotation: Rotation) -> Region:
@@ -107,7 +108,7 @@ class BlockContext:
                 attended=None,
                 places=layout.pruned,
                 fill_slots=layout.pruned + start,
-                fill_rotation=select(rotation, layout.pruned),
+                fill_turn=prepare(select(rotation, layout.pruned)),
                 present=None,
             )
         flat = present_mask.flatten()
@@ -124,7 +125,7 @@ class BlockContext:
             attended=attended,
             places=places,
             fill_slots=slot_of_place[places],
-            fill_rotation=select(rotation, places),
+            fill_turn=prepare(select(rotation, places)),
             present=present,
         )
 
@@ -138,18 +139,34 @@ class BlockContext:
         Writes this block's rows of the layer; in the clean pass also the un-rotated keys that become history.
         """
         region = self._clean if self.forward_pass.clean else self._denoise
+        q_rotated = turn(q, self._kept_turn)
         if not self._cache.persistent and not region.places.shape[0] and region.attended is None:
             # nothing before the block, nothing to fill: the context is the tokens themselves
-            return kernel(rotate(q, self._kept_rotation), rotate(k, self._kept_rotation), v)
+            return kernel(q_rotated, turn(k, self._kept_turn), v)
         rows = self._cache.layer(layer_idx, k, self._start + self.layout.token_count)
-        k_rotated = rotate(k, self._kept_rotation)
-        self._write(rows, region.kept_slots, k, k_rotated, v, region.attended)
-        self._fill(layer_idx, region, rows, k, v)
-        q_rotated = rotate(q, self._kept_rotation)
+        if self.forward_pass.clean and region.present is None:
+            self._write_whole(rows, k, v)
+        else:
+            self._write(rows, region.kept_slots, k, turn(k, self._kept_turn), v, region.attended)
+            self._fill(layer_idx, region, rows, k, v)
         return kernel(q_rotated, rows.k_rotated[:, : region.end], rows.v[:, : region.end])
+
+    def _write_whole(self, rows: LayerRows, k: Heads, v: Heads) -> None:
+        # the clean pass fills in sequence, so kept and filled rows can be written together, in their order
+        start, end = self._start, self._start + self.layout.token_count
+        if self.layout.kept_count < self.layout.token_count:
+            history_k, history_v = rows.frame_before(start, self.layout)
+            k, v = self.layout.fill(history_k, k), self.layout.fill(history_v, v)
+        rows.k[:, start:end] = k
+        rows.v[:, start:end] = v
+        turn(k, self._block_turn, out=rows.k_rotated[:, start:end])
 
     def _fill(self, layer_idx: int, region: Region, rows: LayerRows, k: Heads, v: Heads) -> None:
         clean = self.forward_pass.clean
+        due = region.places.shape[0] > 0 and (clean or self._per_step or not self._written[layer_idx])
+        watched = self._noise is not None and not clean
+        if not due and not watched:
+            return
         pruned_any = self.layout.kept_count < self.layout.token_count
         history_k, history_v = rows.frame_before(self._start, self.layout) if pruned_any else (None, None)
         donation = Donation(
@@ -162,12 +179,12 @@ class BlockContext:
             k=k,
             v=v,
         )
-        if region.places.shape[0] and (clean or self._per_step or not self._written[layer_idx]):
+        if due:
             ask = self._noise.donors if self._noise is not None and not clean else sequence_donors
             fill_k, fill_v = ask(donation)
-            self._write(rows, region.fill_slots, fill_k, rotate(fill_k, region.fill_rotation), fill_v, None)
+            self._write(rows, region.fill_slots, fill_k, turn(fill_k, region.fill_turn), fill_v, None)
             self._written[layer_idx] = not clean
-        if not clean and self._noise is not None:
+        if watched and self._noise is not None:
             self._noise.observe(donation)
 
     def _write(

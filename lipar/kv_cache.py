@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lipar.layout import TokenLayout
-from lipar.rope import RotaryEmbedding, rotate
+from lipar.rope import RotaryEmbedding, prepare, turn
 from lipar.types import Context, Heads
 
 Positions = Literal["rolling", "absolute"]
@@ -133,14 +133,18 @@ class KVCache:
         first = sum(frame.rows for frame in sink)
         moved = sum(frame.rows for frame in gone)
         end = first + moved + sum(frame.rows for frame in stay)
-        rolled = self._rolled_rotation(stay, layout) if self.positions == "rolling" and stay else None
+        if not stay:
+            return
+        rolled = prepare(self._rolled_rotation(stay, layout)) if self.positions == "rolling" else None
+        apart = moved >= end - moved - first
         for rows in self._layers:
             if rows is None:
                 continue
-            for held in (rows.k, rows.v, rows.k_rotated):
-                held[:, first : end - moved] = held[:, first + moved : end].clone()
+            for held in (rows.k, rows.v) if rolled else (rows.k, rows.v, rows.k_rotated):
+                kept = held[:, first + moved : end]
+                held[:, first : end - moved] = kept if apart else kept.clone()
             if rolled is not None:
-                rows.k_rotated[:, first : end - moved] = rotate(rows.k[:, first : end - moved], rolled)
+                turn(rows.k[:, first : end - moved], rolled, out=rows.k_rotated[:, first : end - moved])
 
     def _rolled_rotation(self, frames: list[CachedFrame], layout: TokenLayout) -> tuple[Tensor, Tensor]:
         device = layout.keep_mask.device
@@ -197,14 +201,16 @@ class KVCache:
     def _forget_leading(self, start: int, gone: list[CachedFrame], layout: TokenLayout) -> None:
         self.frames = [frame for frame in self.frames if frame not in gone]
         moved, end = sum(frame.rows for frame in gone), self.rows
-        rotation = self._rolled_rotation(self.frames, layout) if self.positions == "rolling" else None
+        rotation = (
+            prepare(self._rolled_rotation(self.frames, layout)) if self.positions == "rolling" else None
+        )
         for rows in self._layers:
             if rows is None:
                 continue
             for held in (rows.k, rows.v, rows.k_rotated):
                 held[:, start:end] = held[:, start + moved : end + moved].clone()
             if rotation is not None:
-                rows.k_rotated[:, :end] = rotate(rows.k[:, :end], rotation)
+                turn(rows.k[:, :end], rotation, out=rows.k_rotated[:, :end])
 
     def append_copies(self, layout: TokenLayout, *, fills: bool) -> None:
         """Append a block with nothing kept: every frame is the last one again, at its own position.
@@ -219,7 +225,7 @@ class KVCache:
             return
         end = start + layout.token_count
         times = torch.arange(layout.frames, device=layout.keep_mask.device) + self.block_time
-        rotation = self.rope.grid_rotation(times, *layout.grid[1:])
+        rotation = prepare(self.rope.grid_rotation(times, *layout.grid[1:]))
         for layer_idx, rows in enumerate(self._layers):
             if rows is None:
                 raise RuntimeError("a scene cannot begin with a block in which nothing is kept")
@@ -228,5 +234,5 @@ class KVCache:
             assert last_k is not None and last_v is not None
             rows.k[:, start:end] = last_k.repeat(1, layout.frames, 1, 1)
             rows.v[:, start:end] = last_v.repeat(1, layout.frames, 1, 1)
-            rows.k_rotated[:, start:end] = rotate(rows.k[:, start:end], rotation)
+            turn(rows.k[:, start:end], rotation, out=rows.k_rotated[:, start:end])
         self.commit(layout, None)

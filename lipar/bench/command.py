@@ -206,12 +206,12 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in the newe
 
     name = "a,b,..."
 
-    def __init__(self, kind: type[int] | type[float], low: float, high: float) -> None:
+    def __init__(self, kind: type[int] | type[float], low: float | int, high: float | int) -> None:
         self._kind, self._low, self._high = kind, low, high
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, ...]:
+    ) -> tuple[float | int, ...]:
         if isinstance(value, tuple):
             return value
         try:

@@ -66,7 +66,7 @@ def matmul_ceiling(
         seconds = watch.seconds()
         if index >= 2:
             speeds.append(inner * 2 * size**3 / seconds)
-    return {"size": size, "median": statistics.median(speeds), "best": max(speeds)}
+    return {"size": float(size), "median": statistics.median(speeds), "best": max(speeds)}
 
 
 def peak_memory(device: torch.device) -> int:

@@ -56,8 +56,8 @@ def sweep_lines(sweep: Section) -> list[str]:
         of_ceiling = f"{row['of_ceiling']:10.1%}" if "of_ceiling" in row else ""
         lines.append(
             f"  {row['kept']:.3f}  {row['ratio_to_dense']!s:>22}   {row['ratio_over_kept']:9.3f}"
-            f"   {row['speedup']:8.2f}   {row['speedup_over_ideal']:9.1%}  {row['median_seconds']:9.4f}  {row['fps']:7.2f}"
-            f"  {row['tflops']:8.2f}{of_ceiling}"
+            f"   {row['speedup']:8.2f}   {row['speedup_over_ideal']:9.1%}  {row['median_seconds']:9.4f}"
+            f"  {row['fps']:7.2f}  {row['tflops']:8.2f}{of_ceiling}"
         )
     for row in (sweep["rows"][0], sweep["rows"][-1]):
         stages = "  ".join(f"{name} {seconds * 1000:.1f}" for name, seconds in row["stages"].items())

@@ -154,6 +154,8 @@ class WanSeam:
         self.prompts_seen = 0
         """Counts the prompts, so that projections of an older one are known to be old."""
         self._prompt: tuple[Tensor, int] | None = None
+        self._projected_for = -1
+        """The prompt that every layer has projected."""
         self._handles = [
             transformer.register_forward_pre_hook(self._begin, with_kwargs=True),
             transformer.rope.register_forward_hook(self._see_rotation),
@@ -165,6 +167,9 @@ class WanSeam:
             block.attn1.set_processor(ContextSelfAttention(self, layer_idx, block.attn1.processor))
             if memoise_text and block.attn2.add_k_proj is None and _is_stock(block.attn2.processor):
                 block.attn2.set_processor(MemoisedTextAttention(self, block.attn2.processor))
+        self._reads_text_once = all(
+            isinstance(block.attn2.processor, MemoisedTextAttention) for block in transformer.blocks
+        )
 
     def remove(self) -> None:
         """Take every hook and processor off again; does nothing the second time."""
@@ -202,18 +207,20 @@ class WanSeam:
         if self.layout is None:
             return None
         _check_grid(self.layout, (frames, rows, cols))
-        self._note_prompt(_argument(args, kwargs, 2, "encoder_hidden_states"))
+        prompt_embeds = _argument(args, kwargs, 2, "encoder_hidden_states")
+        self._note_prompt(prompt_embeds)
+        if self._reads_text_once and self._projected_for == self.prompts_seen:
+            # no layer looks at the text again, so one row is embedded for its type and the rest is saved
+            args, kwargs = _replace(args, kwargs, 2, "encoder_hidden_states", prompt_embeds[:, :1])
         timestep = _argument(args, kwargs, 1, "timestep")
-        if timestep.ndim != 2:
-            return None
-        if timestep.shape[1] != self.layout.token_count:
-            raise ValueError(
-                f"timesteps per token come as b, {self.layout.token_count} for this layout, got {list(timestep.shape)}"
-            )
-        pruned = self.layout.prune(timestep)
-        if "timestep" in kwargs:
-            return args, {**kwargs, "timestep": pruned}
-        return (args[0], pruned, *args[2:]), kwargs
+        if timestep.ndim == 2:
+            if timestep.shape[1] != self.layout.token_count:
+                raise ValueError(
+                    f"timesteps per token come as b, {self.layout.token_count} for this layout, "
+                    f"got {list(timestep.shape)}"
+                )
+            args, kwargs = _replace(args, kwargs, 1, "timestep", self.layout.prune(timestep))
+        return args, kwargs
 
     def _refuse_what_cannot_be_held(self) -> None:
         transformer = self.transformer
@@ -264,6 +271,9 @@ class WanSeam:
         return self.hold.restore(self.layout, output)
 
     def _end(self, module: nn.Module, args: Any, output: Any) -> None:
+        # without output the forward failed, perhaps before every layer had projected the prompt
+        if self.layout is not None and output is not None:
+            self._projected_for = self.prompts_seen
         if self.hold is not None:
             self.layout = self.attention = None
 
@@ -297,6 +307,12 @@ def _is_stock(processor: Any) -> bool:
 
 def _argument(args: Any, kwargs: Any, index: int, name: str) -> Any:
     return kwargs[name] if name in kwargs else args[index]
+
+
+def _replace(args: Any, kwargs: Any, index: int, name: str, value: Tensor) -> tuple[Any, Any]:
+    if name in kwargs:
+        return args, {**kwargs, name: value}
+    return (*args[:index], value, *args[index + 1 :]), kwargs
 
 
 def _check_grid(layout: TokenLayout, grid: tuple[int, int, int]) -> None:
