@@ -42,10 +42,12 @@ class MemoryBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(conv(2 * channels, channels), nn.ReLU(), conv(channels, channels))
-        nn.init.zeros_(self.layers[2].bias)
+        last = conv(channels, channels)
+        self.layers = nn.Sequential(conv(2 * channels, channels), nn.ReLU(), last)
         with torch.no_grad():
-            self.layers[2].weight.mul_(0.3)
+            last.weight.mul_(0.3)
+            if last.bias is not None:
+                last.bias.zero_()
 
     def forward(self, features: Features, previous: Tensor | None) -> tuple[Features, Tensor]:
         """Returns the new features and this call's last input frame, which is the next call's `previous`."""

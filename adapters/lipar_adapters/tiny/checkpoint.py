@@ -1,8 +1,9 @@
-"""Training state on disk: tensors in safetensors files of bounded size, written to a new folder that then takes the old one's place."""
+"""Training state on disk: safetensors files, written to a new folder that then takes the old one's place."""
 
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -10,15 +11,23 @@ from torch import Tensor, nn
 
 
 def named(modules: dict[str, nn.Module]) -> dict[str, nn.Parameter]:
-    return {f"{prefix}.{name}": p for prefix, module in modules.items() for name, p in module.named_parameters()}
+    return {
+        f"{prefix}.{name}": p for prefix, module in modules.items() for name, p in module.named_parameters()
+    }
 
 
-def moments(optimizer: torch.optim.Optimizer, parameters: dict[str, nn.Parameter], key: str) -> dict[str, Tensor]:
+def moments(
+    optimizer: torch.optim.Optimizer, parameters: dict[str, nn.Parameter], key: str
+) -> dict[str, Tensor]:
     return {name: optimizer.state[p][key] for name, p in parameters.items() if key in optimizer.state[p]}
 
 
 def save_checkpoint(
-    folder: Path, modules: dict[str, nn.Module], average: dict[str, Tensor], optimizer: torch.optim.Optimizer, state: dict
+    folder: Path,
+    modules: dict[str, nn.Module],
+    average: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any],
 ) -> None:
     """Write weights, their running average, Adam's moments and a JSON state; a broken write leaves the old folder."""
     parameters = named(modules)
@@ -32,7 +41,10 @@ def save_checkpoint(
         "second_moment": moments(optimizer, parameters, "exp_avg_sq"),
     }
     for name, tensors in files.items():
-        save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, fresh / f"{name}.safetensors")
+        save_file(
+            {key: value.detach().cpu().contiguous() for key, value in tensors.items()},
+            fresh / f"{name}.safetensors",
+        )
     (fresh / "state.json").write_text(json.dumps(state))
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
@@ -40,17 +52,22 @@ def save_checkpoint(
 
 def load_checkpoint(
     folder: Path, modules: dict[str, nn.Module], average: dict[str, Tensor], optimizer: torch.optim.Optimizer
-) -> dict:
+) -> dict[str, Any]:
     """Restore what `save_checkpoint` wrote, in place; returns the JSON state."""
     parameters = named(modules)
     state = json.loads((folder / "state.json").read_text())
-    files = {name: load_file(folder / f"{name}.safetensors") for name in ("weights", "average", "first_moment", "second_moment")}
+    files = {
+        name: load_file(folder / f"{name}.safetensors")
+        for name in ("weights", "average", "first_moment", "second_moment")
+    }
     with torch.no_grad():
         for name, p in parameters.items():
             p.copy_(files["weights"][name])
             average[name].copy_(files["average"][name])
             optimizer.state[p] = {
-                "step": torch.tensor(float(state["step"]), device=p.device if optimizer.defaults.get("fused") else "cpu"),
+                "step": torch.tensor(
+                    float(state["step"]), device=p.device if optimizer.defaults.get("fused") else "cpu"
+                ),
                 "exp_avg": files["first_moment"][name].to(p.device),
                 "exp_avg_sq": files["second_moment"][name].to(p.device),
             }

@@ -1,13 +1,14 @@
 """Measures the autoencoder and draws contact sheets of edits, on held-back procedural clips and on given real ones.
 
-    python -m lipar_adapters.tiny.evaluate autoencoder --clips FOLDER
-    python -m lipar_adapters.tiny.evaluate edits --clips FOLDER --out sheet.png
+python -m lipar_adapters.tiny.evaluate autoencoder --clips FOLDER
+python -m lipar_adapters.tiny.evaluate edits --clips FOLDER --out sheet.png
 """
 
 import argparse
 import json
 from pathlib import Path
 
+import click
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,16 @@ from lipar_adapters.tiny.pipeline import TinyParts, load
 from lipar_adapters.tiny.preview import sample, seeded_noise, shifted_sigmas, steps_for_strength
 from lipar_adapters.tiny.scenes import make_scenes, render
 
-PROMPTS = ("photo", "pencil sketch", "oil painting, warm colours", "night", "snow", "neon", "cartoon", "underwater")
+PROMPTS = (
+    "photo",
+    "pencil sketch",
+    "oil painting, warm colours",
+    "night",
+    "snow",
+    "neon",
+    "cartoon",
+    "underwater",
+)
 
 
 def read_clip(path: Path, frames: int, size: int) -> Float[Tensor, "1 frames 3 size size"]:
@@ -33,13 +43,17 @@ def read_clip(path: Path, frames: int, size: int) -> Float[Tensor, "1 frames 3 s
             side = min(picture.shape[1:])
             top, left = (picture.shape[1] - side) // 2, (picture.shape[2] - side) // 2
             square = picture[None, :, top : top + side, left : left + side]
-            pixels.append(F.interpolate(square, size=(size, size), mode="bilinear", antialias=True)[0].clamp(0, 1))
+            pixels.append(
+                F.interpolate(square, size=(size, size), mode="bilinear", antialias=True)[0].clamp(0, 1)
+            )
             if len(pixels) == frames:
                 break
     return torch.stack(pixels[: len(pixels) // 12 * 12])[None]
 
 
-def held_back_clips(count: int, frames: int, size: int, pack: Path | None = None) -> Float[Tensor, "clips frames 3 size size"]:
+def held_back_clips(
+    count: int, frames: int, size: int, pack: Path | None = None
+) -> Float[Tensor, "clips frames 3 size size"]:
     """Procedural clips from textures, shapes (and photographs, with a pack) that training does not use."""
     library = build_library("cpu", pack, textures=max(4, count), shapes=max(4, count), held_back=True, seed=1)
     zoom = (0.75 * size / 384, 1.3 * size / 384)
@@ -51,7 +65,9 @@ def psnr(a: Tensor, b: Tensor) -> float:
 
 
 @torch.no_grad()
-def reconstruct(parts: TinyParts, clip: Float[Tensor, "b frames 3 height width"]) -> Float[Tensor, "b frames 3 height width"]:
+def reconstruct(
+    parts: TinyParts, clip: Float[Tensor, "b frames 3 height width"]
+) -> Float[Tensor, "b frames 3 height width"]:
     return parts.autoencoder.decode(parts.autoencoder.encode(clip)[0])[0]
 
 
@@ -62,14 +78,18 @@ def static_flicker(clip: Tensor, source: Tensor) -> float:
     return float(change[still].mean() * 255)
 
 
-def autoencoder_report(parts: TinyParts, clips: Path | None, pack: Path | None, size: int) -> dict[str, dict[str, float]]:
+def autoencoder_report(
+    parts: TinyParts, clips: Path | None, pack: Path | None, size: int
+) -> dict[str, dict[str, float]]:
     procedural = held_back_clips(12, 24, size, pack)
     named = {f"procedural-{i:02d}": clip[None] for i, clip in enumerate(procedural)}
     if clips is not None:
         named |= {path.stem: read_clip(path, 36, size) for path in sorted(clips.glob("*.mp4"))}
     report = {}
     for name, clip in named.items():
-        noisy = (clip + 0.01 * torch.randn(clip.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+        noisy = (clip + 0.01 * torch.randn(clip.shape, generator=torch.Generator().manual_seed(0))).clamp(
+            0, 1
+        )
         made = reconstruct(parts, clip)
         report[name] = {
             "psnr": psnr(made, clip),
@@ -82,16 +102,30 @@ def autoencoder_report(parts: TinyParts, clips: Path | None, pack: Path | None, 
 
 
 @torch.no_grad()
-def edit(parts: TinyParts, clip: Float[Tensor, "1 frames 3 height width"], prompts: list[str], strength: float = 0.4, seed: int = 0) -> Tensor:
+def edit(
+    parts: TinyParts,
+    clip: Float[Tensor, "1 frames 3 height width"],
+    prompts: list[str],
+    strength: float = 0.4,
+    seed: int = 0,
+) -> Tensor:
     """The clip under each prompt, all with the same noise."""
     source = parts.autoencoder.encode(clip)[0]
     sigmas = shifted_sigmas(steps_for_strength(parts.config["edit_steps"], strength), parts.config["shift"])
     shape = (1, 3, *source.shape[2:])
-    latents = sample(parts.transformer, parts.encode_prompt(prompts), source.expand(len(prompts), -1, -1, -1, -1), sigmas, seeded_noise(seed, shape))
+    latents = sample(
+        parts.transformer,
+        parts.encode_prompt(prompts),
+        source.expand(len(prompts), -1, -1, -1, -1),
+        sigmas,
+        seeded_noise(seed, shape),
+    )
     return parts.autoencoder.decode(latents)[0]
 
 
-def contact_sheet(parts: TinyParts, named: dict[str, Tensor], prompts: list[str], strength: float, out: Path) -> None:
+def contact_sheet(
+    parts: TinyParts, named: dict[str, Tensor], prompts: list[str], strength: float, out: Path
+) -> None:
     """Two frames of each clip beside its edits: a row per clip, source first."""
     from PIL import Image
 
@@ -106,7 +140,9 @@ def contact_sheet(parts: TinyParts, named: dict[str, Tensor], prompts: list[str]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=("autoencoder", "edits"))
     parser.add_argument("--clips", type=Path, help="a folder of mp4 files")
     parser.add_argument("--photos", type=Path, help="pack made by `photos`, for held-back photographs")
@@ -120,8 +156,9 @@ def main() -> None:
     if args.what == "autoencoder":
         report = autoencoder_report(parts, args.clips, args.photos, args.size)
         for name, figures in report.items():
-            print(name, json.dumps({key: round(value, 3) for key, value in figures.items()}))
-        print("mean procedural psnr", np.mean([f["psnr"] for n, f in report.items() if n.startswith("procedural")]).round(2))
+            click.echo(f"{name} {json.dumps({key: round(value, 3) for key, value in figures.items()})}")
+        procedural = [figures["psnr"] for name, figures in report.items() if name.startswith("procedural")]
+        click.echo(f"mean procedural psnr {np.mean(procedural):.2f}")
         return
     if args.clips is None:
         named = {str(i): clip[None] for i, clip in enumerate(held_back_clips(4, 24, args.size, args.photos))}

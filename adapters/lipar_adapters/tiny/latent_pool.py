@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ class Grid:
     def zoom(self) -> tuple[float, float]:
         """Small views see small parts of a canvas, so that pixels are equally sharp in all sizes."""
         side = max(self.rows, self.columns) * 16 / 384
-        return (max(0.2, 0.75 * side), min(0.97, 1.45 * side))
+        return (min(0.6, max(0.15, 0.75 * side)), min(0.97, max(0.2, 1.45 * side)))
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,11 @@ def draw_edit(rng: np.random.Generator) -> tuple[str, str | None, bool]:
         return "photo", None, True
     if way < 0.40:
         return "photo", modifier, False
-    return str(rng.choice([look for look in LOOKS if look != "photo"])), modifier if rng.random() < 0.2 else None, rng.random() < 0.1
+    return (
+        str(rng.choice([look for look in LOOKS if look != "photo"])),
+        modifier if rng.random() < 0.2 else None,
+        rng.random() < 0.1,
+    )
 
 
 @torch.no_grad()
@@ -62,7 +67,16 @@ def encode(vae: TinyVideoAutoencoder, clips: PixelFrames) -> Float[Tensor, "clip
 
 
 @torch.no_grad()
-def make_chunk(seed: int, grid: Grid, vae: TinyVideoAutoencoder, library: Library, tokenizer, scenes_count: int, edits: int, together: int = 4) -> Chunk:
+def make_chunk(
+    seed: int,
+    grid: Grid,
+    vae: TinyVideoAutoencoder,
+    library: Library,
+    tokenizer: Any,
+    scenes_count: int,
+    edits: int,
+    together: int = 4,
+) -> Chunk:
     """Render, style and encode; scenes are styled `together` at a time, since one filter serves many frames."""
     rng = np.random.default_rng([seed, 5])
     scenes = make_scenes(seed, scenes_count, grid.frames * TEMPORAL_STRIDE, library, grid.zoom)
@@ -76,7 +90,9 @@ def make_chunk(seed: int, grid: Grid, vae: TinyVideoAutoencoder, library: Librar
         edited, said = [], []
         for _ in range(edits):
             look, modifier, change = draw_edit(rng)
-            pixels = apply_look((recoloured if change else clean).flatten(0, 1), look, modifier).unflatten(0, clean.shape[:2])
+            pixels = apply_look((recoloured if change else clean).flatten(0, 1), look, modifier).unflatten(
+                0, clean.shape[:2]
+            )
             edited.append(encode(vae, pixels))
             for scene in some:
                 content = str(rng.choice(scene.changed)) if change and scene.changed else scene.content
@@ -89,11 +105,11 @@ def make_chunk(seed: int, grid: Grid, vae: TinyVideoAutoencoder, library: Librar
 
 @dataclass
 class LatentPool:
-    """The last chunks, from which batches are drawn; each is named by (seed, grid), so that the pool can be made again."""
+    """The last chunks, from which batches are drawn; a name (seed, grid) is enough to make a chunk again."""
 
     vae: TinyVideoAutoencoder
     library: Library
-    tokenizer: object
+    tokenizer: Any
     scenes_each: int = 32
     edits: int = 5
     capacity: int = 16
@@ -102,7 +118,9 @@ class LatentPool:
 
     def add(self, seed: int, grid: Grid) -> None:
         self.names.append((seed, grid))
-        self.chunks.append(make_chunk(seed, grid, self.vae, self.library, self.tokenizer, self.scenes_each, self.edits))
+        self.chunks.append(
+            make_chunk(seed, grid, self.vae, self.library, self.tokenizer, self.scenes_each, self.edits)
+        )
         while len(self.names) > self.capacity:
             self.names.popleft()
             self.chunks.popleft()

@@ -1,9 +1,10 @@
 """The transformer's training pass, teacher forced: clean context and noisy blocks side by side over stock weights.
 
-Self-Forcing models (arXiv 2506.08009) see a cache of clean keys and values and one noisy block at a time. Training sees
-all blocks of a clip at once: block i's noisy tokens attend [clean context | own noisy block], its clean tokens (timestep
-0) attend [clean context | own clean block]. The context is [sink | window] with positions counted in the context, as a
-rolling cache has them. No masks: one fused attention per block, for the clean and the noisy stream together.
+Self-Forcing models (arXiv 2506.08009) see a cache of clean keys and values and one noisy block at a time.
+Training sees all blocks of a clip at once: block i's noisy tokens attend [clean context | own noisy block], its
+clean tokens (timestep 0) attend [clean context | own clean block]. The context is [sink | window] with positions
+counted in the context, as a rolling cache has them. No masks: one fused attention per block, for the clean and the
+noisy stream together.
 
 This reads the weights of a stock `diffusers.WanTransformer3DModel` and equals its forward (diffusers 0.42.1,
 `models/transformers/transformer_wan.py`) for one block without context.
@@ -11,6 +12,7 @@ This reads the weights of a stock `diffusers.WanTransformer3DModel` and equals i
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +25,7 @@ BLOCK_FRAMES = 3
 
 @dataclass(frozen=True)
 class Window:
-    """Which frames a block sees before itself: `sink` first ones and the last of a window that counts the block's own."""
+    """Which frames a block sees before itself: the first ones, and the last of a window that counts its own."""
 
     sink_frames: int = 1
     window_frames: int | None = 6
@@ -37,7 +39,9 @@ class Window:
         return sorted({*range(min(self.sink_frames, first)), *recent})
 
 
-def rope_table(frames: int, rows: int, columns: int, head_dim: int, device: torch.device | str) -> Float[Tensor, "2 frames n half"]:
+def rope_table(
+    frames: int, rows: int, columns: int, head_dim: int, device: torch.device | str
+) -> Float[Tensor, "2 frames n half"]:
     """Cosines and sines per frame and place, split over t, h, w as diffusers' WanRotaryPosEmbed does."""
     side = 2 * (head_dim // 6)
 
@@ -57,7 +61,9 @@ def rotate(heads: Tensor, table: Float[Tensor, "2 tokens half"]) -> Tensor:
     """Interleaved pairs turned by the table: `... tokens heads head_dim`."""
     even, odd = heads.unflatten(-1, (-1, 2)).unbind(-1)
     cos, sin = table.to(heads.dtype)[:, :, None]
-    return torch.stack([torch.addcmul(even * cos, odd, sin, value=-1), torch.addcmul(even * sin, odd, cos)], -1).flatten(-2)
+    return torch.stack(
+        [torch.addcmul(even * cos, odd, sin, value=-1), torch.addcmul(even * sin, odd, cos)], -1
+    ).flatten(-2)
 
 
 def layer_weights(layer: torch.nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -95,15 +101,26 @@ def layer_forward(
     q = normed("attn1.norm_q", linear("attn1.to_q", hidden))
     k = normed("attn1.norm_k", linear("attn1.to_k", hidden))
     v = linear("attn1.to_v", hidden).unflatten(-1, (heads, -1))
-    clean_k, clean_v = (x[:, 0].reshape(batch, blocks * BLOCK_FRAMES, -1, heads, width // heads) for x in (k, v))
+    clean_k, clean_v = (
+        x[:, 0].reshape(batch, blocks * BLOCK_FRAMES, -1, heads, width // heads) for x in (k, v)
+    )
     mixed = []
     for block, frames in enumerate(contexts):
         own_k, own_v = k[:, :, block], v[:, :, block]
         seen_k, seen_v = own_k, own_v
         if frames:
             # Frames of a context are the sink and one run: slices, no gathers.
-            parts = [slice(frames[0], frames[0] + 1), slice(frames[1], frames[-1] + 1)] if len(frames) > 1 else [slice(0, 1)]
-            past = [torch.cat([x[:, part] for part in parts], 1).flatten(1, 2)[:, None].expand(-1, streams, -1, -1, -1) for x in (clean_k, clean_v)]
+            parts = (
+                [slice(frames[0], frames[0] + 1), slice(frames[1], frames[-1] + 1)]
+                if len(frames) > 1
+                else [slice(0, 1)]
+            )
+            past = [
+                torch.cat([x[:, part] for part in parts], 1)
+                .flatten(1, 2)[:, None]
+                .expand(-1, streams, -1, -1, -1)
+                for x in (clean_k, clean_v)
+            ]
             seen_k, seen_v = torch.cat([past[0], own_k], 2), torch.cat([past[1], own_v], 2)
         places = table[:, : len(frames) + BLOCK_FRAMES].flatten(1, 2)
         q_rotated = rotate(q[:, :, block], places[:, -size:])
@@ -124,7 +141,7 @@ def layer_forward(
 
 
 def teacher_forced_flow(
-    transformer: torch.nn.Module,
+    transformer: Any,
     clean: Float[Tensor, "b t c h w"],
     noisy: Float[Tensor, "b t c h w"],
     sigma: Float[Tensor, "b blocks"],
@@ -142,12 +159,18 @@ def teacher_forced_flow(
     """
     config = transformer.config
     heads, head_dim = config.num_attention_heads, config.attention_head_dim
-    (batch, frames, _, height, width), device = clean.shape, clean.device
+    (_, frames, _, height, width), device = clean.shape, clean.device
     blocks, rows, columns = frames // BLOCK_FRAMES, height // 2, width // 2
     contexts = [window.context(block) for block in range(blocks)]
     table = rope_table(max(map(len, contexts)) + BLOCK_FRAMES, rows, columns, head_dim, device)
 
-    patches = rearrange(torch.stack([clean, noisy], 1), "b s (i f) c (h p) (w q) -> b s i (f h w) (c p q)", f=BLOCK_FRAMES, p=2, q=2)
+    patches = rearrange(
+        torch.stack([clean, noisy], 1),
+        "b s (i f) c (h p) (w q) -> b s i (f h w) (c p q)",
+        f=BLOCK_FRAMES,
+        p=2,
+        q=2,
+    )
     embedding = transformer.patch_embedding
     tokens = F.linear(patches, embedding.weight.flatten(1), embedding.bias).to(dtype)
     embedder = transformer.condition_embedder

@@ -45,7 +45,12 @@ def chosen(count: int, group: int, held_back: bool) -> list[int]:
 
 
 def build_library(
-    device: torch.device | str = "cpu", pack: Path | None = None, textures: int = 256, shapes: int = 512, held_back: bool = False, seed: int = 0
+    device: torch.device | str = "cpu",
+    pack: Path | None = None,
+    textures: int = 256,
+    shapes: int = 512,
+    held_back: bool = False,
+    seed: int = 0,
 ) -> Library:
     """Draw the textures and shapes of a seed, and add what a pack of photographs holds."""
     rng = np.random.default_rng([seed, int(held_back), 7])

@@ -25,12 +25,16 @@ def colour(frames: Tensor, red: float, green: float, blue: float) -> Tensor:
     return torch.tensor([red, green, blue], device=frames.device, dtype=frames.dtype).view(1, 3, 1, 1)
 
 
-def box_blur(planes: Float[Tensor, "frames channels height width"], radius: int) -> Float[Tensor, "frames channels height width"]:
+def box_blur(
+    planes: Float[Tensor, "frames channels height width"], radius: int
+) -> Float[Tensor, "frames channels height width"]:
     padded = F.pad(planes, (radius,) * 4, mode="replicate")
     return F.avg_pool2d(padded, 2 * radius + 1, 1)
 
 
-def blur(planes: Float[Tensor, "frames channels height width"], radius: int) -> Float[Tensor, "frames channels height width"]:
+def blur(
+    planes: Float[Tensor, "frames channels height width"], radius: int
+) -> Float[Tensor, "frames channels height width"]:
     """Two boxes, near enough to a Gaussian."""
     return box_blur(box_blur(planes, radius), radius)
 
@@ -38,7 +42,9 @@ def blur(planes: Float[Tensor, "frames channels height width"], radius: int) -> 
 def edges(frames: Frames) -> Plane:
     """Magnitude of the luma's Sobel gradient, about 0..1."""
     plane = F.pad(luma(frames), (1, 1, 1, 1), mode="replicate")
-    kernel = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]], device=frames.device, dtype=frames.dtype) / 2
+    kernel = (
+        torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]], device=frames.device, dtype=frames.dtype) / 2
+    )
     gradient = F.conv2d(plane, torch.stack([kernel, kernel.T])[:, None])
     return gradient.square().sum(1, keepdim=True).add(1e-6).sqrt()
 
@@ -59,19 +65,25 @@ def posterise(frames: Frames, levels: int) -> Frames:
 def ramp(frames: Frames) -> Plane:
     """0 at the top of the picture, 1 at its foot."""
     height = frames.shape[-2]
-    return torch.linspace(0, 1, height, device=frames.device, dtype=frames.dtype).view(1, 1, height, 1).expand(len(frames), 1, -1, frames.shape[-1])
+    return (
+        torch.linspace(0, 1, height, device=frames.device, dtype=frames.dtype)
+        .view(1, 1, height, 1)
+        .expand(len(frames), 1, -1, frames.shape[-1])
+    )
 
 
 def kuwahara(frames: Frames, radius: int) -> Frames:
     """Edge-preserving smoothing: each pixel takes the mean of its least varied quadrant (Kuwahara et al. 1976)."""
     height, width = frames.shape[-2:]
     grey = luma(frames)
-    moments = F.avg_pool2d(F.pad(torch.cat([frames, grey, grey * grey], 1), (radius,) * 4, mode="replicate"), radius + 1, 1)
+    moments = F.avg_pool2d(
+        F.pad(torch.cat([frames, grey, grey * grey], 1), (radius,) * 4, mode="replicate"), radius + 1, 1
+    )
     corners = [moments[..., y : y + height, x : x + width] for y in (0, radius) for x in (0, radius)]
     variance = torch.stack([m[:, 4:5] - m[:, 3:4] ** 2 for m in corners])
     # A soft choice: the hard one flickers where two quadrants are alike.
     weight = (-(variance + 1e-5).log() * 3).softmax(0)
-    return sum(w * m[:, :3] for w, m in zip(weight, corners, strict=True))  # type: ignore[return-value]
+    return sum(w * m[:, :3] for w, m in zip(weight, corners, strict=True))
 
 
 def photo(frames: Frames) -> Frames:
@@ -112,7 +124,9 @@ def night(frames: Frames) -> Frames:
 
 
 def sunset(frames: Frames) -> Frames:
-    glow = colour(frames, 1.0, 0.45, 0.20) * (1 - ramp(frames)) + colour(frames, 0.75, 0.25, 0.40) * ramp(frames)
+    glow = colour(frames, 1.0, 0.45, 0.20) * (1 - ramp(frames)) + colour(frames, 0.75, 0.25, 0.40) * ramp(
+        frames
+    )
     return (0.72 * frames * (0.5 + glow) + 0.22 * glow).clamp(0, 1)
 
 
@@ -126,7 +140,9 @@ def snow(frames: Frames) -> Frames:
 def neon(frames: Frames) -> Frames:
     line = (box_blur(edges(blur(frames, 1)), 1) * 3.2).clamp(0, 1)
     tint = saturate(0.35 + 0.65 * frames / (frames.amax(1, keepdim=True) + 0.05), 3.0)
-    tint = 0.55 * tint + 0.45 * (colour(frames, 1.0, 0.1, 0.9) * (1 - ramp(frames)) + colour(frames, 0.1, 0.9, 1.0) * ramp(frames))
+    tint = 0.55 * tint + 0.45 * (
+        colour(frames, 1.0, 0.1, 0.9) * (1 - ramp(frames)) + colour(frames, 0.1, 0.9, 1.0) * ramp(frames)
+    )
     return (line * tint * 1.25 + 0.16 * frames * colour(frames, 0.5, 0.3, 0.9)).clamp(0, 1)
 
 
@@ -140,12 +156,21 @@ def black_and_white(frames: Frames) -> Frames:
 
 def underwater(frames: Frames) -> Frames:
     depth = 1.05 - 0.5 * ramp(frames)
-    return ((0.75 * blur(frames, 1) * colour(frames, 0.35, 0.85, 1.0) + colour(frames, 0.0, 0.16, 0.24)) * depth).clamp(0, 1)
+    return (
+        (0.75 * blur(frames, 1) * colour(frames, 0.35, 0.85, 1.0) + colour(frames, 0.0, 0.16, 0.24)) * depth
+    ).clamp(0, 1)
 
 
 def thermal(frames: Frames) -> Frames:
     heat = box_blur(luma(frames), 1)
-    return torch.cat([(heat * 2.2 - 0.25).clamp(0, 1), (heat * 2.4 - 1.2).clamp(0, 1), ((0.55 - heat).clamp(0, 1) * 2 + (heat - 0.85).clamp(0, 1) * 5).clamp(0, 1)], 1)
+    return torch.cat(
+        [
+            (heat * 2.2 - 0.25).clamp(0, 1),
+            (heat * 2.4 - 1.2).clamp(0, 1),
+            ((0.55 - heat).clamp(0, 1) * 2 + (heat - 0.85).clamp(0, 1) * 5).clamp(0, 1),
+        ],
+        1,
+    )
 
 
 def fog(frames: Frames) -> Frames:
@@ -176,7 +201,9 @@ def vintage(frames: Frames) -> Frames:
 
 def blueprint(frames: Frames) -> Frames:
     line = (edges(blur(frames, 1)) * 2.6).clamp(0, 1)
-    return colour(frames, 0.06, 0.20, 0.52) * (0.75 + 0.35 * luma(frames)) * (1 - line) + line * colour(frames, 0.9, 0.95, 1.0)
+    return colour(frames, 0.06, 0.20, 0.52) * (0.75 + 0.35 * luma(frames)) * (1 - line) + line * colour(
+        frames, 0.9, 0.95, 1.0
+    )
 
 
 LOOKS: dict[str, Look] = {

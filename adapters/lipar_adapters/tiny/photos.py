@@ -1,17 +1,18 @@
 """Collects photographs from installed (or unpacked) packages into one small pack for the clip generator.
 
-Nothing is downloaded and nothing collected here is committed: the pack is an ingredient of training, made anew from
-packages with a stated licence (see docs/model-card.md for the list). Without a pack the generator uses what scikit-image
-bundles, and without that procedural textures alone.
+Nothing is downloaded and nothing collected here is committed: the pack is an ingredient of training, made anew
+from packages with a stated licence (docs/model-card.md lists them). Without a pack there are procedural pictures alone.
 
-    python -m lipar_adapters.tiny.photos --root /usr/share --out .tiny_photos/pack.npz
+python -m lipar_adapters.tiny.photos --root /usr/share --out .tiny_photos/pack.npz
 """
 
 import argparse
 import io
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
+import click
 import numpy as np
 import torch
 from jaxtyping import UInt8
@@ -37,9 +38,11 @@ STAMP_FOLDER = "tuxpaint/stamps"
 # Drawings, letters and signs make poor objects: photographic stamps only.
 STAMP_SKIPS = ("cartoon", "symbols", "flags", "roadsigns", "hanukkah", "military")
 STAMP_WORDS = {
-    "birds": "bird", "fish": "fish", "aquatic": "fish", "cats": "cat", "canines": "dog", "dogs": "dog", "bovines": "cow",
+    "birds": "bird", "fish": "fish", "aquatic": "fish", "cats": "cat", "canines": "dog", "dogs": "dog",
+    "bovines": "cow",
     "equines": "horse", "insects": "insect", "mammals": "animal", "animals": "animal", "fruit": "fruit",
-    "vegetables": "vegetable", "flowers": "flower", "trees": "tree", "plants": "plant", "auto": "car", "vehicles": "vehicle",
+    "vegetables": "vegetable", "flowers": "flower", "trees": "tree", "plants": "plant", "auto": "car",
+    "vehicles": "vehicle",
     "houses": "house", "town": "house", "clothes": "hat", "planets": "planet", "sports": "ball", "music": "instrument",
     "food": "food", "people": "person", "naturalforces": "cloud",
 }  # fmt: skip
@@ -67,7 +70,7 @@ def scikit_photos() -> list[Path]:
     return found
 
 
-def crops(path: Path, rng: np.random.Generator, count: int) -> list:
+def crops(path: Path, rng: np.random.Generator, count: int) -> list[Any]:
     """The whole picture and random squares of it, each `PHOTO_SIZE` pixels wide."""
     from PIL import Image
 
@@ -82,7 +85,7 @@ def crops(path: Path, rng: np.random.Generator, count: int) -> list:
     return [image.resize((PHOTO_SIZE, PHOTO_SIZE), Image.Resampling.LANCZOS, box=box) for box in boxes]
 
 
-def stamp(path: Path):
+def stamp(path: Path) -> Any:
     """A cutout centred on a transparent square, or None where a picture is opaque or nearly empty."""
     from PIL import Image
 
@@ -98,7 +101,7 @@ def stamp(path: Path):
     return canvas if 0.12 < opaque < 0.8 else None
 
 
-def encoded(image, **options) -> np.ndarray:
+def encoded(image: Any, **options: Any) -> np.ndarray:
     buffer = io.BytesIO()
     image.save(buffer, **options)
     return np.frombuffer(buffer.getvalue(), np.uint8)
@@ -124,7 +127,11 @@ def collect(roots: list[Path], out: Path, crops_each: int = 6, seed: int = 0) ->
     return {"photographs": len(paths), "crops": len(paths) * crops_each, "cutouts": kept}
 
 
-def load_pack(path: Path | None) -> tuple[UInt8[Tensor, "photos 3 size size"] | None, UInt8[Tensor, "stamps 4 small small"] | None, list[str]]:
+def load_pack(
+    path: Path | None,
+) -> tuple[
+    UInt8[Tensor, "photos 3 size size"] | None, UInt8[Tensor, "stamps 4 small small"] | None, list[str]
+]:
     """Photographs, cutouts (RGBA) and the cutouts' words; (None, None, []) without a pack."""
     from PIL import Image
 
@@ -139,16 +146,20 @@ def load_pack(path: Path | None) -> tuple[UInt8[Tensor, "photos 3 size size"] | 
             else:
                 stamps.append(pixels)
                 words.append(key.split("-")[2])
-    channels_first = (torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2).contiguous() for part in (photos, stamps))
+    channels_first = (
+        torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2).contiguous() for part in (photos, stamps)
+    )
     return next(channels_first), next(channels_first), words
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--root", type=Path, action="append", default=[], help="a share folder, e.g. /usr/share; repeatable")
+    parser.add_argument(
+        "--root", type=Path, action="append", default=[], help="a share folder, e.g. /usr/share; repeatable"
+    )
     parser.add_argument("--out", type=Path, default=Path(".tiny_photos/pack.npz"))
     args = parser.parse_args()
-    print(collect(args.root or [Path("/usr/share")], args.out))
+    click.echo(collect(args.root or [Path("/usr/share")], args.out))
 
 
 if __name__ == "__main__":

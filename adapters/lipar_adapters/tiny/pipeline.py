@@ -14,7 +14,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 @dataclass(frozen=True)
 class TinyParts:
-    """The model's parts: transformer and autoencoder as modules, prompts to text rows `b n text_dim`, and the config."""
+    """The model's parts: two modules, prompts to text rows `b n text_dim`, and the config."""
 
     transformer: Any
     autoencoder: Any
@@ -28,7 +28,9 @@ def load_config(folder: Path = WEIGHTS) -> dict[str, Any]:
     return config
 
 
-def load(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, folder: Path = WEIGHTS) -> TinyParts:
+def load(
+    device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, folder: Path = WEIGHTS
+) -> TinyParts:
     """The bundled model on a device; reads only local files."""
     from diffusers import WanTransformer3DModel
     from transformers import PreTrainedTokenizerFast, UMT5EncoderModel
@@ -36,10 +38,16 @@ def load(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32,
     from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
     from lipar_adapters.tiny.text import encode_prompt
 
-    transformer = WanTransformer3DModel.from_pretrained(folder / "transformer", torch_dtype=dtype, local_files_only=True)
-    autoencoder = TinyVideoAutoencoder.from_pretrained(folder / "vae", torch_dtype=dtype, local_files_only=True)
+    transformer = WanTransformer3DModel.from_pretrained(
+        folder / "transformer", torch_dtype=dtype, local_files_only=True
+    )
+    autoencoder = TinyVideoAutoencoder.from_pretrained(
+        folder / "vae", torch_dtype=dtype, local_files_only=True
+    )
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer", local_files_only=True)
-    text_encoder = UMT5EncoderModel.from_pretrained(folder / "text_encoder", dtype=torch.float32, local_files_only=True)
+    text_encoder = UMT5EncoderModel.from_pretrained(
+        folder / "text_encoder", dtype=torch.float32, local_files_only=True
+    )
     for module in (transformer, autoencoder, text_encoder):
         module.to(device).eval().requires_grad_(False)
 

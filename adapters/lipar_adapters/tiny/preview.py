@@ -5,6 +5,7 @@ a block the clean frames of [sink | window] at rolling positions.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -39,7 +40,7 @@ def seeded_noise(seed: int, shape: torch.Size | tuple[int, ...]) -> Noise:
 
 @torch.no_grad()
 def sample(
-    transformer: torch.nn.Module,
+    transformer: Any,
     text: Float[Tensor, "b words text_dim"],
     source: Float[Tensor, "b t c h w"] | None,
     sigmas: list[float],

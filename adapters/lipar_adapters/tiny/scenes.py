@@ -70,13 +70,23 @@ def object_track(rng: np.random.Generator, frames: int, view: np.ndarray) -> np.
     offset = np.stack([np.cos(heading) * moved, np.sin(heading) * moved], 1) * speed
     if rng.random() < 0.4:
         swing, phase = rng.uniform(3, 12), rng.uniform(0, 6.28)
-        offset += rng.uniform(0.1, 0.4) * size * np.stack([np.cos(swing * moved + phase), np.sin(swing * moved + phase)], 1)
+        offset += (
+            rng.uniform(0.1, 0.4)
+            * size
+            * np.stack([np.cos(swing * moved + phase), np.sin(swing * moved + phase)], 1)
+        )
     place = rng.uniform(-0.7, 0.7, 2) * size + view[:, :2].mean(0)
     middle = place + offset - offset[frames // 2]
     turn = rng.uniform(-5, 5) * (rng.random() < 0.5)
     scale = rng.uniform(0.15, 0.5) * size * (1 + rng.uniform(-0.3, 0.3) * np.sin(moved * rng.uniform(1, 6)))
     wobble = rng.uniform(0.03, 0.14) * (rng.random() < 0.4)
-    columns = [middle[:, 0], middle[:, 1], scale, rng.uniform(-0.6, 0.6) + turn * moved, np.full(frames, wobble)]
+    columns = [
+        middle[:, 0],
+        middle[:, 1],
+        scale,
+        rng.uniform(-0.6, 0.6) + turn * moved,
+        np.full(frames, wobble),
+    ]
     visible = 1.0 if rng.random() < 0.75 else 0.0
     return np.stack([*columns, moved * rng.uniform(8, 20), np.full(frames, visible)], 1)
 
@@ -89,32 +99,45 @@ def make_scene(rng: np.random.Generator, library: Library, frames: int, zoom: tu
     tracks[-1][:, -1] = 1.0
     stamps = len(library.sprite_words) - library.shapes
     picks = [
-        library.shapes + int(rng.integers(stamps)) if stamps and rng.random() < 0.55 else int(rng.integers(library.shapes))
+        library.shapes + int(rng.integers(stamps))
+        if stamps and rng.random() < 0.55
+        else int(rng.integers(library.shapes))
         for _ in range(OBJECTS)
     ]
     main = picks[-1]
+    no_change: tuple[str, ...] = ()
     nouns = [library.sprite_words[pick] for pick in picks]
-    recoloured, changed = main, ()
+    recoloured, changed = main, no_change
     if main < library.shapes:
         recoloured = main ^ 1
         (before, shape), (after, _) = library.sprite_words[main], library.sprite_words[recoloured]
         changed = (f"a {after} {shape} instead of a {before} one", f"a {after} {shape}")
-    seen = [" ".join(filter(None, ("a", *noun))) for noun, track in zip(nouns, tracks, strict=True) if track[0, -1] > 0]
+    seen = [
+        " ".join(filter(None, ("a", *noun)))
+        for noun, track in zip(nouns, tracks, strict=True)
+        if track[0, -1] > 0
+    ]
     picked = seen[-int(rng.integers(1, len(seen) + 1)) :]
-    content = " and ".join(reversed(picked)) + (f" on {library.canvas_words[canvas]}" if rng.random() < 0.5 else "")
+    content = " and ".join(reversed(picked)) + (
+        f" on {library.canvas_words[canvas]}" if rng.random() < 0.5 else ""
+    )
     light = 1 + (rng.random() < 0.15) * rng.uniform(-0.3, 0.3) * np.linspace(-1, 1, frames)
     return Scene(canvas, picks, recoloured, content, changed, camera, tracks, light)
 
 
-def affine_steps(values: list[np.ndarray], device: torch.device | str) -> Float[Tensor, "b frames parameters"]:
+def affine_steps(
+    values: list[np.ndarray], device: torch.device | str
+) -> Float[Tensor, "b frames parameters"]:
     return torch.from_numpy(np.stack(values)).to(device, torch.float32)
 
 
-def render(scenes: list[Scene], library: Library, height: int, width: int, recoloured: bool = False) -> PixelFrames:
+def render(
+    scenes: list[Scene], library: Library, height: int, width: int, recoloured: bool = False
+) -> PixelFrames:
     """Frames in [0, 1] without noise; with `recoloured`, the main object in its other colour."""
     device = library.device
     camera = affine_steps([scene.camera for scene in scenes], device)
-    batch, frames = camera.shape[:2]
+    frames = camera.shape[1]
     longest = max(height, width)
     y = (torch.arange(height, device=device) + 0.5) * 2 / longest - height / longest
     x = (torch.arange(width, device=device) + 0.5) * 2 / longest - width / longest
@@ -136,7 +159,9 @@ def render(scenes: list[Scene], library: Library, height: int, width: int, recol
         u = angle.cos() * dx + angle.sin() * dy
         v = angle.cos() * dy - angle.sin() * dx
         u = u + wobble * (3 * v + phase).sin()
-        shown = F.grid_sample(sprite, torch.stack([u, v], -1).flatten(1, 2), mode="bilinear", align_corners=False)
+        shown = F.grid_sample(
+            sprite, torch.stack([u, v], -1).flatten(1, 2), mode="bilinear", align_corners=False
+        )
         shown = shown.unflatten(2, (frames, height))
         alpha = shown[:, 3:] * opacity[:, None]
         view = view * (1 - alpha) + shown[:, :3] * alpha
@@ -144,7 +169,9 @@ def render(scenes: list[Scene], library: Library, height: int, width: int, recol
     return (view.transpose(1, 2) * light[..., None, None]).clamp(0, 1)
 
 
-def make_scenes(seed: int, count: int, frames: int, library: Library, zoom: tuple[float, float] = (0.55, 0.95)) -> list[Scene]:
+def make_scenes(
+    seed: int, count: int, frames: int, library: Library, zoom: tuple[float, float] = (0.55, 0.95)
+) -> list[Scene]:
     """Scenes of one seed; the same seed and library give the same scenes.
 
     Args:
@@ -154,9 +181,12 @@ def make_scenes(seed: int, count: int, frames: int, library: Library, zoom: tupl
     return [make_scene(rng, library, frames, zoom) for _ in range(count)]
 
 
-def add_sensor_noise(pixel_frames: PixelFrames, generator: torch.Generator, most: float = 0.02) -> PixelFrames:
+def add_sensor_noise(
+    pixel_frames: PixelFrames, generator: torch.Generator, most: float = 0.02
+) -> PixelFrames:
     """White noise of a strength drawn per clip, up to `most` (of 1), as cameras add it."""
-    strength = torch.rand(len(pixel_frames), 1, 1, 1, 1, generator=generator, device=pixel_frames.device) * most
+    strength = (
+        torch.rand(len(pixel_frames), 1, 1, 1, 1, generator=generator, device=pixel_frames.device) * most
+    )
     noise = torch.randn(pixel_frames.shape, generator=generator, device=pixel_frames.device)
     return (pixel_frames + strength * noise).clamp(0, 1)
-

@@ -1,6 +1,6 @@
 """A T5-like text encoder and word tokenizer in transformers' format, small enough to be trained with the model."""
 
-from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -12,7 +12,7 @@ TEXT_LENGTH = 24
 TEXT_DIM = 64
 
 
-def build_tokenizer():
+def build_tokenizer() -> Any:
     """Lower-cased words of the closed vocabulary; padding is 0, the end of a prompt 1, an unknown word 2."""
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
@@ -23,11 +23,15 @@ def build_tokenizer():
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[^\W_]+|[,;.]"), "removed", invert=True)
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=TEXT_LENGTH
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        model_max_length=TEXT_LENGTH,
     )
 
 
-def build_text_encoder(vocabulary_size: int):
+def build_text_encoder(vocabulary_size: int) -> Any:
     from transformers import UMT5Config, UMT5EncoderModel
 
     config = UMT5Config(
@@ -37,25 +41,22 @@ def build_text_encoder(vocabulary_size: int):
     return UMT5EncoderModel(config)
 
 
-def tokenize(tokenizer, prompts: list[str]) -> Int[Tensor, "b n"]:
+def tokenize(tokenizer: Any, prompts: list[str]) -> Int[Tensor, "b n"]:
     """Token numbers, padded and cut to the fixed text length."""
-    encoded = tokenizer(prompts, padding="max_length", truncation=True, max_length=TEXT_LENGTH, return_tensors="pt")
+    encoded = tokenizer(
+        prompts, padding="max_length", truncation=True, max_length=TEXT_LENGTH, return_tensors="pt"
+    )
     return encoded["input_ids"]
 
 
-def embed_tokens(text_encoder, token_ids: Int[Tensor, "b n"]) -> Float[Tensor, "b n text_dim"]:
+def embed_tokens(text_encoder: Any, token_ids: Int[Tensor, "b n"]) -> Float[Tensor, "b n text_dim"]:
     """What the transformer is conditioned on: zero rows after the end of the prompt, as Wan has them."""
     present = token_ids != 0
     hidden = text_encoder(input_ids=token_ids, attention_mask=present.long()).last_hidden_state
     return hidden * present[..., None].to(hidden.dtype)
 
 
-def encode_prompt(tokenizer, text_encoder, prompts: list[str]) -> Float[Tensor, "b n text_dim"]:
+def encode_prompt(tokenizer: Any, text_encoder: Any, prompts: list[str]) -> Float[Tensor, "b n text_dim"]:
     device = next(text_encoder.parameters()).device
     with torch.no_grad():
         return embed_tokens(text_encoder, tokenize(tokenizer, prompts).to(device))
-
-
-def save_text(tokenizer, text_encoder, folder: Path) -> None:
-    tokenizer.save_pretrained(folder / "tokenizer")
-    text_encoder.save_pretrained(folder / "text_encoder")

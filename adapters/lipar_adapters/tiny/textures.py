@@ -14,7 +14,9 @@ CANVAS = 384
 SPRITE = 128
 
 
-def noise_plane(rng: np.random.Generator, device: torch.device | str, size: int, octaves: tuple[int, ...]) -> Float[Tensor, "size size"]:
+def noise_plane(
+    rng: np.random.Generator, device: torch.device | str, size: int, octaves: tuple[int, ...]
+) -> Float[Tensor, "size size"]:
     """Smooth random values about 0..1: octaves of enlarged white noise."""
     total = torch.zeros(size, size, device=device)
     for octave, cells in enumerate(octaves):
@@ -39,7 +41,9 @@ def paint(plane: Float[Tensor, "size size"], colours: Float[Tensor, "3 3"]) -> F
     return torch.einsum("phw,pc->chw", mix, colours)
 
 
-def texture(kind: str, rng: np.random.Generator, device: torch.device | str, size: int = CANVAS) -> Float[Tensor, "3 size size"]:
+def texture(
+    kind: str, rng: np.random.Generator, device: torch.device | str, size: int = CANVAS
+) -> Float[Tensor, "3 size size"]:
     """A procedural picture of one of the vocabulary's scenes."""
     axis = torch.linspace(0, 1, size, device=device)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
@@ -76,7 +80,9 @@ def texture(kind: str, rng: np.random.Generator, device: torch.device | str, siz
     return paint(plane.clamp(0, 1), palette(rng, device))
 
 
-def shape_mask(shape: str, rng: np.random.Generator, device: torch.device | str) -> Float[Tensor, "small small"]:
+def shape_mask(
+    shape: str, rng: np.random.Generator, device: torch.device | str
+) -> Float[Tensor, "small small"]:
     """Opacity of a shape on a sprite, soft at its rim."""
     axis = torch.linspace(-1.15, 1.15, SPRITE, device=device)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
@@ -96,7 +102,9 @@ def shape_mask(shape: str, rng: np.random.Generator, device: torch.device | str)
     return (inside * 40 + 0.5).clamp(0, 1)
 
 
-def shape_sprites(shape: str, colour_names: list[str], rng: np.random.Generator, device: torch.device | str) -> Float[Tensor, "colours 4 small small"]:
+def shape_sprites(
+    shape: str, colour_names: list[str], rng: np.random.Generator, device: torch.device | str
+) -> Float[Tensor, "colours 4 small small"]:
     """One shape with its shading and pattern, in each of the named colours."""
     assert shape in SHAPES
     mask = shape_mask(shape, rng, device)

@@ -13,29 +13,49 @@ from pathlib import Path
 import torch
 
 from lipar_adapters.tiny.export import export_text_and_transformer, export_vae, load_vae
+from lipar_adapters.tiny.latent_pool import Grid
 from lipar_adapters.tiny.library import build_library
 from lipar_adapters.tiny.train_autoencoder import train_autoencoder
-from lipar_adapters.tiny.train_transformer import train_transformer
+from lipar_adapters.tiny.train_transformer import PAIRED_FROM, TRAIN_SHIFT, grid_for, train_transformer
 from lipar_adapters.tiny.training import Budget
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=("autoencoder", "transformer", "all"))
     parser.add_argument("--minutes", type=float, help="training time of each model, earlier runs included")
     parser.add_argument("--steps", type=int, help="optimiser steps of each model, earlier runs included")
-    parser.add_argument("--stop-after", type=float, default=float("inf"), help="minutes after which this run saves and leaves")
+    parser.add_argument(
+        "--stop-after", type=float, default=float("inf"), help="minutes after which this run saves and leaves"
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--photos", type=Path, default=Path(".tiny_photos/pack.npz"), help="pack made by `photos`")
+    parser.add_argument(
+        "--photos", type=Path, default=Path(".tiny_photos/pack.npz"), help="pack made by `photos`"
+    )
     parser.add_argument("--textures", type=int, default=256)
     parser.add_argument("--shapes", type=int, default=512)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=48, help="clips per step of the autoencoder")
-    parser.add_argument("--tokens", type=int, default=32 * 256 * 9, help="latent tokens per step of the transformer")
+    parser.add_argument(
+        "--tokens", type=int, default=32 * 256 * 9, help="latent tokens per step of the transformer"
+    )
     parser.add_argument("--scenes", type=int, default=32, help="scenes rendered together for the transformer")
+    parser.add_argument("--refresh", type=int, default=48, help="steps between newly rendered scenes")
     parser.add_argument("--compile", choices=("none", "layer"), default="none")
-    parser.add_argument("--start-from", type=Path, help="folder with weights to begin from: transformer and text_encoder.safetensors")
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        help="folder with weights to begin from: transformer and text_encoder.safetensors",
+    )
+    parser.add_argument("--shift", type=float, default=TRAIN_SHIFT, help="of the noise levels in training")
+    parser.add_argument(
+        "--paired-from", type=float, default=PAIRED_FROM, help="sigma above which edits are paired"
+    )
+    parser.add_argument("--peak-rate", type=float, default=1.5e-3)
+    parser.add_argument("--grid", type=int, nargs=2, help="rows and columns of tokens; default: several")
     parser.add_argument("--resume", action="store_true")
     return parser.parse_args(arguments)
 
@@ -50,7 +70,13 @@ def main(arguments: list[str] | None = None) -> None:
     export = args.out / "weights"
     if args.what in ("autoencoder", "all"):
         vae = train_autoencoder(
-            args.out, library, Budget(args.minutes, args.steps), args.seed, args.resume, args.batch, stop_seconds=stop
+            args.out,
+            library,
+            Budget(args.minutes, args.steps),
+            args.seed,
+            args.resume,
+            args.batch,
+            stop_seconds=stop,
         )
         export_vae(vae, export)
     if args.what in ("transformer", "all"):
@@ -58,6 +84,8 @@ def main(arguments: list[str] | None = None) -> None:
         transformer, text_encoder, tokenizer = train_transformer(
             args.out, vae, library, Budget(args.minutes, args.steps), args.seed, args.resume, args.tokens,
             args.compile, scenes_each=args.scenes, stop_seconds=stop, start_from=args.start_from,
+            train_shift=args.shift, paired_from=args.paired_from, peak_rate=args.peak_rate, refresh=args.refresh,
+            grids=(lambda progress, number: Grid(*args.grid)) if args.grid else grid_for,
         )  # fmt: skip
         export_text_and_transformer(transformer, text_encoder, tokenizer, export)
 

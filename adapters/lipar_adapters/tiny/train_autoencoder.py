@@ -1,4 +1,4 @@
-"""Trains the autoencoder on rendered clips: noisy frames in, clean frames out, so that still scenes give steady latents."""
+"""Trains the autoencoder: noisy frames in, clean frames out, so that still scenes give steady latents."""
 
 from collections import deque
 from pathlib import Path
@@ -43,6 +43,7 @@ def styled(clips: PixelFrames, rng: np.random.Generator) -> PixelFrames:
 def train_autoencoder(
     out: Path, library: Library, budget: Budget, seed: int = 0, resume: bool = False, batch: int = 48, size: int = 128,
     widths: tuple[int, int, int] = (32, 64, 96), stop_seconds: float = float("inf"),
+    stop_steps: int | None = None, statistics_rounds: int = 8,
 ) -> TinyVideoAutoencoder:  # fmt: skip
     """Train within a budget and return the averaged model with its latent statistics set."""
     device = library.device
@@ -52,7 +53,15 @@ def train_autoencoder(
     if cuda:
         model.to(memory_format=torch.channels_last)
         torch.backends.cudnn.benchmark = True
-    loop = Loop("autoencoder", out, {"vae": model}, budget, peak_rate=2e-3, stop_seconds=stop_seconds)
+    loop = Loop(
+        "autoencoder",
+        out,
+        {"vae": model},
+        budget,
+        peak_rate=2e-3,
+        stop_seconds=stop_seconds,
+        stop_steps=stop_steps,
+    )
     if resume:
         loop.resume()
     ring: deque[Tensor] = deque(maxlen=8)
@@ -89,12 +98,19 @@ def train_autoencoder(
 
     loop.run(one_step)
     loop.load_average()
-    set_latent_statistics(model, library, seed)
+    set_latent_statistics(model, library, seed, statistics_rounds)
     return model
 
 
 @torch.no_grad()
-def set_latent_statistics(model: TinyVideoAutoencoder, library: Library, seed: int, rounds: int = 8, batch: int = 24, size: int = 128) -> None:
+def set_latent_statistics(
+    model: TinyVideoAutoencoder,
+    library: Library,
+    seed: int,
+    rounds: int = 8,
+    batch: int = 24,
+    size: int = 128,
+) -> None:
     """Measure mean and spread per channel over clips in all looks, and keep them in the config."""
     rng = np.random.default_rng([seed, 99])
     latents = []

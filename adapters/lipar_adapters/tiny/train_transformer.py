@@ -23,8 +23,8 @@ from lipar_adapters.tiny.library import Library
 from lipar_adapters.tiny.text import TEXT_DIM, build_text_encoder, build_tokenizer, embed_tokens
 from lipar_adapters.tiny.training import Budget, Loop, seeded
 
-TRAIN_SHIFT = 3.0
-PAIRED_FROM = 0.45
+TRAIN_SHIFT = 2.0
+PAIRED_FROM = 0.35
 PAIRED_SHARE = 0.55
 FULL_WINDOW_SHARE = 0.25
 HOME = Grid(16, 16)
@@ -51,10 +51,17 @@ def grid_for(progress: float, number: int) -> Grid:
     return HOME if progress < 0.8 else MIXED[number % len(MIXED)]
 
 
-def draw_sigmas(rng: np.random.Generator, batch: int, blocks: int) -> Float[np.ndarray, "batch blocks"]:
+def grid_to_go_on(progress: float, number: int) -> Grid:
+    """For a model that has seen small clips: the home size, then all sizes."""
+    return grid_for(max(progress, 0.3), number)
+
+
+def draw_sigmas(
+    rng: np.random.Generator, batch: int, blocks: int, shift: float
+) -> Float[np.ndarray, "batch blocks"]:
     """Noise levels from about 0.15 to 1, denser towards noise."""
     uniform = rng.uniform(0.06, 1.0, (batch, blocks))
-    return TRAIN_SHIFT * uniform / (1 + (TRAIN_SHIFT - 1) * uniform)
+    return shift * uniform / (1 + (shift - 1) * uniform)
 
 
 def compiled_layer(mode: str) -> Callable[..., Tensor]:
@@ -65,7 +72,15 @@ def compiled_layer(mode: str) -> Callable[..., Tensor]:
     torch._dynamo.config.automatic_dynamic_shapes = False
     compiled = torch.compile(lean_forward.layer_forward)
 
-    def layer(weights: dict[str, Tensor], tokens: Tensor, modulation: Tensor, text: Tensor, table: Tensor, contexts: list[list[int]], heads: int) -> Tensor:
+    def layer(
+        weights: dict[str, Tensor],
+        tokens: Tensor,
+        modulation: Tensor,
+        text: Tensor,
+        table: Tensor,
+        contexts: list[list[int]],
+        heads: int,
+    ) -> Tensor:
         for tensor, dims in ((tokens, (0, 3)), (modulation, (0,)), (text, (0,)), (table, (2,))):
             torch._dynamo.maybe_mark_dynamic(tensor, dims)
         return compiled(weights, tokens, modulation, text, table, contexts, heads)
@@ -75,11 +90,13 @@ def compiled_layer(mode: str) -> Callable[..., Tensor]:
 
 def train_transformer(
     out: Path, vae: TinyVideoAutoencoder, library: Library, budget: Budget, seed: int = 0, resume: bool = False,
-    tokens: int = 32 * 256 * 9, compile_mode: str = "none", refresh: int = 48, scenes_each: int = 32, capacity: int = 16,
-    peak_rate: float = 1.5e-3, stop_seconds: float = float("inf"), grids: Callable[[float, int], Grid] = grid_for,
-    start_from: Path | None = None, **changes: int,
+    tokens: int = 32 * 256 * 9, compile_mode: str = "none", refresh: int = 48, scenes_each: int = 32,
+    capacity: int = 16, peak_rate: float = 1.5e-3, stop_seconds: float = float("inf"),
+    grids: Callable[[float, int], Grid] | None = None, start_from: Path | None = None, stop_steps: int | None = None, train_shift: float = TRAIN_SHIFT,
+    paired_from: float = PAIRED_FROM, **changes: int,
 ) -> tuple[WanTransformer3DModel, torch.nn.Module, object]:  # fmt: skip
     """Train within a budget; returns the averaged transformer, text encoder, and the tokenizer."""
+    grids = grids or (grid_for if start_from is None else grid_to_go_on)
     device = library.device
     cuda = device.type == "cuda"
     torch.manual_seed(seed)
@@ -87,7 +104,9 @@ def train_transformer(
     transformer = build_transformer(**changes).to(device)
     text_encoder = build_text_encoder(len(tokenizer)).to(device)
     modules = {"transformer": transformer, "text_encoder": text_encoder}
-    loop = Loop("transformer", out, modules, budget, peak_rate, stop_seconds=stop_seconds)
+    loop = Loop(
+        "transformer", out, modules, budget, peak_rate, stop_seconds=stop_seconds, stop_steps=stop_steps
+    )
     if start_from is not None:
         transformer.load_state_dict(load_file(start_from / "transformer.safetensors"))
         text_encoder.load_state_dict(load_file(start_from / "text_encoder.safetensors"), strict=False)
@@ -99,10 +118,14 @@ def train_transformer(
     layer = compiled_layer(compile_mode if cuda else "none")
 
     def flow(clean: Tensor, noisy: Tensor, sigma: Tensor, text: Tensor, window: Window) -> Tensor:
-        return teacher_forced_flow(transformer, clean, noisy, sigma, text, window, layer, torch.bfloat16 if cuda else torch.float32)
+        return teacher_forced_flow(
+            transformer, clean, noisy, sigma, text, window, layer, torch.bfloat16 if cuda else torch.float32
+        )
 
     def refill(step: int, progress: float) -> None:
-        while not pool.chunks or (step % refresh == 0 and pool.names[-1][0] < seed * 1_000_000 + step // refresh):
+        while not pool.chunks or (
+            step % refresh == 0 and pool.names[-1][0] < seed * 1_000_000 + step // refresh
+        ):
             number = pool.names[-1][0] + 1 if pool.names else seed * 1_000_000 + step // refresh
             pool.add(number, grids(progress, number))
         loop.state["pool"] = [(name, grid.rows, grid.columns, grid.frames) for name, grid in pool.names]
@@ -125,13 +148,16 @@ def train_transformer(
             return torch.rand(batch, 1, 1, 1, 1, generator=generator, device=device) < share
 
         blocks = frames // BLOCK_FRAMES
-        sigma = torch.from_numpy(draw_sigmas(rng, batch, blocks)).to(device, torch.float32)
+        sigma = torch.from_numpy(draw_sigmas(rng, batch, blocks, train_shift)).to(device, torch.float32)
         level = per_frame(sigma)
-        paired = chance(PAIRED_SHARE) & (level > PAIRED_FROM)
+        paired = chance(PAIRED_SHARE) & (level > paired_from)
         noisy = (1 - level) * torch.where(paired, source, target) + level * noise()
         window = Window(window_frames=None) if rng.random() < FULL_WINDOW_SHARE and frames == 9 else Window()
         # A context is never quite clean when it comes from the model's own output.
-        clean = target + chance(0.3) * 0.1 * torch.rand(batch, 1, 1, 1, 1, generator=generator, device=device) * noise()
+        clean = (
+            target
+            + chance(0.3) * 0.1 * torch.rand(batch, 1, 1, 1, 1, generator=generator, device=device) * noise()
+        )
         if progress > 0.6 and rng.random() < 0.25:
             # Detached rather than under no_grad: a change of mode would compile the layer again.
             low = torch.full_like(sigma, float(rng.uniform(0.3, 0.6)))
@@ -143,7 +169,12 @@ def train_transformer(
         norm = loop.update(loss)
         with torch.no_grad():
             by_block = (error.detach() * level).square().mean((1, 2, 3, 4))
-        return {"loss": loss.detach(), "x0_error": by_block.mean(), "norm": norm, "tokens": torch.tensor(source.shape[-1] * source.shape[-2] // 4)}
+        return {
+            "loss": loss.detach(),
+            "x0_error": by_block.mean(),
+            "norm": norm,
+            "tokens": torch.tensor(source.shape[-1] * source.shape[-2] // 4),
+        }
 
     loop.run(one_step)
     loop.load_average()

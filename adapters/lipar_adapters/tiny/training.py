@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import click
 import torch
 from torch import Tensor, nn
 
@@ -55,7 +57,7 @@ class Loop:
     """Steps of one trainer until its budget is spent, with a checkpoint every `save_seconds` and at the end.
 
     Args:
-        stop_seconds: leave after this many seconds of this run, though the budget lasts longer.
+        stop_seconds, stop_steps: leave after so much of this run, though the budget lasts longer.
     """
 
     name: str
@@ -65,14 +67,17 @@ class Loop:
     peak_rate: float
     save_seconds: float = 120.0
     stop_seconds: float = math.inf
+    stop_steps: int | None = None
     decay: float = 0.996
-    state: dict = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.parameters = named(self.modules)
         values = list(self.parameters.values())
         fused = values[0].device.type == "cuda"
-        self.optimizer = torch.optim.AdamW(values, lr=self.peak_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=fused)
+        self.optimizer = torch.optim.AdamW(
+            values, lr=self.peak_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=fused
+        )
         self.average: dict[str, Tensor] = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.step = 0
 
@@ -116,17 +121,26 @@ class Loop:
         started = saved = time.monotonic()
         first = self.step
         with (self.out / f"{self.name}-log.jsonl").open("a") as log:
-            while (progress := self.budget.progress(self.step)) < 1 and time.monotonic() - started < self.stop_seconds:
+            while (
+                progress := self.budget.progress(self.step)
+            ) < 1 and time.monotonic() - started < self.stop_seconds:
+                if self.stop_steps is not None and self.step - first >= self.stop_steps:
+                    break
                 values = one_step(self.step, progress)
                 self.step += 1
                 if self.step % log_every == 0 or self.step == first + 1:
                     entry = {key: round(float(value), 5) for key, value in values.items()}
                     pace = (self.step - first) / (time.monotonic() - started)
-                    line = {"step": self.step, "progress": round(progress, 4), "seconds": round(self.budget.seconds, 1), **entry}
+                    line = {
+                        "step": self.step,
+                        "progress": round(progress, 4),
+                        "seconds": round(self.budget.seconds, 1),
+                        **entry,
+                    }
                     log.write(json.dumps(line) + "\n")
                     log.flush()
                     left = self.budget.seconds * (1 - progress) / max(progress, 1e-6)
-                    print(f"{self.name} {line} {pace:.2f} steps/s, {left / 60:.1f} min left", flush=True)
+                    click.echo(f"{self.name} {line} {pace:.2f} steps/s, {left / 60:.1f} min left")
                 if time.monotonic() - saved > self.save_seconds:
                     self.save()
                     saved = time.monotonic()

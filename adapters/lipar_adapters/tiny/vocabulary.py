@@ -41,14 +41,16 @@ COLOURS: dict[str, tuple[float, float, float]] = {
 }  # fmt: skip
 SHAPES = ("ball", "box", "triangle", "star", "ring", "cross", "blob", "diamond")
 STAMP_OBJECTS = (
-    "bird", "fish", "cat", "dog", "cow", "horse", "insect", "animal", "fruit", "vegetable", "flower", "tree", "plant", "car",
-    "vehicle", "house", "hat", "planet", "instrument", "food", "person", "cloud", "thing",
+    "bird", "fish", "cat", "dog", "cow", "horse", "insect", "animal", "fruit", "vegetable", "flower", "tree", "plant",
+    "car", "vehicle", "house", "hat", "planet", "instrument", "food", "person", "cloud", "thing",
 )  # fmt: skip
 SCENES = ("noise", "stripes", "tiles", "cells", "gradient", "waves", "landscape", "wall")
 
 THEMES: dict[str, tuple[str, ...]] = {
     "looks": tuple(phrase for phrases in LOOK_PHRASES.values() for phrase in phrases),
-    "changes of light and colour": tuple(phrase for phrases in MODIFIER_PHRASES.values() for phrase in phrases),
+    "changes of light and colour": tuple(
+        phrase for phrases in MODIFIER_PHRASES.values() for phrase in phrases
+    ),
     "colours": tuple(COLOURS),
     "objects": SHAPES + STAMP_OBJECTS,
     "scenes": SCENES,

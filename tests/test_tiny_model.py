@@ -1,0 +1,94 @@
+"""The bundled transformer, its text and its weights."""
+
+import pytest
+import torch
+from diffusers import WanTransformer3DModel
+
+from lipar_adapters.tiny import pipeline
+from lipar_adapters.tiny.lean_forward import Window, teacher_forced_flow
+from lipar_adapters.tiny.preview import sample, seeded_noise, shifted_sigmas, steps_for_strength
+from lipar_adapters.tiny.vocabulary import THEMES, split_words, unknown_words, words
+
+
+@pytest.fixture(scope="module")
+def parts() -> pipeline.TinyParts:
+    return pipeline.load()
+
+
+@torch.no_grad()
+def test_the_lean_forward_is_the_stock_one_for_a_block_without_context(parts: pipeline.TinyParts) -> None:
+    noisy, text = torch.randn(2, 3, 16, 8, 12), parts.encode_prompt(["night", "oil painting"])
+    lean = teacher_forced_flow(
+        parts.transformer, torch.randn_like(noisy), noisy, torch.tensor([[0.5], [0.8]]), text, Window()
+    )
+    stock = parts.transformer(noisy.transpose(1, 2), torch.tensor([500.0, 800.0]), text).sample.transpose(
+        1, 2
+    )
+    torch.testing.assert_close(lean, stock, atol=2e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_a_block_sees_no_later_one(parts: pipeline.TinyParts) -> None:
+    clean, noisy, text = (
+        torch.randn(1, 9, 16, 4, 4),
+        torch.randn(1, 9, 16, 4, 4),
+        parts.encode_prompt(["snow"]),
+    )
+    sigma = torch.full((1, 3), 0.6)
+    whole = teacher_forced_flow(parts.transformer, clean, noisy, sigma, text, Window())
+    early = teacher_forced_flow(parts.transformer, clean[:, :6], noisy[:, :6], sigma[:, :2], text, Window())
+    torch.testing.assert_close(whole[:, :6], early, atol=1e-5, rtol=0)
+
+
+def test_a_context_is_the_sink_and_the_window() -> None:
+    assert [Window().context(block) for block in range(4)] == [[], [0, 1, 2], [0, 3, 4, 5], [0, 6, 7, 8]]
+    assert Window(window_frames=None).context(2) == [0, 1, 2, 3, 4, 5]
+
+
+@torch.no_grad()
+def test_an_edit_is_repeatable_and_depends_on_its_prompt(parts: pipeline.TinyParts) -> None:
+    source = torch.randn(2, 6, 16, 8, 8)[:1].expand(2, -1, -1, -1, -1)
+    sigmas = shifted_sigmas(steps_for_strength(parts.config["edit_steps"], 0.4), parts.config["shift"])
+    text = parts.encode_prompt(["night", "snow"])
+    first, again = (
+        sample(parts.transformer, text, source, sigmas, seeded_noise(3, (1, 3, 16, 8, 8))) for _ in range(2)
+    )
+    assert torch.equal(first, again)
+    assert (first[0] - first[1]).abs().mean() > 0.1
+
+
+def test_text_is_padded_with_zero_rows(parts: pipeline.TinyParts) -> None:
+    text = parts.encode_prompt(["pencil sketch", ""])
+    assert text.shape == (2, parts.config["text_length"], parts.transformer.config.text_dim)
+    assert (text[0, 3:] == 0).all() and (text[0, :3] != 0).any(-1).all()
+
+
+def test_unknown_words_come_with_their_nearest() -> None:
+    assert unknown_words("A blue ball instead of a red one; pencil sketch, warm colours") == {}
+    found = unknown_words("a knight in the snw, zzzz")
+    assert found["knight"][0] == "night" and found["snw"] == ["snow"] and found["zzzz"] == []
+
+
+def test_every_theme_is_in_the_vocabulary_and_every_word_in_the_tokenizer() -> None:
+    from lipar_adapters.tiny.text import build_tokenizer, tokenize
+
+    known = set(words())
+    assert all(
+        word in known for phrases in THEMES.values() for phrase in phrases for word in split_words(phrase)
+    )
+    tokenizer = build_tokenizer()
+    assert all(2 not in tokenize(tokenizer, [word]) for word in words())
+    assert 2 in tokenize(tokenizer, ["dragonfly"])
+
+
+def test_the_weights_leave_room_for_a_bidirectional_sibling(parts: pipeline.TinyParts) -> None:
+    sizes = {path: path.stat().st_size for path in pipeline.WEIGHTS.rglob("*") if path.is_file()}
+    transformer = sum(size for path, size in sizes.items() if "transformer" in path.parts)
+    assert sum(sizes.values()) + transformer <= 16_000_000
+    assert isinstance(parts.transformer, WanTransformer3DModel)
+
+
+def test_the_config_has_what_the_adapter_reads(parts: pipeline.TinyParts) -> None:
+    assert 0 < parts.config["tau_short"] < parts.config["tau_long"]
+    sigmas = shifted_sigmas(parts.config["edit_steps"], parts.config["shift"])
+    assert sigmas == sorted(sigmas, reverse=True)

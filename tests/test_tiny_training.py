@@ -1,0 +1,116 @@
+"""The generator and the trainers: what one seed makes, it makes again."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
+from lipar_adapters.tiny.captions import caption
+from lipar_adapters.tiny.latent_pool import Grid
+from lipar_adapters.tiny.library import Library, build_library
+from lipar_adapters.tiny.looks import LOOKS, MODIFIERS, apply_look
+from lipar_adapters.tiny.photos import load_pack, stamp_word
+from lipar_adapters.tiny.scenes import make_scenes, render
+from lipar_adapters.tiny.train_autoencoder import train_autoencoder
+from lipar_adapters.tiny.train_transformer import train_transformer
+from lipar_adapters.tiny.training import Budget, learning_rate
+from lipar_adapters.tiny.vocabulary import LOOK_PHRASES, MODIFIER_PHRASES, unknown_words
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    return build_library("cpu", None, textures=2, shapes=4)
+
+
+def test_a_seed_gives_the_same_clips_again(library: Library) -> None:
+    first, again, other = (render(make_scenes(seed, 2, 4, library), library, 32, 48) for seed in (5, 5, 6))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert first.shape == (2, 4, 3, 32, 48) and first.min() >= 0 and first.max() <= 1
+
+
+def test_libraries_of_one_seed_are_the_same_and_held_back_ones_differ(library: Library) -> None:
+    again, held_back = (build_library("cpu", None, 2, 4, held_back=part) for part in (False, True))
+    assert torch.equal(library.canvases, again.canvases) and torch.equal(library.sprites, again.sprites)
+    assert not torch.equal(library.canvases, held_back.canvases)
+
+
+def test_a_changed_colour_changes_only_the_main_object(library: Library) -> None:
+    scenes = [scene for scene in make_scenes(1, 6, 4, library) if scene.changed]
+    plain, recoloured = (render(scenes, library, 64, 64, recoloured=change) for change in (False, True))
+    share = (plain != recoloured).any(2).float().mean()
+    assert 0 < share < 0.6
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_look_stays_a_picture_and_treats_frames_alike(look: str) -> None:
+    frames = torch.rand(1, 3, 32, 40).expand(2, -1, -1, -1)
+    styled = apply_look(frames, look, "warm colours")
+    assert styled.shape == frames.shape and styled.min() >= 0 and styled.max() <= 1
+    torch.testing.assert_close(styled[0], styled[1])
+
+
+def test_captions_use_known_words_only(library: Library) -> None:
+    assert set(LOOK_PHRASES) == set(LOOKS) and set(MODIFIER_PHRASES) == set(MODIFIERS)
+    rng = np.random.default_rng(0)
+    for scene in make_scenes(2, 20, 2, library):
+        for content in (scene.content, *scene.changed):
+            said = caption(
+                rng,
+                str(rng.choice(list(LOOKS))),
+                str(rng.choice(list(MODIFIERS))),
+                content,
+                content != scene.content,
+            )
+            assert unknown_words(said) == {}
+
+
+def test_without_a_pack_there_are_no_photographs(tmp_path: Path) -> None:
+    assert load_pack(tmp_path / "none.npz") == (None, None, [])
+    assert stamp_word(Path("stamps/animals/mammals/cats/cat.png")) == "cat"
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    assert learning_rate(0.0, 0, 1.0, 10) == pytest.approx(0.1)
+    assert learning_rate(0.5, 99, 1.0, 10) == pytest.approx(0.505)
+    assert learning_rate(1.0, 99, 1.0, 10) == pytest.approx(0.01)
+
+
+def test_a_resumed_autoencoder_has_the_same_weights(library: Library, tmp_path: Path) -> None:
+    def train(out: Path, resume: bool = False, stop: int | None = None) -> TinyVideoAutoencoder:
+        return train_autoencoder(
+            out,
+            library,
+            Budget(steps=3),
+            resume=resume,
+            batch=3,
+            size=16,
+            widths=(4, 4, 4),
+            statistics_rounds=1,
+            stop_steps=stop,
+        )
+
+    whole = train(tmp_path / "whole")
+    broken = train(tmp_path / "broken", stop=2)
+    resumed = train(tmp_path / "broken", resume=True)
+    for one, other, partly in zip(whole.parameters(), resumed.parameters(), broken.parameters(), strict=True):
+        assert torch.equal(one, other)
+        assert not torch.equal(one, partly)
+
+
+def test_a_resumed_transformer_has_the_same_weights(library: Library, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    vae = TinyVideoAutoencoder(widths=(4, 4, 4))
+
+    def train(out: Path, resume: bool = False, stop: int | None = None) -> dict[str, torch.Tensor]:
+        transformer, _, _ = train_transformer(
+            out, vae, library, Budget(steps=3), resume=resume, tokens=72, scenes_each=2, refresh=2, capacity=1,
+            grids=lambda progress, number: Grid(2, 2), stop_steps=stop, num_layers=1, num_attention_heads=2, ffn_dim=32,
+        )  # fmt: skip
+        return dict(transformer.named_parameters())
+
+    whole = train(tmp_path / "whole")
+    train(tmp_path / "broken", stop=2)
+    resumed = train(tmp_path / "broken", resume=True)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
