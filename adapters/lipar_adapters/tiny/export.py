@@ -9,10 +9,10 @@ import torch
 from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
 
 MODEL_CONFIG = {
-    # A smaller shift than Wan's 5: a model this small loses the clip where an edit begins above sigma 0.6.
-    "shift": 1.75,
-    "edit_steps": [400, 280, 180],
-    "text_to_video_steps": [1000, 750, 500, 250],
+    # A smaller shift than Wan's 5: a model this small loses the clip where an edit begins above sigma 0.5.
+    "shift": 1.2,
+    "edit_steps": [400, 330, 240],
+    "text_to_video_steps": [1000, 850, 650, 350],
     "block_frames": 3,
     "sink_frames": 1,
     "window_frames": 6,

@@ -92,7 +92,8 @@ def train_transformer(
     out: Path, vae: TinyVideoAutoencoder, library: Library, budget: Budget, seed: int = 0, resume: bool = False,
     tokens: int = 32 * 256 * 9, compile_mode: str = "none", refresh: int = 48, scenes_each: int = 32,
     capacity: int = 16, peak_rate: float = 1.5e-3, stop_seconds: float = float("inf"),
-    grids: Callable[[float, int], Grid] | None = None, start_from: Path | None = None, stop_steps: int | None = None, train_shift: float = TRAIN_SHIFT,
+    grids: Callable[[float, int], Grid] | None = None, start_from: Path | None = None,
+    stop_steps: int | None = None, train_shift: float = TRAIN_SHIFT,
     paired_from: float = PAIRED_FROM, **changes: int,
 ) -> tuple[WanTransformer3DModel, torch.nn.Module, object]:  # fmt: skip
     """Train within a budget; returns the averaged transformer, text encoder, and the tokenizer."""
