@@ -2,6 +2,7 @@
 
 python -m lipar_adapters.tiny.evaluate autoencoder --clips FOLDER
 python -m lipar_adapters.tiny.evaluate edits --clips FOLDER --out sheet.png
+python -m lipar_adapters.tiny.evaluate looks
 """
 
 import argparse
@@ -16,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lipar_adapters.tiny.library import build_library
+from lipar_adapters.tiny.looks import apply_look, edges
 from lipar_adapters.tiny.pipeline import TinyParts, load
 from lipar_adapters.tiny.preview import sample, seeded_noise, shifted_sigmas, steps_for_strength
 from lipar_adapters.tiny.scenes import make_scenes, render
@@ -30,6 +32,7 @@ PROMPTS = (
     "cartoon",
     "underwater",
 )
+JUDGED = ("pencil sketch", "oil painting", "night", "snow", "neon", "sepia", "underwater", "thermal")
 
 
 def read_clip(path: Path, frames: int, size: int) -> Float[Tensor, "1 frames 3 size size"]:
@@ -139,11 +142,36 @@ def contact_sheet(
     Image.fromarray(np.ascontiguousarray(sheet.numpy())).save(out)
 
 
+def edge_correlation(a: Float[Tensor, "frames 3 h w"], b: Float[Tensor, "frames 3 h w"]) -> float:
+    """Pearson correlation of two clips' edge maps, the mean over frames."""
+    first, second = (edges(frames).flatten(1) for frames in (a, b))
+    first, second = first - first.mean(1, keepdim=True), second - second.mean(1, keepdim=True)
+    return float(((first * second).sum(1) / (first.norm(dim=1) * second.norm(dim=1) + 1e-6)).mean())
+
+
+def look_report(parts: TinyParts, pack: Path | None, count: int = 6, size: int = 192) -> dict[str, float]:
+    """Edits of held-back clips against the exactly filtered clips: nearest look, PSNR to it, and edges kept."""
+    clips = held_back_clips(count, 12, size, pack)
+    distances: dict[str, list[float]] = {look: [] for look in JUDGED}
+    hits, kept, shuffled = [], [], []
+    for index, clip in enumerate(clips):
+        targets = torch.stack([apply_look(clip, look) for look in JUDGED])
+        for place, video in enumerate(edit(parts, clip[None], list(JUDGED))):
+            errors = (video - targets).square().mean((1, 2, 3, 4))
+            hits.append(int(errors.argmin()) == place)
+            distances[JUDGED[place]].append(psnr(video, targets[place]))
+            kept.append(edge_correlation(video, clip))
+            shuffled.append(edge_correlation(video, clips[(index + 1) % count]))
+    means = {f"psnr to {look}": float(np.mean(values)) for look, values in distances.items()}
+    edge = {"edges": float(np.mean(kept)), "edges of a shuffled clip": float(np.mean(shuffled))}
+    return {"nearest look is the prompted": float(np.mean(hits)), **edge, **means}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("autoencoder", "edits"))
+    parser.add_argument("what", choices=("autoencoder", "edits", "looks"))
     parser.add_argument("--clips", type=Path, help="a folder of mp4 files")
     parser.add_argument("--photos", type=Path, help="pack made by `photos`, for held-back photographs")
     parser.add_argument("--size", type=int, default=256)
@@ -159,6 +187,10 @@ def main() -> None:
             click.echo(f"{name} {json.dumps({key: round(value, 3) for key, value in figures.items()})}")
         procedural = [figures["psnr"] for name, figures in report.items() if name.startswith("procedural")]
         click.echo(f"mean procedural psnr {np.mean(procedural):.2f}")
+        return
+    if args.what == "looks":
+        for name, value in look_report(parts, args.photos).items():
+            click.echo(f"{name}: {value:.2f}")
         return
     if args.clips is None:
         named = {str(i): clip[None] for i, clip in enumerate(held_back_clips(4, 24, args.size, args.photos))}
