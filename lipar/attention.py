@@ -80,13 +80,13 @@ class BlockContext:
     def _regions(
         self, recovery: Recovery, rotation: Rotation, rope: RotaryEmbedding
     ) -> tuple[Region, Region]:
-        kept_only = self._region(self.layout.keep_mask, rotation)
         if not recovery.fills:
+            kept_only = self._kept_only(rotation)
             return kept_only, kept_only
         # the clean pass always fills in sequence and at the place's own position, since its rows become history
         clean = self._region(None, rotation)
         if self._noise is None or not self._noise.ready(self.layout):
-            return kept_only, clean
+            return self._kept_only(rotation), clean
         plan = recovery.plan(self.layout)
         if plan.present is None and not plan.rotate_to_donor:
             return clean, clean
@@ -98,6 +98,19 @@ class BlockContext:
             at_donor = rope.rotation(times, position // cols, position % cols)
             denoise = attrs.evolve(denoise, fill_turn=prepare(at_donor))
         return denoise, clean
+
+    def _kept_only(self, rotation: Rotation) -> Region:
+        layout = self.layout
+        nowhere = layout.kept[:0]
+        return Region(
+            end=self._start + layout.kept_count,
+            kept_slots=torch.arange(layout.kept_count, device=layout.keep_mask.device) + self._start,
+            attended=None,
+            places=nowhere,
+            fill_slots=nowhere,
+            fill_turn=prepare(select(rotation, nowhere)),
+            present=layout.kept,
+        )
 
     def _region(self, present_mask: Tensor | None, rotation: Rotation) -> Region:
         layout, start = self.layout, self._start

@@ -81,7 +81,7 @@ class Config:
     strength: float | None = 0.4
     """Step index / 1000, before the schedule's shift, at which denoising of the source begins; None: from noise."""
     steps: tuple[int, ...] | None = None
-    """Step indices of 1000, falling; None: the model's own list, scaled to begin at `strength`."""
+    """Step indices of 1000, falling, taken as they are; None: the model's own list, scaled to begin at `strength`."""
     seed: int = attrs.field(default=0, validator=ge(0))
 
     def __attrs_post_init__(self) -> None:

@@ -22,7 +22,8 @@ def warped_sigmas(steps: Sequence[int], shift: float) -> list[float]:
 def scale_steps(steps: Sequence[int], strength: float) -> list[int]:
     """A step list begun at `1000 * strength` instead of at its own first step, in the same proportions."""
     first = TRAIN_STEPS * strength
-    return [max(1, round(first * step / steps[0])) for step in steps]
+    scaled = (max(1, round(first * step / steps[0])) for step in steps)
+    return list(dict.fromkeys(scaled))  # at a very low strength neighbours fall together
 
 
 def denoise(noisy: Latents, flow: Latents, sigma: float) -> Latents:

@@ -2,10 +2,11 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from lipar.attention import BlockContext
@@ -22,6 +23,9 @@ from lipar.protocols import ForwardPass, Model
 from lipar.sampling import add_noise, denoise
 from lipar.scene import cut_offset
 from lipar.types import Features, Latents
+
+LatentPiece: TypeAlias = Float[Tensor, "_ _ _ _ _"]
+"""Latents, `b t c h w`, of which every piece may have another number of frames."""
 
 
 class ModelOutputError(ArithmeticError):
@@ -142,7 +146,7 @@ class Scheduler:
         )
         return MaskFeed(stream)
 
-    def run(self, source: Iterable[Latents]) -> Iterator[RestoredBlock]:
+    def run(self, source: Iterable[LatentPiece]) -> Iterator[RestoredBlock]:
         """Yield restored blocks, in order; each as soon as the frames that its parts look ahead to have come.
 
         Args:
@@ -162,7 +166,7 @@ class Scheduler:
         while waiting:
             yield self._finish(waiting, look_ahead)
 
-    def _pending_blocks(self, source: Iterable[Latents]) -> Iterator[_Pending]:
+    def _pending_blocks(self, source: Iterable[LatentPiece]) -> Iterator[_Pending]:
         previous: Features | None = None
         first_frame = 0
         for block in regroup(source, self.model.block_frames):
@@ -290,7 +294,7 @@ class Scheduler:
             )
 
 
-def regroup(pieces: Iterable[Latents], block_frames: int) -> Iterator[Latents]:
+def regroup(pieces: Iterable[LatentPiece], block_frames: int) -> Iterator[Latents]:
     """Cut a stream of latents anew into blocks.
 
     Raises:

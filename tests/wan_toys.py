@@ -37,12 +37,13 @@ def toy_vae(seed: int = 0, **changes: Any) -> Any:
 
 def save_wan_folder(folder: Path) -> Any:
     """Write a whole diffusers folder, with a text encoder of few words; gives its transformer."""
-    from lipar_adapters.tiny.text import build_text_encoder, build_tokenizer, save_text
+    from lipar_adapters.tiny.text import build_text_encoder, build_tokenizer
 
     with torch.random.fork_rng():
         torch.manual_seed(1)
         tokenizer = build_tokenizer()
-        save_text(tokenizer, build_text_encoder(len(tokenizer)), folder)
+        tokenizer.save_pretrained(folder / "tokenizer")
+        build_text_encoder(len(tokenizer)).save_pretrained(folder / "text_encoder")
     transformer = toy_transformer()
     transformer.save_pretrained(folder / "transformer")
     toy_vae().save_pretrained(folder / "vae")

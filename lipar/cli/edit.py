@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 import torch
 from tqdm import tqdm
@@ -13,6 +14,7 @@ from lipar.config import Config, build_config, presets
 from lipar.edit import EditOptions, EditReport, Progress, edit_video
 from lipar.parts import make_adapter, make_parts
 from lipar.plugins import load_plugins
+from lipar.sampling import scale_steps
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -88,6 +90,8 @@ def edit(
     named = {"adapter": model, "strength": strength, "seed": seed}
     direct = [f"{key}={value!r}" for key, value in named.items() if value is not None]
     config = build_config(preset=preset, file=config_file, settings=[*settings, *direct])
+    if strength and config.steps is not None:
+        config = attrs.evolve(config, steps=tuple(scale_steps(config.steps, strength)))
     host = load_plugins()
     make_parts(host, config)  # a wrong name or option is said before anything is loaded
     adapter = make_adapter(host, config)

@@ -110,14 +110,14 @@ class CausalWan:
         self.prompt_embeds = self._encode_prompt(prompts)
 
     def sigmas(self, strength: float | None, steps: Sequence[int] | None = None) -> list[float]:
-        """Noise levels, falling; the model's own steps are scaled to begin at `1000 * strength`."""
+        """Noise levels, falling; none at strength 0. Given steps are taken as they are, the model's own are scaled."""
         recipe = self.recipe
+        if strength == 0:
+            return []
         if steps is not None:
             return warped_sigmas(steps, recipe.shift)
         if strength is None:
             return warped_sigmas(recipe.text_to_video_steps, recipe.shift)
-        if strength == 0:
-            return []
         return warped_sigmas(scale_steps(recipe.edit_steps, strength), recipe.shift)
 
     def forward(self, latents: Latents, forward_pass: ForwardPass, attention: BlockAttention) -> Latents:
