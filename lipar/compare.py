@@ -26,6 +26,7 @@ class Comparison:
     clip: str
     variant: str
     frames: int
+    """Pixel frames decoded; the last block is filled with copies of the clip's last frame."""
     kept_fraction: float
     """Of the blocks after the first, which is whole."""
     speedup: float

@@ -75,7 +75,7 @@ class Config:
     criterion: PartConfig = PartConfig("l1")
     refiners: tuple[PartConfig, ...] = tuple(PartConfig(name) for name in _DEFAULT_REFINERS)
     recovery: PartConfig = PartConfig("m-degree")
-    noise: PartConfig = PartConfig("kv-cache")
+    noise: PartConfig = PartConfig("step-matched")
     restorer: PartConfig = PartConfig("copy")
     cache: CacheConfig = CacheConfig()
     strength: float | None = 0.4

@@ -95,12 +95,12 @@ EDIT = ["--prompt", "x", "--model", "toy"]
     ("arguments", "said"),
     [
         (["--set", "recovery=m-degre"], "no recovery named 'm-degre'; registered: "),
-        (["--set", "noise.sigma=1"], "noise 'kv-cache' of lipar 0.1.0 has no option 'sigma'; it has: none"),
+        (["--set", "noise.sigma=1"], "noise 'step-matched' of lipar 0.1.0 has no option 'sigma'; it has: none"),
         (["--set", "prune.tau_shrt=1"], "unknown key 'tau_shrt' in prune"),
         (["--set", "prune.tau_short=high"], "prune.tau_short must be float | None, got 'high'"),
         (["--set", "seed"], "--set takes key=value"),
         (["--strength", "1.5"], "strength must lie in 0..1, got 1.5"),
-        (["--preset", "fast"], "no preset named 'fast'; there are: released"),
+        (["--preset", "fast"], "no preset named 'fast'; there are: paper, released"),
         (["--config", "missing.toml"], "cannot read the config missing.toml"),
         (["--set", "refiners=['median']"], "the refiners make no mask"),
         (["--set", "cache.window_frames=2"], "window of 2 frames"),
@@ -194,11 +194,11 @@ def test_models_lists_adapters_and_shows_one(run):
 
 
 def test_compare_prints_a_table_with_the_random_baseline(run, clip: Path, tmp_path: Path):
-    arguments = ("--prompt", "x", "--set", "adapter=toy", "--variant", "noise=step-matched")
+    arguments = ("--prompt", "x", "--set", "adapter=toy", "--variant", "noise=kv-cache")
     code, out, _ = run("compare", clip, *arguments, "--json", tmp_path / "figures.json")
     assert code == 0
     rows = [line for line in out.splitlines() if line.startswith("| clip")][1:]
     assert [row.split("|")[2].strip() for row in rows] == [
-        "as configured", "noise=step-matched", "random at the same rate",
+        "as configured", "noise=kv-cache", "random at the same rate",
     ]  # fmt: skip
     assert (tmp_path / "figures.json").is_file()

@@ -49,7 +49,7 @@ def released_chain(distance, version=1, min_keep=None):
         GaussianThreshold() if distance == "L1_gaussian" else Threshold(),
         Median(look_ahead=True),
         OpenClose(),
-        Dilate(look_ahead=True, look_back=version == 1),
+        Dilate(size=5, look_ahead=True, look_back=version == 1),
     ]
     return [*chain, MinKeep(fraction=min_keep)] if min_keep else chain
 
@@ -152,7 +152,7 @@ def test_every_helper_probe(golden):
         assert torch.equal(
             refine(Median(look_ahead=True), probes["probe_random"]), probes[f"probe_median_v{version}"]
         )
-        dilate = Dilate(look_ahead=True, look_back=version == 1)
+        dilate = Dilate(size=5, look_ahead=True, look_back=version == 1)
         impulse = probes["probe_impulse"] > 0
         assert torch.equal(refine(dilate, impulse), probes[f"probe_dilation_v{version}"])
     assert torch.equal(refine(OpenClose(), probes["probe_morph_in"]), probes["probe_morph_out"])

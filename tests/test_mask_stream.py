@@ -19,7 +19,7 @@ RELEASED = [
     GaussianThreshold(),
     Median(look_ahead=True),
     OpenClose(),
-    Dilate(look_ahead=True),
+    Dilate(size=5, look_ahead=True),
 ]
 TAUS = {"tau_short": 0.15, "tau_long": 0.3}
 RELEASED_OPTIONS = {**TAUS, "block_frames": 3, "reference": "thresholded", "whole_first_frames": 1}

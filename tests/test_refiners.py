@@ -22,8 +22,8 @@ ON_MASKS = [
     Median(look_ahead=True),
     OpenClose(),
     Dilate(),
-    Dilate(look_ahead=True),
-    Dilate(look_ahead=True, look_back=False),
+    Dilate(size=5, look_ahead=True),
+    Dilate(size=5, look_ahead=True, look_back=False),
     MinKeep(),
     KeepMovers(),
 ]
@@ -171,9 +171,9 @@ def test_dilation_reaches_two_places_and_the_frames_it_says(keep):
     before, after = np.zeros_like(grown), np.zeros_like(grown)
     before[1:], after[:-1] = grown[:-1], grown[1:]
     for refiner, expected in (
-        (Dilate(), grown | before),
-        (Dilate(look_ahead=True), grown | before | after),
-        (Dilate(look_ahead=True, look_back=False), grown | after),
+        (Dilate(size=5), grown | before),
+        (Dilate(size=5, look_ahead=True), grown | before | after),
+        (Dilate(size=5, look_ahead=True, look_back=False), grown | after),
     ):
         assert np.array_equal(refine_scene(refiner, change_of(keep))[1].numpy(), expected)
 
@@ -213,3 +213,25 @@ def test_refining_a_mask_before_there_is_one_says_what_to_do(refiner):
 def test_a_second_threshold_is_refused(refiner):
     with pytest.raises(ValueError, match="use one threshold"):
         refiner(change_of(keep=torch.zeros(3, 2, 2, dtype=torch.bool)))
+
+
+def test_dilation_is_by_the_grid_unless_its_size_is_given() -> None:
+    for side, size in ((16, 3), (30, 5)):
+        keep = torch.zeros(1, side, side, dtype=torch.bool)
+        keep[0, 8, 8] = True
+        volume = torch.zeros(2, side, side)
+        change = Change(
+            distance=volume,
+            raw=volume,
+            long_term=volume,
+            keep=keep.expand(2, -1, -1),
+            tau_short=1.0,
+            tau_long=1.0,
+        )
+        assert int(Dilate()(change).keep.sum()) == size**2
+        assert int(Dilate(size=7)(change).keep.sum()) == 49
+
+
+def test_an_even_dilation_is_refused() -> None:
+    with pytest.raises(ValueError, match="must be odd; got 4"):
+        Dilate(size=4)

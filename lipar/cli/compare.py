@@ -1,6 +1,7 @@
 """`lipar compare`: pruned beside dense and beside random pruning, on real clips."""
 
 import json
+import math
 from pathlib import Path
 
 import attrs
@@ -64,8 +65,10 @@ def compare(
             done.append(row)
             click.echo(_row(row))
     if json_file is not None:
-        json_file.write_text(json.dumps([attrs.asdict(row) for row in done], indent=1) + "\n", "utf-8")
+        figures = [attrs.asdict(row) | {"psnr": row.psnr if math.isfinite(row.psnr) else None} for row in done]
+        json_file.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
 
 
 def _row(row: Comparison) -> str:
-    return f"| {row.clip} | {row.variant} | {100 * row.kept_fraction:.0f} % | {row.speedup:.2f}x | {row.psnr:.1f} dB |"
+    near = f"{row.psnr:.1f} dB" if math.isfinite(row.psnr) else "equal"
+    return f"| {row.clip} | {row.variant} | {100 * row.kept_fraction:.0f} % | {row.speedup:.2f}x | {near} |"

@@ -15,7 +15,7 @@ Convolutions are avoided: on a GPU they may round to TF32, and a threshold would
 import attrs
 import torch
 import torch.nn.functional as F
-from attrs.validators import and_, ge, gt, le
+from attrs.validators import and_, ge, gt, le, optional
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -122,10 +122,20 @@ class OpenClose:
         return attrs.evolve(change, keep=_grow(1 - dilated, 3) < 0.5)
 
 
+def _odd(part: object, attribute: "attrs.Attribute[int]", value: int) -> None:
+    if value < 1 or value % 2 == 0:
+        raise ValueError(
+            f"{attribute.name!r} is the side of a square around a token, so it must be odd; got {value}"
+        )
+
+
 @attrs.frozen(kw_only=True)
 class Dilate:
-    """Keep the 5x5 places around every kept token, in its own frame and the next."""
+    """Keep the places around every kept token, in its own frame and the next."""
 
+    size: int | None = attrs.field(default=None, validator=optional(_odd))
+    """Side of the square of places, odd; 5 as released. None: by the grid, 5 from 24 rows and columns on, else 3:
+    five places are a sixth of the height of a 480p frame, and a third of the bundled model's."""
     look_ahead: bool = False
     """Keep them in the frame before, too, as the authors' code does."""
     look_back: bool = True
@@ -142,7 +152,9 @@ class Dilate:
         return int(self.look_ahead)
 
     def __call__(self, change: Change) -> Change:
-        grown = _grow(_kept(change, "dilate").float(), 5)
+        kept = _kept(change, "dilate").float()
+        size = self.size if self.size is not None else 5 if min(kept.shape[1:]) >= 24 else 3
+        grown = _grow(kept, size)
         frames = self.past_frames + 1 + self.future_frames
         keep = grown.unfold(0, frames, 1).amax(dim=-1) > 0.5
         return change.inner(self.past_frames, self.future_frames, keep=keep)
