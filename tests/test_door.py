@@ -215,7 +215,9 @@ def test_without_a_layout_all_is_kept_and_said(transformer: Any) -> None:
 
 
 def test_a_noise_source_without_donors_is_said(transformer: Any) -> None:
-    with pytest.warns(DoorWarning, match="noise source 'step-matched' takes copies from frames before the block"):
+    with pytest.warns(
+        DoorWarning, match="noise source 'step-matched' takes copies from frames before the block"
+    ):
         lipar.enable(transformer, Config(), layout=some_layout())
     assert run(transformer, inputs()).isfinite().all()
 

@@ -65,7 +65,9 @@ def compare(
             done.append(row)
             click.echo(_row(row))
     if json_file is not None:
-        figures = [attrs.asdict(row) | {"psnr": row.psnr if math.isfinite(row.psnr) else None} for row in done]
+        figures = [
+            attrs.asdict(row) | {"psnr": row.psnr if math.isfinite(row.psnr) else None} for row in done
+        ]
         json_file.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
 
 
