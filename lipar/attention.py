@@ -65,6 +65,8 @@ class BlockContext:
         self._cache = cache
         self._noise = noise
         self._start = cache.open_block(layout)
+        if recovery.fills:
+            cache.check_history(layout)
         _, rows, cols = layout.grid
         if rotation is None:
             times = torch.arange(layout.frames, device=layout.keep_mask.device) + cache.block_time

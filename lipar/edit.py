@@ -130,7 +130,7 @@ def edit_video(
 
     Raises:
         VideoError: the input cannot be read or the output not written.
-        ConfigError: the resolution does not fit the model.
+        ValueError: the resolution does not fit the model.
         ModelOutputError: the model gave NaN.
     """
     coder = model.autoencoder
@@ -187,7 +187,8 @@ class _EditRun:
     def _blocks_to_probe(self) -> set[int]:
         per_block = self.coder.next_pixel_frames * self.model.block_frames
         known = self.source.count
-        last = (known - 1) // per_block if known else FIRST_PROBE + 4
+        # the last block may be filled up with copies, which would flatter the speed-up
+        last = max(known // per_block - 1, 1) if known else FIRST_PROBE + 4
         first = min(FIRST_PROBE, last)
         span = max(last - first, 0)
         return {first + round(span * i / max(PROBED_BLOCKS - 1, 1)) for i in range(PROBED_BLOCKS)} - {0}
@@ -210,6 +211,9 @@ class _EditRun:
                 done = self._write(pixels, masks, writer, overlay)
             self._note(block)
             advance(done)
+        with self.timer.measure("write"):
+            for open_writer in filter(None, (writer, overlay)):
+                open_writer.close()  # the encoder still holds many frames
         return self._report(time.perf_counter() - start)
 
     def _write(

@@ -121,6 +121,20 @@ class KVCache:
             self._capacity = (self.sink_frames + self.window_frames) * layout.tokens_per_frame
         return self.rows
 
+    def check_history(self, layout: TokenLayout) -> None:
+        """Make sure that the frame which pruned tokens copy from is still there, once the block is open.
+
+        Raises:
+            ValueError: the window is so short that it was evicted.
+        """
+        pruned_any = layout.kept_count < layout.token_count
+        gone = self._next_time > 0 and (not self.frames or self.frames[-1].time != self._next_time - 1)
+        if pruned_any and layout.has_history and gone:
+            raise ValueError(
+                f"a window of {self.window_frames} frames holds nothing beside the block's own {layout.frames}, but "
+                f"pruned tokens copy from the frame before it; set cache.window_frames to at least {layout.frames + 1}"
+            )
+
     def _evict(self, count: int, layout: TokenLayout) -> None:
         if count <= 0:
             return
@@ -223,6 +237,7 @@ class KVCache:
         if not fills:
             self.commit(layout, layout.kept)
             return
+        self.check_history(layout)
         end = start + layout.token_count
         times = torch.arange(layout.frames, device=layout.keep_mask.device) + self.block_time
         rotation = prepare(self.rope.grid_rotation(times, *layout.grid[1:]))

@@ -37,9 +37,6 @@ class TokenLayout:
     has_history: bool = attrs.field(default=True, kw_only=True)
     """Whether a frame before the block exists to restore from (not so at the start of a scene)."""
 
-    history_frames = 1
-    """How many frames before the block `fill` reads."""
-
     def __attrs_post_init__(self) -> None:
         if self.keep_mask.numel() == 0:
             raise ValueError(f"a keep mask needs at least one token, got shape {list(self.keep_mask.shape)}")

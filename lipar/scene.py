@@ -13,7 +13,7 @@ CUT_STEP = 0.5
 
 
 def cut_offset(previous: Float[Tensor, "1 rows cols features"] | None, block: Features) -> int | None:
-    """Index of the first frame of the block that starts a new scene, or None.
+    """Index of the frame of the block with which its last new scene starts, or None.
 
     Two frames of one scene stay correlated, even under a panning camera, since most of a latent's energy
     lies at low frequencies; frames of two scenes do not. Noise and fades pass.
@@ -33,4 +33,4 @@ def cut_offset(previous: Float[Tensor, "1 rows cols features"] | None, block: Fe
     cuts = ((correlation < CUT_CORRELATION) & (step > CUT_STEP)).nonzero().flatten().tolist()
     if not cuts:
         return None
-    return int(cuts[0]) + (1 if previous is None else 0)
+    return int(cuts[-1]) + (1 if previous is None else 0)

@@ -247,7 +247,8 @@ class Scheduler:
 
     def _context(self, layout: TokenLayout) -> BlockContext:
         parts = self.job.parts
-        return BlockContext(self.job.cache, layout, parts.recovery, parts.noise)
+        noise = parts.noise if parts.recovery.fills and not self.dense else None
+        return BlockContext(self.job.cache, layout, parts.recovery, noise)
 
     def _denoise(self, source: Latents, layout: TokenLayout) -> Latents:
         sigmas, first = self._sigmas, layout.first_frame
@@ -281,16 +282,18 @@ class Scheduler:
         )
         job.probing = True
         watch = Stopwatch(self.model.device)
-        job.context = BlockContext(job.cache, everything, job.parts.recovery, None)
-        self._clean_pass(self._denoise(source, everything), everything)
-        job.probing = False
+        try:
+            job.context = BlockContext(job.cache, everything, job.parts.recovery, None)
+            self._clean_pass(self._denoise(source, everything), everything)
+        finally:
+            job.probing = False
         return watch.seconds()
 
     def _check_finite(self, latents: Latents, first_frame: int) -> None:
         if not bool(torch.isfinite(latents).all()):
             raise ModelOutputError(
                 f"the model gave NaN or infinity in latent frames {first_frame}.."
-                f"{first_frame + latents.shape[1] - 1}; try --set dtype=float32, another seed, or check the weights"
+                f"{first_frame + latents.shape[1] - 1}; try --dtype float32, another seed, or check the weights"
             )
 
 

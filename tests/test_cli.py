@@ -202,3 +202,14 @@ def test_compare_prints_a_table_with_the_random_baseline(run, clip: Path, tmp_pa
         "as configured", "noise=kv-cache", "random at the same rate",
     ]  # fmt: skip
     assert (tmp_path / "figures.json").is_file()
+
+
+def test_options_of_the_model_named_on_the_command_line_stay(run, clip: Path, tmp_path: Path):
+    code, _, err = run("edit", clip, "-o", tmp_path / "o.mp4", *EDIT, "--set", "adapter.broken=true")
+    assert code == 1
+    assert "no weights at models/toy" in err
+
+
+def test_models_show_tiny_lists_its_words(run):
+    _, out, _ = run("models", "show", "tiny")
+    assert "looks: photo" in out and "watercolour" in out

@@ -102,3 +102,15 @@ def test_negative_sizes_are_refused(sizes):
 def test_a_block_longer_than_the_window_is_refused():
     with pytest.raises(ValueError, match="window of 2 frames counts the block's own 3 in"):
         run(KVCache(1, ROPE, window_frames=2), 1, 3)
+
+
+@pytest.mark.parametrize("sink", [0, 1])
+def test_a_window_without_the_frame_that_pruned_tokens_copy_from_is_refused(sink):
+    cache = KVCache(1, ROPE, sink_frames=sink, window_frames=3)
+    run(cache, 2, 3)
+    keep = torch.ones(3, ROWS, COLS, dtype=torch.bool)
+    BlockContext(cache, TokenLayout(keep, first_frame=6), MDegree(), CleanHistory())
+    keep[1, 0, 0] = False
+    with pytest.raises(ValueError, match=r"set cache\.window_frames to at least 4"):
+        BlockContext(cache, TokenLayout(keep, first_frame=6), MDegree(), CleanHistory())
+    BlockContext(cache, TokenLayout(keep, first_frame=6), NoRecovery(), CleanHistory())

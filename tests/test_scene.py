@@ -55,6 +55,6 @@ def test_a_single_frame_has_no_cut():
 
 
 @pytest.mark.parametrize("frame", [1, 2])
-def test_the_first_of_several_cuts_is_told(frame):
+def test_of_several_cuts_in_a_block_the_last_one_counts(frame):
     pictures = [picture(0)] * frame + [picture(1)] + [picture(2)]
-    assert cut_offset(None, frames(*pictures)) == frame
+    assert cut_offset(None, frames(*pictures)) == frame + 1

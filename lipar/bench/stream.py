@@ -84,12 +84,13 @@ def bench_config(
     elif keep_whole_video:
         cache = CacheConfig(sink_frames=0, window_frames=0)
     else:
-        # all frames but the block's own count as sink: the context stays at a clip's length and nothing is moved
-        cache = CacheConfig(
-            sink_frames=shape.clip_frames - shape.block_frames, window_frames=shape.block_frames
-        )
+        # all frames but the block's own and the one before it are sink: the context stays at a clip's length
+        window_frames = shape.block_frames + 1
+        cache = CacheConfig(sink_frames=shape.clip_frames - window_frames, window_frames=window_frames)
     return Config(
         adapter=PartConfig("random-wan"),
+        # donors that a cache has which was filled in without the model
+        noise=PartConfig("kv-cache"),
         prune=PruneConfig(tau_short=0.15, tau_long=0.3, scene_cuts=False),
         cache=cache,
         strength=None if task == "text-to-video" else 0.4,

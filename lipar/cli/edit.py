@@ -87,9 +87,11 @@ def edit(
     """
     if not prompt.strip():
         raise click.UsageError("--prompt is empty; say in a few words what the result should look like")
-    named = {"adapter": model, "strength": strength, "seed": seed}
+    # the model first, since a part named anew drops the options that were set before it
+    chosen = [] if model is None else [f"adapter={model!r}"]
+    named = {"strength": strength, "seed": seed}
     direct = [f"{key}={value!r}" for key, value in named.items() if value is not None]
-    config = build_config(preset=preset, file=config_file, settings=[*settings, *direct])
+    config = build_config(preset=preset, file=config_file, settings=[*chosen, *settings, *direct])
     if strength and config.steps is not None:
         config = attrs.evolve(config, steps=tuple(scale_steps(config.steps, strength)))
     host = load_plugins()
@@ -120,7 +122,9 @@ def edit(
 def _check_paths(options: EditOptions) -> None:
     from lipar.video import check_writable, probe
 
-    check_writable(options.output, source=options.source)
+    for path in (options.output, options.overlay):
+        if path is not None:
+            check_writable(path, source=options.source)
     if options.source is not None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they come once, when the video is read

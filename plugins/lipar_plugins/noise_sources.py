@@ -94,10 +94,10 @@ class StepMatched:
         key, layout = (donation.layer_idx, donation.forward_pass.step), donation.layout
         last_frame = layout.token_count - layout.tokens_per_frame
         if key not in self._k:
-            if layout.kept_count < layout.token_count:
-                return  # donors begin with a block that is whole
-            self._k[key] = donation.k[:, last_frame:].clone()
-            self._v[key] = donation.v[:, last_frame:].clone()
+            # a scene that does not begin with a whole block: its pruned places give what they are restored from
+            places = torch.arange(last_frame, layout.token_count, device=donation.k.device)
+            self._k[key] = layout.fill(donation.history_k, donation.k, places)
+            self._v[key] = layout.fill(donation.history_v, donation.v, places)
             return
         in_last = layout.kept_count - layout.kept_per_frame[-1]
         position = layout.position(layout.kept[in_last:])

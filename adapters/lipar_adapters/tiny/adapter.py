@@ -38,6 +38,14 @@ class Tiny:
     weights: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
     """A folder written by `python -m lipar_adapters.tiny.train`; None: the weights that come with lipar."""
 
+    @staticmethod
+    def about() -> str:
+        """The words that the model knows, by theme."""
+        from lipar_adapters.tiny.vocabulary import THEMES
+
+        lines = [f"  {theme}: {', '.join(phrases)}" for theme, phrases in THEMES.items()]
+        return "\n".join(["It knows these words; others are named in a warning:", *lines])
+
     def load(self, device: torch.device, dtype: torch.dtype) -> Model:
         """The model, with its autoencoder and text encoder.
 
