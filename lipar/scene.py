@@ -6,8 +6,9 @@ from torch import Tensor
 
 from lipar.types import Features
 
-CUT_CORRELATION = 0.35
-"""Frames whose latents correlate less than this show different scenes."""
+CUT_CORRELATION = 0.2
+"""Frames whose latents correlate less than this show different scenes. On the bundled model's latents a dog filmed by a
+running camera keeps 0.24 and more from frame to frame, and frames of different clips stay below 0.13."""
 CUT_STEP = 0.5
 """And they differ by more than this (root mean square, unit-variance latents): fades and flat frames are no cuts."""
 

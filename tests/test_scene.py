@@ -26,6 +26,7 @@ def frames(*pictures):
 @given(seeds, st.integers(1, 4))
 def test_a_splice_of_two_scenes_is_a_cut(seed, at):
     first, second = picture(2 * seed), picture(2 * seed + 1)
+    second = second - first * (first * second).mean() / first.square().mean()  # nothing in common
     assert cut_offset(None, frames(*[first] * at, *[second] * 2)) == at
     assert cut_offset(frames(first), frames(second, second, second)) == 0
 
