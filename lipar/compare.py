@@ -30,7 +30,7 @@ class Comparison:
     kept_fraction: float
     """Of the blocks after the first, which is whole."""
     speedup: float
-    """Denoising and clean pass of those blocks: dense seconds over pruned seconds."""
+    """Denoising and clean pass, dense seconds over pruned, of those blocks that prune anything; 1 if none does."""
     psnr: float
     """Pixels of those blocks against the dense run's, in dB (peak 1); infinite where they are equal."""
 

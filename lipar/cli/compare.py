@@ -46,8 +46,8 @@ def compare(
 ) -> None:
     """Edit CLIPS dense and pruned with one seed, and print how far they agree.
 
-    Kept fraction, speed-up (denoising and clean pass, each block timed dense and pruned in turn) and PSNR are of
-    the blocks after the first, which is always whole.
+    Kept fraction and PSNR are of the blocks after the first, which is always whole. The speed-up is of those among
+    them that prune anything: denoising and clean pass, each block timed dense and pruned in turn.
     """
     configs = {"as configured": build_config(preset=preset, settings=settings)}
     for variant in variants:
