@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lipar.attention import BlockContext
+from lipar.compatibility import DOOR, FORWARD_KINDS, Giver, check
 from lipar.config import Config, PartConfig
 from lipar.kv_cache import KVCache
 from lipar.layout import TokenLayout
@@ -153,6 +154,7 @@ def enable(
 
     Raises:
         TypeError: no adapter recognises the object.
+        ConfigError: a part needs what a forward by itself does not have, such as frames before it.
         ValueError: a layout that prunes in the first frame. A forward of other tokens than the layout's raises it, too.
     """
     host = host or load_plugins()
@@ -163,18 +165,12 @@ def enable(
         )
     config = config or CACHE_FREE
     parts = make_parts(host, config)
+    check(host, config, parts, Giver("lipar.enable", DOOR), kinds=FORWARD_KINDS)
     if layout is None:
         warnings.warn("no layout was given: every token is kept, nothing is saved", DoorWarning, stacklevel=2)
     else:
         # the model sees one block and nothing before it, whatever video the layout was made for
         layout = attrs.evolve(layout, has_history=False)
-        if parts.recovery.fills and not parts.noise.ready(layout) and layout.kept_count < layout.token_count:
-            warnings.warn(
-                f"noise source {config.noise.name!r} takes copies from frames before the block, of which there are "
-                "none here: pruned tokens will be missing from attention; 'noisy-chain' takes them from inside it",
-                DoorWarning,
-                stacklevel=2,
-            )
     door.detach(target)
     door.attach(target, Hold(config=config, parts=parts, layout=layout))
     return target

@@ -26,6 +26,7 @@ class Registered:
     part: type[Any]
     owner: str
     plugin: str = ""
+    kind: str = ""
 
     @property
     def options(self) -> tuple["attrs.Attribute[Any]", ...]:
@@ -67,7 +68,7 @@ class Registry:
         # a module with `from __future__ import annotations` has its fields' types as text
         with contextlib.suppress(NameError):
             attrs.resolve_types(part)
-        self._parts[name] = Registered(name, part, self.owner, self.plugin)
+        self._parts[name] = Registered(name, part, self.owner, self.plugin, self.kind)
 
     def snapshot(self) -> dict[str, Registered]:
         """What is registered now, for `restore`."""

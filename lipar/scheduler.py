@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lipar.attention import BlockContext
 from lipar.clock import Stopwatch
+from lipar.compatibility import Giver, check
 from lipar.config import Config
 from lipar.kv_cache import KVCache
 from lipar.layout import TokenLayout, patchify, token_features
@@ -84,6 +85,9 @@ class Scheduler:
         noise: where noise comes from; None: drawn from `config.seed`.
         dense: keep every token, through the very same path.
         probe_blocks: indices of blocks to run dense as well, before their pruned run, only to time them.
+
+    Raises:
+        ConfigError: parts that do not fit together or the model.
     """
 
     def __init__(
@@ -104,6 +108,7 @@ class Scheduler:
         self._probe_blocks = frozenset(probe_blocks)
         self._sigmas = list(model.sigmas(self.config.strength, self.config.steps))
         self.job = self._new_job()
+        check(self.host, self.config, self.job.parts, Giver.of(model, f"model {type(model).__name__}"))
 
     @property
     def sigmas(self) -> list[float]:

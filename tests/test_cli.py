@@ -37,7 +37,7 @@ class ToyPlugin:
 @pytest.fixture(autouse=True)
 def toy_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
     load = lipar.plugins.load_plugins
-    for module in ("edit", "lists", "compare"):
+    for module in ("edit", "lists", "compare", "check"):
         __import__(f"lipar.cli.{module}")
         monkeypatch.setattr(sys.modules[f"lipar.cli.{module}"], "load_plugins", lambda: load(ToyPlugin()))
 
@@ -191,6 +191,20 @@ def test_models_lists_adapters_and_shows_one(run):
     assert code == 0 and "broken: bool = False" in out
     code, _, err = run("models", "show", "tyo")
     assert code == 1 and "did you mean 'toy'?" in err
+
+
+def test_strategies_say_what_a_part_needs_and_an_adapter_gives(run):
+    _, out, _ = run("strategies")
+    assert "needs a KV cache of the frames before the block" in out
+    assert "gives a KV cache of the frames before the block and " in out
+
+
+def test_check_says_whether_a_config_can_run(run, tmp_path: Path):
+    (tmp_path / "mine.toml").write_text('adapter = "toy"\nnoise = "noisy-chain"\n')
+    code, out, _ = run("check", "--config", tmp_path / "mine.toml")
+    assert code == 0 and out.startswith("can run on toy: criterion l1; ") and "noise noisy-chain" in out
+    code, out, err = run("check", "--config", tmp_path / "mine.toml", "--set", "refiners=['dilate']")
+    assert (code, out) == (1, "") and "none was made before it" in err
 
 
 def test_compare_prints_a_table_with_the_random_baseline(run, clip: Path, tmp_path: Path):

@@ -214,12 +214,15 @@ def test_without_a_layout_all_is_kept_and_said(transformer: Any) -> None:
     assert torch.equal(run(transformer, given), stock)
 
 
-def test_a_noise_source_without_donors_is_said(transformer: Any) -> None:
-    with pytest.warns(
-        DoorWarning, match="noise source 'step-matched' takes copies from frames before the block"
-    ):
+def test_a_noise_source_that_needs_frames_before_the_block_is_refused(transformer: Any) -> None:
+    before = object_graph(transformer)
+    said = (
+        "noise 'step-matched' needs a KV cache of the frames before the block, which lipar.enable does not give; "
+        "a noise that runs there: noisy-chain"
+    )
+    with pytest.raises(lipar.ConfigError, match=said):
         lipar.enable(transformer, Config(), layout=some_layout())
-    assert run(transformer, inputs()).isfinite().all()
+    assert object_graph(transformer) == before
 
 
 def test_a_layout_that_prunes_its_first_frame_is_refused(transformer: Any) -> None:

@@ -24,7 +24,7 @@ NOT_RUN = re.compile(r"<!-- not run: (?P<reason>\S.*) -->\s*\Z")
 LINK = re.compile(
     r"(?<!!)\[[^]]*\]\((?P<target>[^)\s]+)\)|!\[[^]]*\]\((?P<image>[^)\s]+)\)|<img[^>]* src=\"(?P<src>[^\"]+)\""
 )
-FRAGMENT = re.compile(r"\d+\.(feature|fix|doc)(\.\d+)?\.md")
+FRAGMENT = re.compile(r"\d+\.(feature|fix|doc)(\.\w+)?\.md")
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=[page.relative_to(ROOT).as_posix() for page in PAGES])
 

@@ -14,6 +14,7 @@ import attrs
 import torch
 from attrs.validators import and_, deep_iterable, ge, gt, instance_of, le, min_len
 
+from lipar.compatibility import CAUSAL
 from lipar.protocols import Model
 from lipar_adapters.wan.door import WanDoor
 
@@ -65,6 +66,8 @@ class SelfForcing(WanDoor):
     """Keep UMT5 (5.7 billion parameters) in memory between prompts, instead of loading it for each."""
     autoencoder: Literal["wan", "none"] = "wan"
     """`wan`: `vae` of `base`; `none`: latents and `prompt_embeds` come and go, no `base` is needed."""
+
+    gives = CAUSAL
 
     def load(self, device: torch.device, dtype: torch.dtype) -> Model:
         """A model on `device`; time embedding and norms stay in float32.

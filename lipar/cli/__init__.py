@@ -13,6 +13,7 @@ _COMMANDS = {
     "strategies": ("lipar.cli.lists", "strategies"),
     "plugins": ("lipar.cli.lists", "plugins"),
     "models": ("lipar.cli.lists", "models"),
+    "check": ("lipar.cli.check", "check"),
     "bench": ("lipar.bench.command", "bench"),
 }
 

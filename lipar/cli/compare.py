@@ -10,8 +10,8 @@ import torch
 
 from lipar.cli.edit import pick_device
 from lipar.compare import Comparison, compare_clip
+from lipar.compatibility import check_config
 from lipar.config import build_config
-from lipar.parts import make_adapter, make_parts
 from lipar.plugins import load_plugins
 
 
@@ -53,10 +53,8 @@ def compare(
     for variant in variants:
         configs[variant] = build_config(preset=preset, settings=[*settings, *variant.split(";")])
     host = load_plugins()
-    for config in configs.values():
-        make_parts(host, config)
-    first = next(iter(configs.values()))
-    model = make_adapter(host, first).load(pick_device(device), torch.float32)
+    adapters = [check_config(host, config) for config in configs.values()]
+    model = adapters[0].load(pick_device(device), torch.float32)
     model.set_prompt(prompt)
     click.echo(f"| clip | pruning | kept | speed-up | PSNR to dense |\n{'| --- ' * 5}|")
     done: list[Comparison] = []

@@ -10,9 +10,9 @@ import click
 import torch
 from tqdm import tqdm
 
+from lipar.compatibility import check_config
 from lipar.config import Config, build_config, presets
 from lipar.edit import EditOptions, EditReport, Progress, edit_video
-from lipar.parts import make_adapter, make_parts
 from lipar.plugins import load_plugins
 from lipar.sampling import scale_steps
 
@@ -95,8 +95,7 @@ def edit(
     if strength and config.steps is not None:
         config = attrs.evolve(config, steps=tuple(scale_steps(config.steps, strength)))
     host = load_plugins()
-    make_parts(host, config)  # a wrong name or option is said before anything is loaded
-    adapter = make_adapter(host, config)
+    adapter = check_config(host, config)  # what cannot be is said before anything is loaded
     options = EditOptions(
         prompt=prompt,
         output=output,

@@ -5,6 +5,7 @@ from typing import Any
 import attrs
 import click
 
+from lipar.compatibility import Giver, needs_of, spoken
 from lipar.plugins import load_plugins
 from lipar.registry import KINDS, Registered
 
@@ -22,6 +23,11 @@ def _describe(part: Registered) -> None:
     click.echo(f"  {part.name:<20} {part.summary}  [{part.owner}]")
     for field in part.options:
         click.echo(f"  {'':<20}   {_option(field)}")
+    name = f"{part.kind} {part.name!r}"
+    if part.kind == "adapter":
+        click.echo(f"  {'':<20}   gives {spoken(Giver.of(part.part, name).facts)}")
+    elif needs := needs_of(part.part, name):
+        click.echo(f"  {'':<20}   needs {spoken(needs)}")
 
 
 @click.command()

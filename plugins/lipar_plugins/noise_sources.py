@@ -20,6 +20,7 @@ class CleanHistory:
     (Eq. 9 of arXiv 2603.05811); a clean one does not, but it lies off the noise level that the step expects.
     """
 
+    needs = frozenset({"causal-cache"})
     per_step = False
 
     def ready(self, layout: TokenLayout) -> bool:
@@ -74,6 +75,7 @@ class StepMatched:
     layer and step (287 MB a step for Wan 1.3B at 480p in bf16). Beyond the paper; measured in docs/results.md.
     """
 
+    needs = frozenset({"causal-cache"})
     per_step = True
 
     _k: dict[tuple[int, int], Tensor] = attrs.field(factory=dict, init=False)

@@ -13,6 +13,7 @@ from attrs.validators import instance_of, optional
 from jaxtyping import Float
 from torch import Tensor
 
+from lipar.compatibility import CAUSAL
 from lipar.protocols import Model
 from lipar.types import Latents
 
@@ -37,6 +38,8 @@ class Tiny:
 
     weights: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
     """A folder written by `python -m lipar_adapters.tiny.train`; None: the weights that come with lipar."""
+
+    gives = CAUSAL
 
     @staticmethod
     def about() -> str:

@@ -7,6 +7,7 @@ import torch
 from attrs.validators import ge, optional
 
 from lipar.bench.shapes import Shape, shape_named
+from lipar.compatibility import CAUSAL
 
 _KEPT_IN_FLOAT32 = ("time_embedder", "scale_shift_table", "norm1", "norm2", "norm3")
 
@@ -20,6 +21,8 @@ class RandomWan:
     layers: int | None = attrs.field(default=None, validator=optional(ge(1)))
     """None: as many as the model has."""
     seed: int = attrs.field(default=0, validator=ge(0))
+
+    gives = CAUSAL - {"pixels"}
 
     def load(self, device: torch.device, dtype: torch.dtype) -> Any:
         """Make the weights, on the device itself.
