@@ -10,6 +10,7 @@ import click
 _COMMANDS = {
     "edit": ("lipar.cli.edit", "edit"),
     "compare": ("lipar.cli.compare", "compare"),
+    "certify": ("lipar.cli.certify", "certify"),
     "strategies": ("lipar.cli.lists", "strategies"),
     "plugins": ("lipar.cli.lists", "plugins"),
     "models": ("lipar.cli.lists", "models"),
