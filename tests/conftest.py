@@ -1,22 +1,78 @@
-"""What every test can count on: a Hypothesis profile, quiet threads, and `shared`, real clips where there are any."""
+"""What every test can count on: a Hypothesis profile, quiet threads, and `shared`, real clips where there are any.
 
+The summary at the end says how many examples the property tests tried; the profile `nightly` tries 50 times as many.
+"""
+
+import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 ROOT = Path(__file__).parents[1]
 
 # Deadlines are off: torch's first call of a kind takes a hundred times as long as the second.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)
-settings.register_profile("nightly", settings.get_profile("default"), max_examples=1000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+settings.register_profile("nightly", settings.get_profile("default"))
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "default")
+TIMES = 50 if PROFILE == "nightly" else 1
+"""How many times the examples of every property test are tried."""
+settings.load_profile(PROFILE)
 
 # One thread: toys are too small to share out, and threads that wait for each other on a busy machine spin for minutes.
 torch.set_num_threads(1)
+
+
+class Examples:
+    """Counts the examples of the property tests, over all workers, and multiplies them in a nightly run."""
+
+    def __init__(self) -> None:
+        self.tried = 0
+        self._seen: set[Callable[..., Any]] = set()
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            test = getattr(item, "obj", None)
+            test = getattr(test, "__func__", test)
+            if test is None or not is_hypothesis_test(test) or test in self._seen:
+                continue
+            self._seen.add(test)
+            # A profile gives way to a test's own `@settings(max_examples=...)`, so each test is multiplied by itself.
+            # Hypothesis has no public place for this; tests/test_profiles.py fails if the attribute moves.
+            own = test._hypothesis_internal_use_settings
+            test._hypothesis_internal_use_settings = settings(own, max_examples=TIMES * own.max_examples)
+            test.hypothesis.inner_test = self._counting(test.hypothesis.inner_test)
+
+    def _counting(self, inner: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(inner)
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self.tried += 1
+            return inner(*args, **kwargs)
+
+        return counted
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        output = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output["examples"] = self.tried
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        self.tried += getattr(node, "workeroutput", {}).get("examples", 0)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        terminalreporter.write_line(
+            f"property tests tried {self.tried} examples (Hypothesis profile {PROFILE!r})"
+        )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Examples(), "lipar-examples")
 
 
 @pytest.fixture(autouse=True)
