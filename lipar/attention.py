@@ -16,9 +16,11 @@ from lipar.rope import RotaryEmbedding, Turn, prepare, select, turn
 from lipar.types import Heads, Indices, Rotation
 
 
-def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """PyTorch's fused attention on `b n heads head_dim` tensors; no mask, so that every fused kernel fits."""
-    out = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+def sdpa(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+    """PyTorch's fused attention on `b n heads head_dim` tensors; without a bias, so that every fused kernel fits."""
+    out = F.scaled_dot_product_attention(
+        q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=bias
+    )
     return out.transpose(1, 2)
 
 
@@ -38,6 +40,8 @@ class Region:
     fill_turn: Turn
     present: Tensor | None
     """Places that have a row, ascending; None: all of the block."""
+    bias: Tensor | None = None
+    """Added to the scores of the whole context's rows, `1 1 1 end`."""
 
 
 class BlockContext:
@@ -87,19 +91,23 @@ class BlockContext:
             return kept_only, kept_only
         # the clean pass always fills in sequence and at the place's own position, since its rows become history
         clean = self._region(None, rotation)
-        if self._noise is None or not self._noise.ready(self.layout):
-            return self._kept_only(rotation), clean
         plan = recovery.plan(self.layout)
-        if plan.present is None and not plan.rotate_to_donor:
-            return clean, clean
-        denoise = self._region(plan.present, rotation)
-        if plan.rotate_to_donor:
+        denoise = clean if plan.present is None else self._region(plan.present, rotation)
+        if denoise.places.shape[0] and (self._noise is None or not self._noise.ready(self.layout)):
+            return self._kept_only(rotation), clean
+        if plan.bias is not None:
+            denoise = attrs.evolve(denoise, bias=self._bias(plan.bias, denoise))
+        if plan.rotate_to_donor and self._noise is not None:
             cols = self.layout.grid[2]
             times = self._noise.donor_times(self.layout, denoise.places) + self._cache.block_time
             position = self.layout.position(denoise.places)
             at_donor = rope.rotation(times, position // cols, position % cols)
             denoise = attrs.evolve(denoise, fill_turn=prepare(at_donor))
         return denoise, clean
+
+    def _bias(self, of_places: Tensor, region: Region) -> Tensor:
+        of_present = of_places.flatten() if region.present is None else of_places.flatten()[region.present]
+        return torch.cat([of_present.new_zeros(self._start), of_present])[None, None, None]
 
     def _kept_only(self, rotation: Rotation) -> Region:
         layout = self.layout
@@ -155,16 +163,17 @@ class BlockContext:
         """
         region = self._clean if self.forward_pass.clean else self._denoise
         q_rotated = turn(q, self._kept_turn)
+        bias = () if region.bias is None else (region.bias.to(q.dtype),)
         if not self._cache.persistent and not region.places.shape[0] and region.attended is None:
             # nothing before the block, nothing to fill: the context is the tokens themselves
-            return kernel(q_rotated, turn(k, self._kept_turn), v)
+            return kernel(q_rotated, turn(k, self._kept_turn), v, *bias)
         rows = self._cache.layer(layer_idx, k, self._start + self.layout.token_count)
         if self.forward_pass.clean and region.present is None:
             self._write_whole(rows, k, v)
         else:
             self._write(rows, region.kept_slots, k, turn(k, self._kept_turn), v, region.attended)
             self._fill(layer_idx, region, rows, k, v)
-        return kernel(q_rotated, rows.k_rotated[:, : region.end], rows.v[:, : region.end])
+        return kernel(q_rotated, rows.k_rotated[:, : region.end], rows.v[:, : region.end], *bias)
 
     def _write_whole(self, rows: LayerRows, k: Heads, v: Heads) -> None:
         # the clean pass fills in sequence, so kept and filled rows can be written together, in their order

@@ -19,7 +19,7 @@ from lipar.types import Features, Indices, KeepMask, Latents, Tokens, shaped
 class TokenLayout:
     """The kept tokens of one block and the restoration source of every pruned one.
 
-    Readers ask it (`prune`, `scatter`, `fill`, `multiplicity`) and do not index by themselves, so that
+    Readers ask it (`prune`, `scatter`, `fill`, `run_length`) and do not index by themselves, so that
     other rules than "the same place, one frame before" can follow.
 
     Args:
@@ -132,15 +132,19 @@ class TokenLayout:
         return torch.cat([history, self.kept + start])[self._source_row]
 
     @cached_property
-    def multiplicity(self) -> Int[Tensor, " n"]:
-        """How many places of the block each kept token stands for, itself included (c_j of Eq. 5)."""
-        counts = torch.bincount(self._source_row, minlength=self.tokens_per_frame + self.kept_count)
-        return counts[self.tokens_per_frame :]
+    def run_length(self) -> Int[Tensor, "t rows cols"]:
+        """How many places of the block each place's run has (c_j of Eq. 5).
 
-    @cached_property
-    def history_count(self) -> Tensor:
-        """How many places take what the frame before the block holds; a scalar tensor."""
-        return (self._source_row < self.tokens_per_frame).sum()
+        A run is a kept token and the pruned ones behind it, at one position; or the pruned ones before the first
+        kept token of a position, whose run began before the block.
+        """
+        run = self.keep_mask.long().cumsum(0)
+        count = run.new_zeros(self.frames + 1, *self.grid[1:]).scatter_add_(0, run, torch.ones_like(run))
+        return count.gather(0, run)
+
+    def source_row(self, places: Indices) -> Indices:
+        """Row among the kept tokens of each place's restoration source; negative where that is before the block."""
+        return self._source_row[places] - self.tokens_per_frame
 
     def prune(self, tokens: Float[Tensor, "b places *rest"]) -> Float[Tensor, "b n *rest"]:
         """Select the kept tokens of a full block."""

@@ -139,7 +139,8 @@ class Donation:
 class NoiseSource(Protocol):
     """Whose keys and values stand in for the pruned tokens.
 
-    One instance serves one run; it may keep a small store of its own.
+    One instance serves one run; it may keep a small store of its own. One that keeps whole frames says how many with
+    a method `frames_held(block_frames: int) -> int`: frames of keys and values, for every layer and denoise step.
     """
 
     per_step: bool
@@ -174,6 +175,12 @@ class RecoveryPlan:
     """None: all places. Kept tokens that are not present are computed but not attended to."""
     rotate_to_donor: bool = False
     """True: a copy keeps its donor's position instead of taking the pruned token's own."""
+    bias: Tensor | None = attrs.field(default=None, validator=attrs.validators.optional(shaped(ChangeMap)))
+    """What is added to the score of each place, `t rows cols`; not read where a place is not present.
+
+    None: nothing. Give None, not zeros, where nothing is weighed: a bias costs another attention kernel, of other
+    bits. A recovery that gives one declares `needs = frozenset({"attention-bias"})`.
+    """
 
 
 @runtime_checkable
@@ -201,8 +208,13 @@ class Restorer(Protocol):
 
 # --- models -----------------------------------------------------------------------------------------------------
 
-AttentionKernel = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Plain scaled dot-product attention on `b n heads head_dim` queries and `b m heads head_dim` keys and values."""
+AttentionKernel = Callable[..., Tensor]
+"""Plain scaled dot-product attention on `b n heads head_dim` queries and `b m heads head_dim` keys and values.
+
+Called as `kernel(q, k, v)`; with a recovery that weighs its copies as `kernel(q, k, v, bias)`, `bias` being a
+`1 1 1 m` tensor of q's type that is added to the scores. A model whose kernel cannot take one does not give the
+fact "attention-bias".
+"""
 
 
 @runtime_checkable

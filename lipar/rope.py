@@ -95,11 +95,6 @@ def turn(states: Heads, by: Turn, out: Heads | None = None) -> Heads:
     return out
 
 
-def rotate(states: Heads, rotation: Rotation) -> Heads:
-    """`turn` for a rotation that is used once."""
-    return turn(states, prepare(rotation))
-
-
 def select(
     rotation: Rotation, indices: Tensor
 ) -> tuple[Float[Tensor, "chosen half"], Float[Tensor, "chosen half"]]:

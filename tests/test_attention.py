@@ -1,5 +1,6 @@
 """Self-attention of a block over its context: what the kept tokens attend to."""
 
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -12,10 +13,11 @@ from lipar.attention import BlockContext, sdpa
 from lipar.kv_cache import KVCache
 from lipar.layout import TokenLayout
 from lipar.protocols import ForwardPass, Recovery
-from lipar.rope import RotaryEmbedding, rotate
+from lipar.rope import RotaryEmbedding, prepare, turn
 from lipar.testing.strategies import keep_masks, seeds
+from lipar_plugins.noise_levels import Filtering, ImageCondition, StepShift
 from lipar_plugins.noise_sources import CleanHistory, NoisyChain, StepMatched
-from lipar_plugins.recoveries import MDegree, NaiveCopy, NoRecovery
+from lipar_plugins.recoveries import MDegree, NaiveCopy, NoRecovery, Proportional
 
 HEADS, HEAD_DIM = 2, 12
 GRID = (3, 2, 3)
@@ -72,8 +74,8 @@ def test_cached_blocks_attend_as_one_pass_with_a_block_causal_mask(blocks, seed)
     rotation = ROPE.grid_rotation(torch.arange(3 * blocks), *GRID[1:])
     block = torch.arange(18 * blocks) // 18
     whole = F.scaled_dot_product_attention(
-        rotate(q, rotation).transpose(1, 2),
-        rotate(k, rotation).transpose(1, 2),
+        turn(q, prepare(rotation)).transpose(1, 2),
+        turn(k, prepare(rotation)).transpose(1, 2),
         v.transpose(1, 2),
         attn_mask=block[:, None] >= block[None],
     )
@@ -143,8 +145,8 @@ def test_a_naive_copy_differs_from_m_degree_by_its_rotation_alone(mask, seed):
     donor = history_k[:, -6:][:, position]
     at_donor = ROPE.rotation(torch.full_like(position, 2), position // 3, position % 3)
     at_place = ROPE.rotation(3 + layout.pruned // 6, position // 3, position % 3)
-    assert torch.equal(k_donor[:, 18:][:, layout.pruned], rotate(donor, at_donor))
-    assert torch.equal(k_own[:, 18:][:, layout.pruned], rotate(donor, at_place))
+    assert torch.equal(k_donor[:, 18:][:, layout.pruned], turn(donor, prepare(at_donor)))
+    assert torch.equal(k_own[:, 18:][:, layout.pruned], turn(donor, prepare(at_place)))
 
 
 @given(pruned_blocks, seeds)
@@ -190,8 +192,29 @@ def test_step_matched_donors_are_the_last_frame_of_the_block_before_at_the_same_
         context.commit()
 
 
-RECOVERIES = [NoRecovery(), NaiveCopy(), MDegree(), MDegree(degree=1)]
-NOISES = [CleanHistory, NoisyChain, StepMatched]
+RECOVERIES = [
+    NoRecovery(),
+    NaiveCopy(),
+    MDegree(),
+    MDegree(degree=1),
+    MDegree(degree=2, weigh=True),
+    Proportional(),
+    Proportional(stands="first"),
+]
+NOISES = [
+    CleanHistory,
+    NoisyChain,
+    StepMatched,
+    partial(StepMatched, frame="same"),
+    partial(StepMatched, in_block=True),
+    partial(StepMatched, frame="same", in_block=True),
+    StepShift,
+    partial(StepShift, measured_on="kept-tokens", momentum=0.5, in_block=True, fresh_noise=True),
+    partial(StepShift, momentum=0.5, fresh_noise=True),
+    Filtering,
+    partial(Filtering, fresh_noise=True),
+    ImageCondition,
+]
 
 
 def two_blocks(cache, mask, recovery, noise, seed, branches=1, poison=None):
@@ -250,7 +273,7 @@ def test_rows_that_nothing_was_written_to_are_never_read(mask, recovery, noise, 
 
 
 @pytest.mark.parametrize("recovery", RECOVERIES, ids=str)
-@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("noise", NOISES, ids=repr)
 def test_keeping_all_is_dense_for_every_recovery_and_noise(recovery, noise):
     everything = torch.ones(GRID, dtype=torch.bool)
     dense = two_blocks(new_cache(), everything, MDegree(), None, 3)
@@ -260,7 +283,7 @@ def test_keeping_all_is_dense_for_every_recovery_and_noise(recovery, noise):
 
 
 @pytest.mark.parametrize("recovery", RECOVERIES, ids=str)
-@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("noise", NOISES, ids=repr)
 def test_positions_that_roll_give_the_outputs_of_absolute_ones_while_nothing_was_evicted(recovery, noise):
     mask = torch.rand(GRID, generator=torch.Generator().manual_seed(1)) < 0.5
     absolute = two_blocks(new_cache(), mask, recovery, noise(), 3)

@@ -19,7 +19,7 @@ from golden import (
 from lipar.config import CacheConfig, Config, PruneConfig
 from lipar.hookspecs import hookimpl
 from lipar.protocols import ForwardPass
-from lipar.rope import RotaryEmbedding, rotate
+from lipar.rope import RotaryEmbedding, prepare, turn
 from lipar.sampling import TRAIN_STEPS, warped_sigmas
 from lipar_adapters.wan.checkpoints import infer_config, load_transformer, read_checkpoint
 from lipar_adapters.wan.seam import Float64Timesteps
@@ -107,7 +107,7 @@ def test_rotary_angles_are_the_originals(probes):
 @pytest.mark.parametrize("start", [0, 3, 18])
 def test_rotation_at_a_start_frame_is_the_originals(probes, start):
     rotation = RotaryEmbedding(32).grid_rotation(torch.arange(start, start + 3), 8, 12)
-    assert error(rotate(probes["rope.input"], rotation), probes[f"rope.start{start}"]) < 1e-6
+    assert error(turn(probes["rope.input"], prepare(rotation)), probes[f"rope.start{start}"]) < 1e-6
 
 
 def test_time_and_text_embeddings_are_the_originals(probes, shared):

@@ -62,10 +62,10 @@ def test_some_places_are_filled_as_in_the_whole_block(layout, seed):
 
 
 @given(layouts())
-def test_multiplicities_and_what_history_feeds_add_up_to_the_token_count(layout):
-    assert int(layout.multiplicity.sum() + layout.history_count) == layout.token_count
-    assert bool((layout.multiplicity >= 1).all())
-    assert layout.has_history or int(layout.history_count) == 0
+def test_a_run_has_as_many_places_as_share_a_restoration_source(layout):
+    source = layout.restore_source
+    shared = (source[:, None] == source[None]).sum(1)
+    assert torch.equal(layout.run_length.flatten(), shared)
 
 
 @given(layouts())
@@ -95,14 +95,14 @@ def test_keep_all_keeps_all():
     layout = TokenLayout.keep_all((2, 3, 4), has_history=False)
     tokens = torch.randn(1, 24, 5)
     assert torch.equal(layout.prune(tokens), tokens)
-    assert layout.multiplicity.tolist() == [1] * 24
+    assert bool((layout.run_length == 1).all())
 
 
 def test_history_feeds_a_position_until_its_first_kept_token():
     layout = TokenLayout(torch.tensor([[[0, 0]], [[1, 0]], [[0, 0]]], dtype=torch.bool), first_frame=5)
     assert layout.restore_source.tolist() == [8, 9, 12, 9, 12, 9]
-    assert layout.multiplicity.tolist() == [2]
-    assert int(layout.history_count) == 4
+    assert layout.run_length.flatten().tolist() == [1, 3, 2, 3, 2, 3]
+    assert layout.source_row(torch.tensor([0, 2, 4])).tolist() == [-2, 0, 0]
 
 
 @given(latents(), st.sampled_from([1, 2]))

@@ -1,5 +1,6 @@
 """Which copies of a run of equal tokens enter the sum."""
 
+import attrs
 import pytest
 import torch
 from hypothesis import given
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from lipar.layout import TokenLayout
 from lipar.testing.strategies import keep_masks
-from lipar_plugins.recoveries import MDegree, NaiveCopy, NoRecovery, most_recent
+from lipar_plugins.recoveries import Full, MDegree, NaiveCopy, NoRecovery, Proportional, most_recent
 
 
 def row(text):
@@ -52,6 +53,49 @@ def test_a_naive_copy_stays_where_its_donor_stood_and_no_recovery_leaves_the_kep
     layout = TokenLayout(row("010"))
     assert NaiveCopy().plan(layout).rotate_to_donor
     assert torch.equal(NoRecovery().plan(layout).present, layout.keep_mask)
+
+
+@given(keep_masks(), st.integers(1, 4))
+def test_weighed_copies_count_as_much_as_all_places_of_their_runs(keep_mask, degree):
+    layout = TokenLayout(keep_mask)
+    plan = MDegree(degree=degree, weigh=True).plan(layout)
+    if plan.bias is None:
+        assert degree >= layout.frames or bool(keep_mask.all())
+        return
+    weights = torch.where(plan.present, plan.bias.exp(), 0.0)
+    torch.testing.assert_close(weights.sum(0), torch.full(layout.grid[1:], float(layout.frames)))
+
+
+@given(keep_masks())
+def test_proportional_is_one_weighed_copy_per_run_at_its_last_or_first_place(keep_mask):
+    layout = TokenLayout(keep_mask)
+    recent, first = Proportional().plan(layout), Proportional(stands="first").plan(layout)
+    assert torch.equal(recent.present, most_recent(keep_mask, 1))
+    assert torch.equal(recent.present.sum(0), first.present.sum(0))
+    assert bool((keep_mask <= first.present).all())
+    if keep_mask.all():
+        assert recent.bias is None
+        assert first.bias is None
+    else:
+        assert torch.equal(recent.bias, layout.run_length.log())
+        assert torch.equal(first.bias, recent.bias)
+
+
+def test_full_restores_every_place_as_m_degree_without_a_degree_does():
+    layout = TokenLayout(row("0100"))
+    assert attrs.asdict(Full().plan(layout)) == attrs.asdict(MDegree().plan(layout))
+
+
+@pytest.mark.parametrize(
+    ("recovery", "needs"),
+    [
+        (MDegree(degree=1), set()),
+        (MDegree(degree=1, weigh=True), {"attention-bias"}),
+        (Proportional(), {"attention-bias"}),
+    ],
+)
+def test_only_a_recovery_that_weighs_needs_a_kernel_with_a_bias(recovery, needs):
+    assert recovery.needs == needs
 
 
 @pytest.mark.parametrize("degree", [0, -1])

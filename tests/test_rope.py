@@ -6,7 +6,7 @@ from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lipar.rope import RotaryEmbedding, rotate, select
+from lipar.rope import RotaryEmbedding, prepare, select, turn
 
 
 @pytest.mark.parametrize("head_dim", [12, 32, 64, 128])
@@ -33,8 +33,8 @@ def test_a_score_depends_on_the_distance_of_positions_alone(start, offset, row, 
     here, there = torch.tensor([row]), torch.tensor([col])
 
     def score(query_time, key_time):
-        rotated_q = rotate(q, rope.rotation(torch.tensor([query_time]), here, there))
-        rotated_k = rotate(k, rope.rotation(torch.tensor([key_time]), there, here))
+        rotated_q = turn(q, prepare(rope.rotation(torch.tensor([query_time]), here, there)))
+        rotated_k = turn(k, prepare(rope.rotation(torch.tensor([key_time]), there, here)))
         return (rotated_q * rotated_k).sum()
 
     torch.testing.assert_close(score(start + offset, start), score(offset, 0), atol=2e-4, rtol=1e-4)
@@ -42,13 +42,15 @@ def test_a_score_depends_on_the_distance_of_positions_alone(start, offset, row, 
 
 def test_rotation_keeps_lengths_and_the_origin_stays():
     rope, states = RotaryEmbedding(12), torch.randn(1, 6, 2, 12)
-    rotated = rotate(states, rope.grid_rotation(torch.tensor([3]), 2, 3))
+    rotated = turn(states, prepare(rope.grid_rotation(torch.tensor([3]), 2, 3)))
     torch.testing.assert_close(rotated.norm(dim=-1), states.norm(dim=-1))
     zero = torch.zeros(6, dtype=torch.long)
-    assert torch.equal(rotate(states, rope.rotation(zero, zero, zero)), states)
+    assert torch.equal(turn(states, prepare(rope.rotation(zero, zero, zero))), states)
 
 
 def test_a_selected_rotation_rotates_the_selected_tokens():
     rope, states = RotaryEmbedding(12), torch.randn(1, 12, 2, 12)
     rotation, some = rope.grid_rotation(torch.arange(2), 2, 3), torch.tensor([1, 7, 8])
-    assert torch.equal(rotate(states[:, some], select(rotation, some)), rotate(states, rotation)[:, some])
+    assert torch.equal(
+        turn(states[:, some], prepare(select(rotation, some))), turn(states, prepare(rotation))[:, some]
+    )

@@ -1,7 +1,10 @@
 """Whose keys and values stand in for pruned tokens during the denoise steps."""
 
+from typing import Literal
+
 import attrs
 import torch
+from attrs.validators import in_
 from torch import Tensor
 
 from lipar.attention import sequence_donors
@@ -10,45 +13,28 @@ from lipar.layout import TokenLayout
 from lipar.protocols import Donation
 from lipar.registry import Registry
 from lipar.types import Heads, Indices
+from lipar_plugins.donors import DonorRule, in_block_first, in_block_times
+from lipar_plugins.noise_levels import Filtering, ImageCondition, StepShift
 
 
 @attrs.define
-class CleanHistory:
+class CleanHistory(DonorRule):
     """The clean keys and values of the last frame before the block, from the KV cache (the paper's).
 
     Copying a noisy key breaks the independence of the noise: the score term eps W eps gets mean tr(W) instead of 0
     (Eq. 9 of arXiv 2603.05811); a clean one does not, but it lies off the noise level that the step expects.
     """
 
-    needs = frozenset({"causal-cache"})
-    per_step = False
-
-    def ready(self, layout: TokenLayout) -> bool:
-        return layout.has_history
-
-    def donors(self, donation: Donation) -> tuple[Heads, Heads]:
-        assert donation.history_k is not None and donation.history_v is not None
-        position = donation.layout.position(donation.places)
-        return donation.history_k.index_select(1, position), donation.history_v.index_select(1, position)
-
-    def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
-        return torch.full_like(places, -1)
-
-    def observe(self, donation: Donation) -> None:
-        """Needs nothing of the denoise passes."""
-
-    def reset(self) -> None:
-        """Holds nothing."""
-
 
 @attrs.define
-class NoisyChain:
+class NoisyChain(DonorRule):
     """The keys and values of each token's restoration source in the same pass, noisy where it stands in the block.
 
     The released code without noise-aware duplication; the ablation that shows why clean donors are needed.
     """
 
     per_step = True
+    needs = frozenset[str]()
 
     def ready(self, layout: TokenLayout) -> bool:
         return True
@@ -57,25 +43,24 @@ class NoisyChain:
         return sequence_donors(donation)
 
     def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
-        first = layout.first_frame * layout.tokens_per_frame
-        return (layout.restore_source[places] - first) // layout.tokens_per_frame
-
-    def observe(self, donation: Donation) -> None:
-        """Donors come from the pass itself."""
-
-    def reset(self) -> None:
-        """Holds nothing."""
+        return in_block_times(layout, places, torch.full_like(places, -1))
 
 
-@attrs.define
-class StepMatched:
+@attrs.define(kw_only=True)
+class StepMatched(DonorRule):
     """The previous block's last frame at the *same denoise step*: the same noise level with other noise.
 
-    A position that was itself pruned passes on what it was filled with. Costs one frame of keys and values per
+    A place that was itself pruned passes on what it was filled with. Costs one frame of keys and values per
     layer and step (287 MB a step for Wan 1.3B at 480p in bf16). Beyond the paper; measured in docs/results.md.
     """
 
-    needs = frozenset({"causal-cache"})
+    frame: Literal["last", "same"] = attrs.field(default="last", validator=in_(("last", "same")))
+    """`last`: all of the block takes the previous block's last frame; `same`: frame f takes its frame f, and a whole
+    block is kept per layer and step."""
+    in_block: bool = False
+    """Where a kept token stands earlier in the block, take its key and value of this very pass instead: newer, at the
+    right noise level, but with the noise that the kept token itself has."""
+
     per_step = True
 
     _k: dict[tuple[int, int], Tensor] = attrs.field(factory=dict, init=False)
@@ -85,34 +70,47 @@ class StepMatched:
         return bool(self._k)
 
     def donors(self, donation: Donation) -> tuple[Heads, Heads]:
-        key = (donation.layer_idx, donation.forward_pass.step)
-        position = donation.layout.position(donation.places)
-        return self._k[key].index_select(1, position), self._v[key].index_select(1, position)
+        key, places = (donation.layer_idx, donation.forward_pass.step), donation.places
+        index = places if self.frame == "same" else donation.layout.position(places)
+        k, v = self._k[key].index_select(1, index), self._v[key].index_select(1, index)
+        return in_block_first(donation, k, v) if self.in_block else (k, v)
 
     def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
-        return torch.full_like(places, -1)
+        before = torch.full_like(places, -1)
+        if self.frame == "same":
+            before = places // layout.tokens_per_frame - layout.frames
+        return in_block_times(layout, places, before) if self.in_block else before
 
     def observe(self, donation: Donation) -> None:
         key, layout = (donation.layer_idx, donation.forward_pass.step), donation.layout
-        last_frame = layout.token_count - layout.tokens_per_frame
+        first = 0 if self.frame == "same" else layout.token_count - layout.tokens_per_frame
+        places = torch.arange(first, layout.token_count, device=donation.k.device)
         if key not in self._k:
             # a scene that does not begin with a whole block: its pruned places give what they are restored from
-            places = torch.arange(last_frame, layout.token_count, device=donation.k.device)
             self._k[key] = layout.fill(donation.history_k, donation.k, places)
             self._v[key] = layout.fill(donation.history_v, donation.v, places)
-            return
-        in_last = layout.kept_count - layout.kept_per_frame[-1]
-        position = layout.position(layout.kept[in_last:])
-        self._k[key].index_copy_(1, position, donation.k[:, in_last:])
-        self._v[key].index_copy_(1, position, donation.v[:, in_last:])
+        elif self.in_block:
+            passed_on = attrs.evolve(donation, places=places)
+            self._k[key], self._v[key] = in_block_first(passed_on, self._k[key], self._v[key])
+        else:
+            row = 0 if self.frame == "same" else layout.kept_count - layout.kept_per_frame[-1]
+            index = layout.kept[row:] - first
+            self._k[key].index_copy_(1, index, donation.k[:, row:])
+            self._v[key].index_copy_(1, index, donation.v[:, row:])
 
     def reset(self) -> None:
         self._k.clear()
         self._v.clear()
+
+    def frames_held(self, block_frames: int) -> int:
+        return block_frames if self.frame == "same" else 1
 
 
 @hookimpl
 def lipar_register_noise_sources(registry: Registry) -> None:
     registry.add("kv-cache", CleanHistory)
     registry.add("step-matched", StepMatched)
+    registry.add("step-shift", StepShift)
     registry.add("noisy-chain", NoisyChain)
+    registry.add("image-condition", ImageCondition)
+    registry.add("filtering", Filtering)

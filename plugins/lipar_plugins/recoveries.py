@@ -1,14 +1,18 @@
 """How kept queries attend to pruned places (Eq. 5 and 10-12 of arXiv 2603.05811)."""
 
+from typing import Literal
+
 import attrs
 import torch
-from attrs.validators import ge, optional
+from attrs.validators import ge, in_, optional
 
 from lipar.hookspecs import hookimpl
 from lipar.layout import TokenLayout
 from lipar.protocols import RecoveryPlan
 from lipar.registry import Registry
-from lipar.types import KeepMask
+from lipar.types import ChangeMap, KeepMask
+
+WEIGHS = frozenset({"attention-bias"})
 
 
 @attrs.frozen
@@ -34,23 +38,67 @@ class NaiveCopy:
         return RecoveryPlan(rotate_to_donor=True)
 
 
+@attrs.frozen
+class Full:
+    """Restore every key, rotated to its own position: the sum of Eq. 5 itself, which M-degree approximates (m = N)."""
+
+    fills = True
+
+    def plan(self, layout: TokenLayout) -> RecoveryPlan:
+        return RecoveryPlan()
+
+
 @attrs.frozen(kw_only=True)
 class MDegree:
     """Copy a donor's key, rotated to the pruned token's own position, and its value (Eq. 10-12).
 
     A kept token that stands for c places gives c rotated copies, of which the `degree` most recent enter the sum
-    (offsets c - degree .. c - 1); the truncated sum bounds the full one from below and grows with the degree.
+    (offsets c - degree .. c - 1). The truncated sum bounds the full one from below and grows with the degree; when
+    these are also its largest terms is written in docs/laws.md.
     """
 
     degree: int | None = attrs.field(default=None, validator=optional(ge(1)))
     """m, copies per run of equal tokens in a block; None: all."""
+    weigh: bool = False
+    """Add log(c / m) to the scores of a run cut from c copies to m, so that those stand for the missing ones, too."""
 
     fills = True
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """A bias, where copies are weighed."""
+        return WEIGHS if self.weigh else frozenset()
 
     def plan(self, layout: TokenLayout) -> RecoveryPlan:
         if self.degree is None or self.degree >= layout.frames:
             return RecoveryPlan()
-        return RecoveryPlan(present=most_recent(layout.keep_mask, self.degree))
+        present = most_recent(layout.keep_mask, self.degree)
+        return RecoveryPlan(present=present, bias=missing_weight(layout, self.degree) if self.weigh else None)
+
+
+@attrs.frozen(kw_only=True)
+class Proportional:
+    """Copy once for each run of equal tokens, with the logarithm of their number added to its score.
+
+    What token merging does (proportional attention, Eq. 1 of arXiv 2210.09461): right up to the rotation between a
+    run's places, that is, equal to `full` for equal tokens whose RoPE offsets vanish.
+    """
+
+    stands: Literal["recent", "first"] = attrs.field(default="recent", validator=in_(("recent", "first")))
+    """Which place stands for its run.
+
+    `recent`: the last one, as in `m-degree` of degree 1 with `weigh`; a kept token with pruned ones behind it is then
+    attended to as its newest copy. `first`: the kept token itself; only runs from before the block need a donor.
+    """
+
+    fills = True
+    needs = WEIGHS
+
+    def plan(self, layout: TokenLayout) -> RecoveryPlan:
+        present = (
+            most_recent(layout.keep_mask, 1) if self.stands == "recent" else first_of_run(layout.keep_mask)
+        )
+        return RecoveryPlan(present=present, bias=missing_weight(layout, 1))
 
 
 def most_recent(keep_mask: KeepMask, degree: int) -> KeepMask:
@@ -67,8 +115,25 @@ def most_recent(keep_mask: KeepMask, degree: int) -> KeepMask:
     return present
 
 
+def first_of_run(keep_mask: KeepMask) -> KeepMask:
+    """The first place of every run: the kept tokens, and whatever stands in the block's first frame."""
+    return torch.cat([torch.ones_like(keep_mask[:1]), keep_mask[1:]])
+
+
+def missing_weight(layout: TokenLayout, degree: int) -> ChangeMap | None:
+    """log(c / m) for every place of a run of c places of which m, at most `degree`, are present.
+
+    None where every token is kept: a bias of zeros would ask for another kernel, and keep-all is the dense model.
+    """
+    if layout.kept_count == layout.token_count:
+        return None
+    return (layout.run_length / layout.run_length.clamp(max=degree)).log()
+
+
 @hookimpl
 def lipar_register_recoveries(registry: Registry) -> None:
     registry.add("none", NoRecovery)
     registry.add("naive-copy", NaiveCopy)
     registry.add("m-degree", MDegree)
+    registry.add("full", Full)
+    registry.add("proportional", Proportional)

@@ -79,9 +79,9 @@ class ContextSelfAttention(_StockBackend):
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         # compiled layers stop here: the attention is another object for every block, and each layer has its index
         assert self.seam.attention is not None
+        # the fourth argument is the mask, which a recovery's bias comes as; a backend that takes none refuses it
         kernel = partial(
             dispatch_attention_fn,
-            attn_mask=None,
             dropout_p=0.0,
             is_causal=False,
             backend=self._attention_backend,

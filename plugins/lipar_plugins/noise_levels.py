@@ -1,0 +1,213 @@
+"""Donors brought from one noise level to another, by the mean and variance that tokens have at each.
+
+A denoise pass expects tokens at its noise level; clean keys and values lie elsewhere, by an offset that all of them
+share and that does not average out over the pruned places. Noise lives in latent space: a donor that truly had fresh
+noise would be noised as a latent and pushed through the whole network, which costs what pruning saved. What can be done
+to keys and values themselves is to match their first two moments, channel by channel; nothing here does more.
+"""
+
+from typing import Literal, TypeAlias
+
+import attrs
+import torch
+from attrs.validators import and_, ge, in_, lt
+from torch import Tensor
+
+from lipar.layout import TokenLayout
+from lipar.protocols import Donation
+from lipar.types import Heads, Indices
+from lipar_plugins.donors import DonorRule, clean_copies, in_block_first, in_block_times
+
+Level: TypeAlias = tuple[Tensor, ...]
+"""Means of keys and of values over tokens, `b 1 heads head_dim`; with their spread, the two variances come behind."""
+
+
+def level_of(k: Heads, v: Heads, *, spread: bool) -> Level:
+    """The level at which tokens lie, per channel, in their own type.
+
+    Of 30 layers of 1536 channels that is 0.2 MB a step in bf16.
+
+    Args:
+        k: keys, likewise `v` values, at least one token.
+        spread: measure the variances, too.
+    """
+    if not spread:
+        return tuple(x.mean(1, keepdim=True, dtype=torch.float32).to(x.dtype) for x in (k, v))
+    moments = [torch.var_mean(x.float(), dim=1, keepdim=True, correction=0) for x in (k, v)]
+    return tuple(moment.to(k.dtype) for moment in (*(m[1] for m in moments), *(m[0] for m in moments)))
+
+
+def gap(noisy: Level, clean: Level) -> Level:
+    """What noise adds. Variances count from 0: where a few tokens say that it took some away, that is chance."""
+    mean_k, mean_v, *variances = (a - b for a, b in zip(noisy, clean, strict=True))
+    return mean_k, mean_v, *(variance.clamp(min=0) for variance in variances)
+
+
+def raised(donation: Donation, k: Heads, v: Heads, added: Level) -> tuple[Heads, Heads]:
+    """Clean donors with the mean that noise adds and, if `added` has variances, with Gaussian noise of these.
+
+    The noise is drawn per (frame, layer, step), shared by guidance branches, independent between channels and
+    between keys and values; that of a network is not.
+    """
+    k, v = k + added[0], v + added[1]
+    if len(added) == 2:
+        return k, v
+    layout, at = donation.layout, donation.forward_pass.step * 1009 + donation.layer_idx
+    generator = torch.Generator(k.device).manual_seed(layout.first_frame * 1_000_003 + at)
+    shape = (2, 1, *k.shape[1:])
+    drawn = torch.randn(shape, generator=generator, device=k.device, dtype=k.dtype)
+    return k + drawn[0] * added[2].sqrt(), v + drawn[1] * added[3].sqrt()
+
+
+def of_kept(donation: Donation, *, spread: bool) -> tuple[Level, Level]:
+    """The levels of this pass's kept tokens, and of what stood at the same positions in the clean frame before."""
+    assert donation.history_k is not None and donation.history_v is not None
+    position = donation.layout.position(donation.layout.kept)
+    clean_k, clean_v = (x.index_select(1, position) for x in (donation.history_k, donation.history_v))
+    return level_of(donation.k, donation.v, spread=spread), level_of(clean_k, clean_v, spread=spread)
+
+
+@attrs.define(kw_only=True)
+class StepShift(DonorRule):
+    """Clean donors moved to the step's noise level by one mean shift of keys and values per layer and step.
+
+    The offset that all clean donors have in common is what does harm (shared by all pruned places, it does not average
+    out), and one vector pair per layer and step removes it: no frames are kept. Beyond the paper; docs/results.md.
+    """
+
+    measured_on: Literal["previous-block", "kept-tokens"] = attrs.field(
+        default="previous-block", validator=in_(("previous-block", "kept-tokens"))
+    )
+    """Which tokens are compared, noisy with clean.
+
+    `previous-block`: the kept ones of its last frame, at this step and in its clean pass: the same content. Those
+    that were filled are left out, since they would measure the shift that they were given. `kept-tokens`: this
+    block's, in this very pass, with the clean frame before the block at their positions: nothing is kept, but
+    their content has changed meanwhile.
+    """
+    momentum: float = attrs.field(default=0.0, validator=and_(ge(0), lt(1)))
+    """Share of the shift known so far in a running average over blocks."""
+    in_block: bool = False
+    """Where a kept token stands earlier in the block, take its key and value of this very pass instead."""
+    fresh_noise: bool = False
+    """Add Gaussian noise, so that donors have the variance of the step's tokens per channel, too."""
+
+    per_step = True
+
+    _noisy: dict[tuple[int, int], tuple[Level, Indices]] = attrs.field(factory=dict, init=False)
+    _shift: dict[tuple[int, int], Level] = attrs.field(factory=dict, init=False)
+
+    def donors(self, donation: Donation) -> tuple[Heads, Heads]:
+        k, v = clean_copies(donation)
+        shift = self._known_shift(donation)
+        if shift is not None:
+            k, v = raised(donation, k, v, shift)
+        return in_block_first(donation, k, v) if self.in_block else (k, v)
+
+    def _known_shift(self, donation: Donation) -> Level | None:
+        key = (donation.layer_idx, donation.forward_pass.step)
+        measured = self._measure(donation)
+        if measured is not None:
+            known = self._shift.get(key)
+            if known is not None and self.momentum:
+                measured = tuple(
+                    torch.lerp(new, old, self.momentum) for new, old in zip(measured, known, strict=True)
+                )
+            self._shift[key] = measured
+        return self._shift.get(key)
+
+    def _measure(self, donation: Donation) -> Level | None:
+        if self.measured_on == "kept-tokens":
+            return gap(*of_kept(donation, spread=self.fresh_noise))
+        noisy = self._noisy.pop((donation.layer_idx, donation.forward_pass.step), None)
+        if noisy is None:
+            return None
+        level, position = noisy
+        assert donation.history_k is not None and donation.history_v is not None
+        # its clean pass has been run meanwhile: the frame before this block
+        clean_k, clean_v = (x.index_select(1, position) for x in (donation.history_k, donation.history_v))
+        return gap(level, level_of(clean_k, clean_v, spread=self.fresh_noise))
+
+    def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
+        before = torch.full_like(places, -1)
+        return in_block_times(layout, places, before) if self.in_block else before
+
+    def observe(self, donation: Donation) -> None:
+        layout = donation.layout
+        if self.measured_on == "kept-tokens" or not layout.kept_per_frame[-1]:
+            return
+        key, row = (
+            (donation.layer_idx, donation.forward_pass.step),
+            layout.kept_count - layout.kept_per_frame[-1],
+        )
+        level = level_of(donation.k[:, row:], donation.v[:, row:], spread=self.fresh_noise)
+        self._noisy[key] = level, layout.position(layout.kept[row:])
+        if not self.momentum:
+            self._shift.pop(key, None)
+
+    def reset(self) -> None:
+        self._noisy.clear()
+        self._shift.clear()
+
+
+@attrs.define(kw_only=True)
+class Filtering(DonorRule):
+    """Clean estimates of noisy tokens: the restoration source's key and value of this pass, filtered (Wiener).
+
+    Each channel is drawn towards the mean of the clean tokens by clean variance / noisy variance, the best linear
+    estimate where noise is independent of content; both are measured on the kept tokens of the pass and on the clean
+    frame before the block. Places whose source is that frame take it as it is. What this is not: a clean estimate made
+    of latents (the step before predicts x_0, but its keys and values would cost a forward of their own), nor an average
+    over the run of equal tokens (only one of a run is computed).
+    """
+
+    fresh_noise: bool = False
+    """Move the estimates to the mean of the step's tokens and add Gaussian noise of the variance that noise adds; it
+    takes the place of the noise that they had in common with their source."""
+
+    per_step = True
+
+    def donors(self, donation: Donation) -> tuple[Heads, Heads]:
+        noisy, clean = of_kept(donation, spread=True)
+        gains = [(c / n.clamp(min=1e-6)).clamp(max=1) for n, c in zip(noisy[2:], clean[2:], strict=True)]
+        filtered = (
+            mean + gain * (x - from_mean)
+            for x, from_mean, mean, gain in zip((donation.k, donation.v), noisy, clean, gains, strict=False)
+        )
+        k, v = clean_copies(donation)
+        k, v = in_block_first(attrs.evolve(donation, k=next(filtered), v=next(filtered)), k, v)
+        return raised(donation, k, v, gap(noisy, clean)) if self.fresh_noise else (k, v)
+
+    def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
+        return in_block_times(layout, places, torch.full_like(places, -1))
+
+
+@attrs.define(kw_only=True)
+class ImageCondition(DonorRule):
+    """The clean tokens of a model whose first frame is a given image, in the same pass (the paper's, on Wan 2.2 TI2V).
+
+    For bidirectional models with a timestep for each token: the block is the whole video, its first frame stands whole
+    and at timestep 0. A model that joins the condition on channels has no clean token; see `noisy-chain` there.
+    """
+
+    fresh_noise: bool = False
+    """Bring the copies to the mean and variance of the kept tokens behind the first frame, with Gaussian noise."""
+
+    per_step = True
+    needs = frozenset({"clean-first-frame"})
+
+    def ready(self, layout: TokenLayout) -> bool:
+        return layout.kept_per_frame[0] == layout.tokens_per_frame
+
+    def donors(self, donation: Donation) -> tuple[Heads, Heads]:
+        layout = donation.layout
+        position, first = layout.position(donation.places), layout.tokens_per_frame
+        k, v = donation.k.index_select(1, position), donation.v.index_select(1, position)
+        if not self.fresh_noise or layout.kept_count == first:
+            return k, v
+        noisy = level_of(donation.k[:, first:], donation.v[:, first:], spread=True)
+        clean = level_of(donation.k[:, :first], donation.v[:, :first], spread=True)
+        return raised(donation, k, v, gap(noisy, clean))
+
+    def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
+        return torch.zeros_like(places)
