@@ -9,7 +9,7 @@ from lipar.attention import BlockContext
 from lipar.kv_cache import KVCache
 from lipar.layout import TokenLayout
 from lipar.protocols import ForwardPass
-from lipar.rope import RotaryEmbedding, rotate
+from lipar.rope import RotaryEmbedding, prepare, turn
 from lipar.testing.strategies import seeds
 from lipar_plugins.noise_sources import CleanHistory
 from lipar_plugins.recoveries import MDegree, NoRecovery
@@ -52,7 +52,7 @@ def test_the_first_frames_and_the_latest_stay_rotated_to_where_they_stand(drawn,
     assert torch.equal(rows.k[:, : cache.rows], expected)
     at = torch.arange(len(stay)) if positions == "rolling" else torch.tensor(stay)
     torch.testing.assert_close(
-        rows.k_rotated[:, : cache.rows], rotate(expected, ROPE.grid_rotation(at, ROWS, COLS))
+        rows.k_rotated[:, : cache.rows], turn(expected, prepare(ROPE.grid_rotation(at, ROWS, COLS)))
     )
 
 
@@ -76,7 +76,7 @@ def test_frames_before_a_cut_inside_a_block_are_forgotten():
     rows = cache._layers[0]
     expected = torch.cat(keys[2:], dim=1)
     assert torch.equal(rows.k[:, : cache.rows], expected)
-    torch.testing.assert_close(rows.k_rotated[:, : cache.rows], rotate(expected, rotation))
+    torch.testing.assert_close(rows.k_rotated[:, : cache.rows], turn(expected, prepare(rotation)))
 
 
 def test_reset_forgets_the_frames():
