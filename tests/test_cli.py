@@ -95,7 +95,7 @@ EDIT = ["--prompt", "x", "--model", "toy"]
     ("arguments", "said"),
     [
         (["--set", "recovery=m-degre"], "no recovery named 'm-degre'; registered: "),
-        (["--set", "noise.sigma=1"], "noise 'step-matched' of lipar 0.1.0 has no option 'sigma'; it has: frame, in_block"),
+        (["--set", "noise.sigma=1"], "of lipar 0.1.0 has no option 'sigma'; it has: frame, in_block"),
         (["--set", "prune.tau_shrt=1"], "unknown key 'tau_shrt' in prune"),
         (["--set", "prune.tau_short=high"], "prune.tau_short must be float | None, got 'high'"),
         (["--set", "seed"], "--set takes key=value"),

@@ -19,7 +19,7 @@ from lipar.layout import patchify
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 
 BLOCK, BLOCKS, GRID = 2, 4, (2, 3, 3)
-REFUSED: dict[str, str] = {}
+REFUSED: dict[str, str] = {"noise image-condition": "needs a clean first frame among the tokens"}
 """Parts, as `kind name`, that the toy cannot run, and why; short, and each reviewed."""
 
 
