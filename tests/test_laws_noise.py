@@ -22,7 +22,7 @@ from lipar.attention import BlockContext, sdpa
 from lipar.kv_cache import KVCache
 from lipar.layout import TokenLayout
 from lipar.protocols import ForwardPass
-from lipar.rope import RotaryEmbedding, rotate
+from lipar.rope import RotaryEmbedding, prepare, turn
 from lipar.testing.strategies import seeds
 from lipar_plugins.noise_sources import CleanHistory, NoisyChain, StepMatched
 from lipar_plugins.recoveries import MDegree, NaiveCopy
@@ -136,7 +136,7 @@ class Position:
     def form(self, frame):
         """W between the query in frame 0 and a key of that frame."""
         wq, wk, _ = self.weights
-        turned = rotate(wk.T[None, :, None], rotation_at(torch.full((HEAD_DIM,), frame)))[0, :, 0].T
+        turned = turn(wk.T[None, :, None], prepare(rotation_at(torch.full((HEAD_DIM,), frame))))[0, :, 0].T
         return (wq.T @ turned).double() / HEAD_DIM**0.5
 
     def clean_score(self, form):
