@@ -11,6 +11,7 @@ _COMMANDS = {
     "edit": ("lipar.cli.edit", "edit"),
     "compare": ("lipar.cli.compare", "compare"),
     "certify": ("lipar.cli.certify", "certify"),
+    "ablate": ("lipar.cli.ablate", "ablate"),
     "strategies": ("lipar.cli.lists", "strategies"),
     "plugins": ("lipar.cli.lists", "plugins"),
     "models": ("lipar.cli.lists", "models"),

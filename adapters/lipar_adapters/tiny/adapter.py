@@ -13,6 +13,7 @@ from attrs.validators import instance_of, optional
 from jaxtyping import Float
 from torch import Tensor
 
+from lipar.ablation.clips import AblationClip
 from lipar.compatibility import CAUSAL
 from lipar.protocols import Model
 from lipar.types import Latents
@@ -48,6 +49,12 @@ class Tiny:
 
         lines = [f"  {theme}: {', '.join(phrases)}" for theme, phrases in THEMES.items()]
         return "\n".join(["It knows these words; others are named in a warning:", *lines])
+
+    def ablation_clip(self, index: int, *, pixel_frames: int, size: int, photos: Path | None) -> AblationClip:
+        """A held-back procedural clip with its exactly rendered edit (see `lipar ablate`)."""
+        from lipar_adapters.tiny.exact_edits import exact_edit
+
+        return exact_edit(index, pixel_frames=pixel_frames, size=size, photos=photos)
 
     def load(self, device: torch.device, dtype: torch.dtype) -> Model:
         """The model, with its autoencoder and text encoder.

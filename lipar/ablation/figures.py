@@ -1,0 +1,108 @@
+"""The figures of one run against the dense run, over the blocks after the first."""
+
+from typing import Any
+
+import attrs
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from lipar.types import Latents
+
+PixelClip = Float[Tensor, "pixel_frames 3 height width"]
+PixelMask = Bool[Tensor, "pixel_frames height width"]
+LatentMask = Bool[Tensor, "t h w"]
+STILL = 2 / 255
+"""Mean change from frame to frame below which 8x8 pixels of the source count as still."""
+CELL = 8
+
+
+def psnr(a: Tensor, b: Tensor, *, peak: float = 1.0, where: Tensor | None = None) -> float | None:
+    """Peak signal-to-noise ratio in dB; None where the two are equal or nothing is compared.
+
+    Args:
+        peak: largest difference that can be.
+        where: a mask that broadcasts to `a`; None: everything.
+    """
+    squared = (a.double() - b.double()).square()
+    if where is not None:
+        squared = squared[where.expand_as(squared)]
+    if squared.numel() == 0:
+        return None
+    error = float(squared.mean())
+    return None if error == 0 else float(10 * torch.log10(torch.tensor(peak**2 / error, dtype=torch.float64)))
+
+
+def still_pixels(source: PixelClip) -> PixelMask:
+    """Pixels in cells whose source hardly changes from the frame before; the first frame has none."""
+    change = (source[1:] - source[:-1]).abs().mean(1, keepdim=True)
+    cells = F.avg_pool2d(change, CELL, ceil_mode=True) < STILL
+    still = cells.repeat_interleave(CELL, 2).repeat_interleave(CELL, 3)
+    still = still[:, 0, : source.shape[2], : source.shape[3]]
+    return torch.cat([torch.zeros_like(still[:1]), still])
+
+
+def flicker(clip: PixelClip, still: PixelMask) -> float | None:
+    """Mean absolute change from frame to frame on still pixels, in levels of 255; None where there are none."""
+    change = (clip[1:] - clip[:-1]).abs().mean(1)[still[1:]]
+    return float(change.double().mean() * 255) if change.numel() else None
+
+
+def high_frequencies(clip: PixelClip, where: PixelMask | None = None) -> float | None:
+    """Mean squared difference of luma and its binomial 3x3 blur; None where nothing is measured."""
+    luma = (clip * clip.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    row = luma.new_tensor([0.25, 0.5, 0.25])
+    blurred = F.conv2d(F.pad(luma, (1, 1, 1, 1), mode="replicate"), torch.outer(row, row)[None, None])
+    squared = (luma - blurred).double().square()[:, 0]
+    squared = squared if where is None else squared[where]
+    return float(squared.mean()) if squared.numel() else None
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Yardstick:
+    """What every row of one clip, strength and mask is measured against; frames of the first block are left out."""
+
+    latents: Latents
+    """The dense run's."""
+    pixels: PixelClip
+    source: PixelClip
+    target: PixelClip | None
+    still: PixelMask
+    energy: float | None
+    """High frequencies of the dense run."""
+
+    @classmethod
+    def of(
+        cls, latents: Latents, pixels: PixelClip, source: PixelClip, target: PixelClip | None
+    ) -> "Yardstick":
+        """From the dense run and the clip."""
+        return cls(
+            latents=latents,
+            pixels=pixels,
+            source=source,
+            target=target,
+            still=still_pixels(source),
+            energy=high_frequencies(pixels),
+        )
+
+
+def figures(
+    latents: Latents, pixels: PixelClip, dense: Yardstick, latent_mask: LatentMask, pixel_mask: PixelMask
+) -> dict[str, Any]:
+    """All figures of one run.
+
+    The peak of latents is the range of the dense run's. Masks are True where tokens were kept.
+    """
+    peak = float(dense.latents.max() - dense.latents.min())
+    kept, kept_pixels = latent_mask[None, :, None], pixel_mask[:, None]
+    energy = high_frequencies(pixels)
+    return {
+        "psnr_latent": psnr(latents, dense.latents, peak=peak),
+        "psnr_latent_kept": psnr(latents, dense.latents, peak=peak, where=kept),
+        "psnr_pixel": psnr(pixels, dense.pixels),
+        "psnr_pixel_kept": psnr(pixels, dense.pixels, where=kept_pixels),
+        "psnr_target": None if dense.target is None else psnr(pixels, dense.target),
+        "high_frequencies": energy / dense.energy if energy is not None and dense.energy else None,
+        "flicker": flicker(pixels, dense.still),
+    }

@@ -1,0 +1,133 @@
+"""The rows of an ablation: what is run beside the dense model."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import attrs
+
+from lipar.compatibility import check_config
+from lipar.config import Config, build_config
+from lipar.plugins import PluginHost
+
+How = Literal["strategy", "dense", "other-seed", "random", "ceiling", "ceiling-source"]
+"""`strategy` prunes by the shared masks; `random` at random places, as many in every frame; the rest are yardsticks."""
+
+REFERENCE = "paper"
+"""The row that others are paired with."""
+
+
+@attrs.frozen(kw_only=True)
+class Row:
+    """One row, by its settings over the run's own config."""
+
+    name: str
+    settings: tuple[str, ...] = ()
+    """As `--set` takes them."""
+    how: How = "strategy"
+    about: str = ""
+
+
+_CLEAN = ("recovery=m-degree", "noise=kv-cache")
+_STEP = ("recovery=m-degree", "noise=step-matched")
+_SHIFT = ("recovery=m-degree", "noise=step-shift")
+
+
+def _strategy(name: str, about: str, *settings: str) -> Row:
+    return Row(name=name, settings=settings, about=about)
+
+
+ROWS: tuple[Row, ...] = (
+    Row(name="dense", how="dense", about="every token computed"),
+    Row(name="other-seed", how="other-seed", about="dense with another seed: a yardstick"),
+    _strategy("none", "pruned tokens are absent from attention", "recovery=none"),
+    _strategy(REFERENCE, "clean donors of the last frame before the block, every copy rotated", *_CLEAN),
+    _strategy("paper-m1", "the same, one copy", *_CLEAN, "recovery.degree=1"),
+    _strategy(
+        "paper-m1-log-n",
+        "one copy, log(n) on its score",
+        *_CLEAN,
+        "recovery.degree=1",
+        "recovery.weigh=true",
+    ),
+    _strategy(
+        "proportional", "clean donors, one copy by proportional attention", "recovery=proportional", _CLEAN[1]
+    ),
+    _strategy("naive-copy", "clean donors that keep their own position", "recovery=naive-copy", _CLEAN[1]),
+    _strategy("noisy-chain", "copies of the noisy token before", "recovery=m-degree", "noise=noisy-chain"),
+    _strategy("filtering", "noisy copies, filtered", "recovery=m-degree", "noise=filtering"),
+    _strategy("step-matched", "donors of the block before at the same denoise step", *_STEP),
+    _strategy("step-matched-same", "frame f takes frame f of the block before", *_STEP, "noise.frame=same"),
+    _strategy(
+        "step-matched-in-block",
+        "a kept token earlier in the block comes first",
+        *_STEP,
+        "noise.in_block=true",
+    ),
+    _strategy(
+        "step-matched-log-n",
+        "one copy, log(n) on its score",
+        *_STEP,
+        "recovery.degree=1",
+        "recovery.weigh=true",
+    ),
+    _strategy("step-shift", "clean donors and one mean shift per layer and step", *_SHIFT),
+    _strategy(
+        "step-shift-kept", "measured on this block's kept tokens", *_SHIFT, "noise.measured_on=kept-tokens"
+    ),
+    _strategy(
+        "step-shift-noise", "with Gaussian noise of the step's variance", *_SHIFT, "noise.fresh_noise=true"
+    ),
+    _strategy(
+        "step-shift-in-block", "a kept token earlier in the block comes first", *_SHIFT, "noise.in_block=true"
+    ),
+    Row(name="random", settings=_CLEAN, how="random", about="the paper's, pruned at random places"),
+    Row(
+        name="ceiling",
+        how="ceiling",
+        about="clean history with fresh noise through the whole network: costs what is saved, a yardstick",
+    ),
+    Row(
+        name="ceiling-source",
+        how="ceiling-source",
+        about="the same with the dense run's noise, and at the first step its source",
+    ),
+)
+
+
+def row_config(
+    row: Row, *, preset: str | None = None, file: Path | None = None, settings: Iterable[str] = ()
+) -> Config:
+    """The config of a row; scenes are not cut, since masks are fixed beforehand."""
+    wanted = [*settings, *(row.settings or _CLEAN), "prune.scene_cuts=false"]
+    return build_config(preset=preset, file=file, settings=wanted)
+
+
+def chosen_rows(names: Sequence[str] | None, extra: Sequence[Row]) -> tuple[Row, ...]:
+    """The rows of these names, in the order of the table; None: all. `dense` and `paper` are always among them.
+
+    Raises:
+        LookupError: no row of that name.
+        ValueError: an extra row has a name that is taken.
+    """
+    known = {row.name: row for row in ROWS}
+    for row in extra:
+        if row.name in known:
+            raise ValueError(f"--variant {row.name!r}: this name is taken by a row of the ablation")
+        known[row.name] = row
+    if names is None:
+        return tuple(known.values())
+    for name in names:
+        if name not in known:
+            raise LookupError(f"no row named {name!r}; there are: {', '.join(known)}")
+    needed = {"dense", REFERENCE, *names, *(row.name for row in extra)}
+    return tuple(row for row in known.values() if row.name in needed)
+
+
+def reason_it_cannot_run(host: PluginHost, config: Config) -> str | None:
+    """Why a row's parts cannot be made or cannot run on the model, or None."""
+    try:
+        check_config(host, config)
+    except (LookupError, ValueError) as error:
+        return str(error.args[0]) if error.args else type(error).__name__
+    return None
