@@ -136,32 +136,24 @@ def time_ratios(times: Sequence[Line]) -> dict[str, float]:
 
 
 def mechanism(lines: Sequence[Line]) -> str:
-    """Every watched row by layer: means over clips."""
-    head = [
-        "donors",
-        "layer",
-        "offset of k",
-        "of v",
-        "error of k",
-        "of v",
-        "attention on pruned places",
-        "dense",
-    ]
-    keys = ("offset_k", "offset_v", "error_k", "error_v", "mass", "mass_dense")
-    groups: dict[tuple[str, int], list[Line]] = defaultdict(list)
+    """Every watched row: means over clips and layers."""
+    figures = {
+        "offset of k": "offset_k",
+        "of v": "offset_v",
+        "error of k": "error_k",
+        "error of v": "error_v",
+        "attention on pruned places": "mass",
+        "dense": "mass_dense",
+    }
+    groups: dict[str, list[Line]] = defaultdict(list)
     for line in lines:
-        groups[line["row"], line["layer"]].append(line)
-    return table(
-        head,
-        (
-            [
-                f"`{row}`",
-                str(layer),
-                *(f"{statistics.fmean(line[key] for line in found):.3f}" for key in keys),
-            ]
-            for (row, layer), found in groups.items()
-        ),
-    )
+        groups[line["row"]].append(line)
+    body = []
+    for row, found in groups.items():
+        means = (statistics.fmean(line[key] for line in found) for key in figures.values())
+        apart = statistics.fmean(abs(line["mass"] - line["mass_dense"]) for line in found)
+        body.append([f"`{row}`", *(f"{mean:.3f}" for mean in means), f"{apart:.3f}"])
+    return table(["donors", *figures, "apart, by layer"], body)
 
 
 def report(
@@ -196,7 +188,8 @@ def report(
     if watched:
         parts.append(
             "Donors beside the dense run's keys and values, as parts of their norm. *Offset*: of the mean over pruned "
-            "places; *error*: of each. Attention: of kept queries."
+            "places; *error*: of each. Attention: of kept queries; *apart*: their mean distance in a layer. All are "
+            "means over layers, which `results.json` has by themselves."
         )
         parts.append(mechanism(watched))
     for name, reason in left_out.items():

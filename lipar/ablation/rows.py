@@ -43,15 +43,13 @@ ROWS: tuple[Row, ...] = (
     _strategy("none", "pruned tokens are absent from attention", "recovery=none"),
     _strategy(REFERENCE, "clean donors of the last frame before the block, every copy rotated", *_CLEAN),
     _strategy("paper-m1", "the same, one copy", *_CLEAN, "recovery.degree=1"),
+    _strategy("proportional", "one copy, log(n) on its score", "recovery=proportional", _CLEAN[1]),
     _strategy(
-        "paper-m1-log-n",
-        "one copy, log(n) on its score",
-        *_CLEAN,
-        "recovery.degree=1",
-        "recovery.weigh=true",
-    ),
-    _strategy(
-        "proportional", "clean donors, one copy by proportional attention", "recovery=proportional", _CLEAN[1]
+        "proportional-first",
+        "the same, by the kept token itself",
+        "recovery=proportional",
+        "recovery.stands=first",
+        _CLEAN[1],
     ),
     _strategy("naive-copy", "clean donors that keep their own position", "recovery=naive-copy", _CLEAN[1]),
     _strategy("noisy-chain", "copies of the noisy token before", "recovery=m-degree", "noise=noisy-chain"),
