@@ -16,6 +16,7 @@ from lipar.pixels import BlockEncoder
 from lipar.plugins import PluginHost
 from lipar.protocols import Model
 from lipar.scheduler import RestoredBlock, Scheduler
+from lipar.source import SourcePiece, moved
 from lipar.types import Latents
 
 
@@ -57,15 +58,15 @@ class SameRate:
         )
 
 
-def encode_clip(model: Model, path: Path) -> list[Latents]:
-    """Source latents of a clip at the model's size, in blocks, on the CPU."""
+def encode_clip(model: Model, path: Path) -> list[SourcePiece]:
+    """Source of a clip at the model's size, in blocks, on the CPU."""
     from lipar.video import VideoReader
 
     coder = model.autoencoder
     assert coder is not None
     with VideoReader(path) as reader, torch.no_grad():
         reader.size = model_size(model, (reader.info.width, reader.info.height))
-        return [latents.cpu() for latents in BlockEncoder(reader, model, coder)]
+        return [moved(piece, "cpu") for piece in BlockEncoder(reader, model, coder)]
 
 
 def _decoded(model: Model, blocks: Sequence[RestoredBlock]) -> Iterator[Tensor]:

@@ -10,7 +10,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 import cattrs
-from attrs.validators import ge, gt, instance_of, optional
+from attrs.validators import and_, ge, gt, instance_of, lt, optional
+
+from lipar.sampling import TRAIN_STEPS, scale_steps
 
 PartTable = Mapping[str, Any]
 
@@ -43,15 +45,32 @@ class PruneConfig:
     """How distances become a mask."""
 
     tau_short: float | None = attrs.field(default=None, validator=optional(gt(0)))
-    """Short-term threshold in the units of the criterion; None: the autoencoder's own."""
+    """Short-term threshold in the units of the criterion; None: its default, for these latents where that matters."""
     tau_long: float | None = attrs.field(default=None, validator=optional(gt(0)))
     """Long-term threshold, likewise."""
+    quantile: float | None = attrs.field(default=None, validator=optional(and_(gt(0.0), lt(1.0))))
+    """Instead of a value: tau_short of each block is this quantile of its own distances, tau_long twice that."""
+    keep: float | None = attrs.field(default=None, validator=optional(and_(gt(0.0), lt(1.0))))
+    """Instead of a value: the fraction of tokens to keep, held by feedback from block to block."""
     long_reference: Literal["kept", "thresholded"] = "kept"
     """What the long-term test compares with: what was really kept, or (as released) the mask before refinement."""
     first_frames: int | None = attrs.field(default=None, validator=optional(ge(1)))
     """Frames kept whole where a scene begins; None: the whole first block."""
     scene_cuts: bool = True
     """Detect cuts and begin anew there: no history, new sink."""
+
+    def __attrs_post_init__(self) -> None:
+        ways = {
+            "tau_short and tau_long": (self.tau_short, self.tau_long),
+            "quantile": (self.quantile,),
+            "keep": (self.keep,),
+        }
+        chosen = [way for way, values in ways.items() if any(value is not None for value in values)]
+        if len(chosen) > 1:
+            raise ConfigError(
+                f"thresholds are set in one way, got {' and '.join(chosen)}; take tau_short and tau_long, or "
+                "quantile, or keep"
+            )
 
 
 @attrs.frozen(kw_only=True)
@@ -78,21 +97,33 @@ class Config:
     noise: PartConfig = PartConfig("step-matched")
     restorer: PartConfig = PartConfig("copy")
     cache: CacheConfig = CacheConfig()
-    strength: float | None = 0.4
-    """Step index / 1000, before the schedule's shift, at which denoising of the source begins; None: from noise."""
     steps: tuple[int, ...] | None = None
-    """Step indices of 1000, falling, taken as they are; None: the model's own list, scaled to begin at `strength`."""
+    """Step indices of 1000, falling; None: the model's own list. Either is scaled to begin at `strength`."""
+    strength: float | None = attrs.field()
+    """Step index / 1000, before the schedule's shift, at which denoising of the source begins; None: from noise, by the
+    steps as they are. Unless given: where `steps` begin, or 0.4."""
     seed: int = attrs.field(default=0, validator=ge(0))
 
+    @strength.default
+    def _strength_of_steps(self) -> float:
+        return self.steps[0] / TRAIN_STEPS if self.steps else 0.4
+
+    @property
+    def scaled_steps(self) -> tuple[int, ...] | None:
+        """`steps` begun at `strength`; None: the model's own list is to be taken."""
+        if self.steps is None or not self.strength:
+            return self.steps
+        return tuple(scale_steps(self.steps, self.strength))
+
     def __attrs_post_init__(self) -> None:
-        if self.strength is not None and not 0 <= self.strength <= 1:
-            raise ConfigError(f"strength must lie in 0..1, got {self.strength}")
         if self.steps is not None and (
             not self.steps
             or any(not 0 < step <= 1000 for step in self.steps)
             or any(later >= earlier for earlier, later in zip(self.steps, self.steps[1:], strict=False))
         ):
             raise ConfigError(f"steps must fall and lie in 1..1000, got {list(self.steps)}")
+        if self.strength is not None and not 0 <= self.strength <= 1:
+            raise ConfigError(f"strength must lie in 0..1, got {self.strength}")
 
 
 _DEFAULT = Config()

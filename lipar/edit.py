@@ -13,12 +13,21 @@ from torch import Tensor
 
 from lipar.config import Config
 from lipar.layout import TokenLayout
-from lipar.pixels import BlockEncoder, pixel_frames_in
+from lipar.pixels import BlockEncoder
 from lipar.plugins import PluginHost
 from lipar.protocols import Autoencoder, Model
 from lipar.scheduler import RestoredBlock, Scheduler
+from lipar.source import SourceFormat
 from lipar.types import KeepMask, PixelFrames
-from lipar.video import BT709, PixelFrame, VideoInfo, VideoReader, VideoWriter, check_writable
+from lipar.video import (
+    BT709,
+    PixelFrame,
+    VideoInfo,
+    VideoReader,
+    VideoWriter,
+    check_writable,
+    ended_by_sigterm,
+)
 from lipar.watch import StageTimer
 
 PROBED_BLOCKS = 3
@@ -55,6 +64,7 @@ class EditReport:
     source_size: tuple[int, int]
     processed_size: tuple[int, int]
     kept_fraction: float
+    """Of the tokens of all frames; what only fills up the last block is left out."""
     steady_kept_fraction: float | None
     """Without the blocks at the start of scenes, which are computed whole; None if there is no other."""
     seconds: float
@@ -144,7 +154,7 @@ def edit_video(
     timer = StageTimer(device=model.device)
     host.manager.register(timer, name="stage-timer")
     try:
-        with ExitStack() as stack, torch.no_grad():
+        with ended_by_sigterm(), ExitStack() as stack, torch.no_grad():
             source = SourceFrames(options, model, stack)
             _check_resolution(source.size, model, coder)
             model.set_prompt(options.prompt)
@@ -181,7 +191,7 @@ class _EditRun:
             model, config, host=host, dense=options.dense, probe_blocks=self._blocks_to_probe()
         )
         self.encoder = BlockEncoder(source.frames, model, coder, timer)
-        self.blocks: list[tuple[float, bool, float, float | None]] = []
+        self.blocks: list[_BlockNumbers] = []
         self.written = 0
 
     def _blocks_to_probe(self) -> set[int]:
@@ -209,7 +219,7 @@ class _EditRun:
             masks = self._mask_per_pixel_frame(block) if overlay else None
             with self.timer.measure("write"):
                 done = self._write(pixels, masks, writer, overlay)
-            self._note(block)
+            self._note(block, done)
             advance(done)
         with self.timer.measure("write"):
             for open_writer in filter(None, (writer, overlay)):
@@ -234,35 +244,63 @@ class _EditRun:
 
     def _mask_per_pixel_frame(self, block: RestoredBlock) -> KeepMask:
         mask = block.layout.keep_mask.cpu()
-        repeats = [pixel_frames_in(self.coder, block.first_frame + i, 1) for i in range(mask.shape[0])]
+        repeats = [stop - start for start, stop in self._spans(block)]
         return mask.repeat_interleave(torch.tensor(repeats), dim=0)
 
-    def _note(self, block: RestoredBlock) -> None:
+    def _spans(self, block: RestoredBlock) -> list[tuple[int, int]]:
+        source = SourceFormat(patch_size=self.model.patch_size, coder=self.coder)
+        return source.frame_spans(block.first_frame, block.layout.frames)
+
+    def _note(self, block: RestoredBlock, shown_pixel_frames: int) -> None:
         layout: TokenLayout = block.layout
-        self.blocks.append((layout.kept_fraction, layout.has_history, block.seconds, block.dense_seconds))
+        spans = self._spans(block)
+        shown = sum(start - spans[0][0] < shown_pixel_frames for start, _ in spans)
+        self.blocks.append(
+            _BlockNumbers(
+                kept=sum(layout.kept_per_frame[:shown]),
+                tokens=shown * layout.tokens_per_frame,
+                has_history=layout.has_history,
+                probed_kept=layout.kept_fraction,
+                seconds=block.seconds,
+                dense_seconds=block.dense_seconds,
+            )
+        )
 
     def _report(self, seconds: float) -> EditReport:
-        probed = [(kept, pruned, dense) for kept, _, pruned, dense in self.blocks if dense is not None]
-        steady = [kept for kept, has_history, _, _ in self.blocks if has_history]
-        dense_seconds = sum(dense for _, _, dense in probed)
-        pruned_seconds = sum(pruned for _, pruned, _ in probed)
+        probed = [(block, block.dense_seconds) for block in self.blocks if block.dense_seconds is not None]
+        dense_seconds = sum(dense for _, dense in probed)
+        pruned_seconds = sum(block.seconds for block, _ in probed)
+        probed_kept = [block.probed_kept for block, _ in probed]
         return EditReport(
             frames=self.written,
             blocks=len(self.blocks),
             source_size=self.source.shown_size,
             processed_size=self.source.size,
-            kept_fraction=_mean([kept for kept, *_ in self.blocks]) or 0.0,
-            steady_kept_fraction=_mean(steady),
+            kept_fraction=_kept_fraction(self.blocks) or 0.0,
+            steady_kept_fraction=_kept_fraction([block for block in self.blocks if block.has_history]),
             seconds=seconds - dense_seconds,
             stage_seconds=dict(self.timer.seconds),
             speedup=dense_seconds / pruned_seconds if probed and pruned_seconds else None,
             probed_blocks=len(probed),
-            probed_kept_fraction=_mean([kept for kept, *_ in probed]),
+            probed_kept_fraction=sum(probed_kept) / len(probed) if probed else None,
         )
 
 
-def _mean(values: list[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+@attrs.frozen(kw_only=True)
+class _BlockNumbers:
+    """What the report needs of a block; `kept` and `tokens` of the frames that are shown."""
+
+    kept: int
+    tokens: int
+    has_history: bool
+    probed_kept: float
+    seconds: float
+    dense_seconds: float | None
+
+
+def _kept_fraction(blocks: list[_BlockNumbers]) -> float | None:
+    tokens = sum(block.tokens for block in blocks)
+    return sum(block.kept for block in blocks) / tokens if tokens else None
 
 
 def _resize(rgb: Tensor, size: tuple[int, int]) -> Tensor:

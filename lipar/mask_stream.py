@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lipar.protocols import Change, Criterion, Refiner
+from lipar.thresholds import AdaptiveThresholds
 from lipar.types import Features, KeepMask, shaped
 
 TokenFrame: TypeAlias = Float[Tensor, "rows cols features"]
@@ -26,6 +27,8 @@ class DecidedBlock:
     index: int
     first_frame: int
     keep_mask: Tensor = attrs.field(validator=shaped(KeepMask))
+    features: Tensor = attrs.field(validator=shaped(Features))
+    """What was compared, for `MaskStream.settle`."""
 
 
 class HaloBuffer:
@@ -116,9 +119,12 @@ class MaskStream:
 
     Args:
         criterion: gives the distances.
-        refiners: the chain; one of them must threshold.
+        refiners: the chain; one of them must threshold. Those `of_blocks` come last and refine the mask of each
+            block when it is otherwise final.
         tau_short: threshold of the distance to the frame before, in the units of the criterion.
         tau_long: threshold of the distance to the long-term reference; None: no such test.
+        adaptive: gives both thresholds for each block instead.
+        long_criterion: gives the distances to the long-term reference; None: `criterion` does.
         block_frames: frames of a block. Frames may be pushed in any number, results do not depend on it.
         reference: what the long-term test compares with. `kept`: what the frame before the block shows, that
             is the last token kept by the final mask (with refiners that look ahead: as far as it was decided
@@ -133,18 +139,32 @@ class MaskStream:
         criterion: Criterion,
         refiners: Sequence[Refiner],
         *,
-        tau_short: float,
-        tau_long: float | None,
+        tau_short: float | None = None,
+        tau_long: float | None = None,
         block_frames: int,
         reference: LongReference = "kept",
         whole_first_frames: int | None = None,
+        adaptive: AdaptiveThresholds | None = None,
+        long_criterion: Criterion | None = None,
     ) -> None:
         if reference not in ("kept", "thresholded"):
             raise ValueError(f"the long-term reference must be 'kept' or 'thresholded', got {reference!r}")
         if block_frames < 1:
             raise ValueError(f"a block has at least one frame, got block_frames={block_frames}")
+        if (tau_short is None) == (adaptive is None) or (adaptive is not None and tau_long is not None):
+            raise ValueError("thresholds are either given or adaptive: pass tau_short, or adaptive alone")
         self.criterion = criterion
-        self.stages = [HaloBuffer(refiner) for refiner in refiners]
+        self.long_criterion = long_criterion or criterion
+        of_blocks = [getattr(refiner, "of_blocks", False) for refiner in refiners]
+        if of_blocks != sorted(of_blocks):
+            names = [type(refiner).__name__ for refiner in refiners]
+            raise ValueError(
+                f"refiners of whole blocks come last, when the mask is otherwise final; {names} has "
+                f"{names[of_blocks.index(True)]} before others"
+            )
+        self.stages = [HaloBuffer(refiner) for refiner, whole in zip(refiners, of_blocks) if not whole]
+        self.block_refiners = [refiner for refiner, whole in zip(refiners, of_blocks) if whole]
+        self.adaptive = adaptive
         self.tau_short = tau_short
         self.tau_long = math.inf if tau_long is None else tau_long
         self.block_frames = block_frames
@@ -156,7 +176,8 @@ class MaskStream:
         self._last_frame: Tensor | None = None
         self._shown: Tensor | None = None  # the long-term reference, or what will be the next one
         self._block_reference: Tensor | None = None  # `thresholded` only: fixed over a block
-        self._keep: Tensor | None = None  # final masks that do not fill a block yet
+        self._shown_before: Tensor | None = None  # `kept` only: as it was before the last decided block
+        self._refined: Change | None = None  # refined frames that do not fill a block yet
         self._frames_tested = 1  # frames past the threshold; frame 0 has nothing to test
         self._frames_decided = 0
         self._blocks_decided = 0
@@ -209,8 +230,10 @@ class MaskStream:
             # frames kept whole are known to be shown, however late the masks come
             known = min(self.whole_first_frames, block.shape[0]) if self.reference == "kept" else 1
             self._shown = block[known - 1]
-            self._keep = torch.ones(block.shape[:-1], dtype=torch.bool, device=block.device)[:1]
             self._undecided = block
+            # the first frame has nothing to be compared with, and is kept
+            nothing = torch.zeros(block.shape[:-1], device=block.device)[:1]
+            self._refined = self._change(nothing, 0.0, 0.0, keep=torch.ones_like(nothing, dtype=torch.bool))
             current, previous = block[1:], block[:-1]
         else:
             assert self._undecided is not None
@@ -219,15 +242,21 @@ class MaskStream:
         self._last_frame = block[-1]
         if current.shape[0]:
             raw = self.criterion(current, previous)
-            change = Change(
-                distance=raw,
-                raw=raw,
-                long_term=torch.zeros_like(raw),
-                tau_short=self.tau_short,
-                tau_long=self.tau_long,
-            )
-            self._refine(change, 0)
+            tau_short: float | Tensor | None = self.tau_short
+            tau_long: float | Tensor = self.tau_long
+            if self.adaptive is not None:
+                tau_short, tau_long = self.adaptive.of_block(raw)
+            assert tau_short is not None
+            self._refine(self._change(raw, tau_short, tau_long), 0)
         return self._emit()
+
+    def _change(
+        self, raw: Tensor, tau_short: float | Tensor, tau_long: float | Tensor, keep: Tensor | None = None
+    ) -> Change:
+        zero = torch.zeros_like(raw)
+        return Change(
+            distance=raw, raw=raw, long_term=zero, keep=keep, tau_short=tau_short, tau_long=tau_long
+        )
 
     def _refine(self, change: Change, first_stage: int) -> None:
         for index in range(first_stage, len(self.stages)):
@@ -240,8 +269,7 @@ class MaskStream:
                 "the refiners make no mask; put 'gaussian-threshold' or 'threshold' among them, "
                 f"got {[type(stage.refiner).__name__ for stage in self.stages]}"
             )
-        assert self._keep is not None
-        self._keep = torch.cat([self._keep, change.keep])
+        self._refined = change if self._refined is None else _join(self._refined, change)
 
     def _after_stage(self, index: int, change: Change) -> Change:
         if change.keep is not None and self._threshold_stage is None:
@@ -254,12 +282,12 @@ class MaskStream:
         assert change.keep is not None
         first = self._frames_tested
         self._frames_tested += change.frames
-        if math.isinf(self.tau_long):
+        if not isinstance(change.tau_long, Tensor) and math.isinf(change.tau_long):
             return change
         features = self._undecided[first - self._frames_decided :][: change.frames]
         if self.reference == "kept":
-            long_term = self.criterion(features, self._shown.expand_as(features))
-            return attrs.evolve(change, long_term=long_term, keep=change.keep | (long_term > self.tau_long))
+            long_term = self.long_criterion(features, self._shown.expand_as(features))
+            return attrs.evolve(change, long_term=long_term, keep=change.keep | (long_term > change.tau_long))
         long_terms, keeps = [], []
         begin = 0
         while begin < change.frames:  # in pieces that end where a block ends: there the reference changes
@@ -269,8 +297,10 @@ class MaskStream:
             if into_block == 0:
                 self._block_reference = self._shown
             if self._block_reference is not None:  # None in the first block
-                long_term = self.criterion(features[piece], self._block_reference.expand_as(features[piece]))
-                keep = keep | (long_term > self.tau_long)
+                long_term = self.long_criterion(
+                    features[piece], self._block_reference.expand_as(features[piece])
+                )
+                keep = keep | (long_term > change.tau_long)
             self._shown = last_kept(features[piece], keep, self._shown)
             long_terms.append(long_term)
             keeps.append(keep)
@@ -279,26 +309,50 @@ class MaskStream:
 
     def _emit(self) -> list[DecidedBlock]:
         decided: list[DecidedBlock] = []
-        while self._keep is not None and self._keep.shape[0] >= (1 if self._flushed else self.block_frames):
+        least = 1 if self._flushed else self.block_frames
+        while self._refined is not None and self._refined.frames >= least:
             assert self._undecided is not None
             assert self._shown is not None
-            keep_mask = self._keep[: self.block_frames]
-            frames = keep_mask.shape[0]
-            whole = self.whole_first_frames - self._frames_decided
-            if whole > 0:
-                keep_mask = torch.cat([torch.ones_like(keep_mask[:whole]), keep_mask[whole:]])
+            block = self._refined.inner(0, max(self._refined.frames - self.block_frames, 0))
+            frames = block.frames
+            assert block.keep is not None
+            whole = min(max(self.whole_first_frames - self._frames_decided, 0), frames)
+            if whole:
+                kept_whole = torch.ones_like(block.keep[:whole])
+                block = attrs.evolve(block, keep=torch.cat([kept_whole, block.keep[whole:]]))
+            for refiner in self.block_refiners:
+                block = refiner(block)
+            keep_mask = block.keep
+            assert keep_mask is not None
+            if self.adaptive is not None:
+                self.adaptive.observe(keep_mask[whole:])
+            features = self._undecided[:frames]
             if self.reference == "kept":
-                self._shown = last_kept(self._undecided[:frames], keep_mask, self._shown)
+                self._shown_before = self._shown
+                self._shown = last_kept(features, keep_mask, self._shown)
             decided.append(
                 DecidedBlock(
-                    index=self._blocks_decided, first_frame=self._frames_decided, keep_mask=keep_mask
+                    index=self._blocks_decided,
+                    first_frame=self._frames_decided,
+                    keep_mask=keep_mask,
+                    features=features,
                 )
             )
-            self._keep = self._keep[frames:]
+            rest = self._refined.inner(frames, 0)
+            self._refined = rest if rest.frames else None
             self._undecided = self._undecided[frames:]
             self._frames_decided += frames
             self._blocks_decided += 1
         return decided
+
+    def settle(self, block: DecidedBlock, keep_mask: KeepMask) -> None:
+        """Say what was really kept of the block that was decided last, where that is another mask.
+
+        The long-term test then compares with what is shown after it.
+        """
+        if self.reference == "kept" and block.index == self._blocks_decided - 1:
+            assert self._shown_before is not None
+            self._shown = last_kept(block.features, keep_mask, self._shown_before)
 
 
 def clip_mask(
@@ -306,11 +360,13 @@ def clip_mask(
     criterion: Criterion,
     refiners: Sequence[Refiner],
     *,
-    tau_short: float,
-    tau_long: float | None,
+    tau_short: float | None = None,
+    tau_long: float | None = None,
     block_frames: int,
     reference: LongReference = "kept",
     whole_first_frames: int | None = None,
+    adaptive: AdaptiveThresholds | None = None,
+    long_criterion: Criterion | None = None,
 ) -> KeepMask:
     """The mask of a whole scene at once; arguments as for `MaskStream`, which makes it."""
     stream = MaskStream(
@@ -321,6 +377,8 @@ def clip_mask(
         block_frames=block_frames,
         reference=reference,
         whole_first_frames=whole_first_frames,
+        adaptive=adaptive,
+        long_criterion=long_criterion,
     )
     return torch.cat([block.keep_mask for block in stream.push(features) + stream.flush()])
 

@@ -5,6 +5,7 @@ from typing import Any, cast
 import attrs
 
 from lipar.config import Config, ConfigError, PartConfig, structure_value
+from lipar.measure import Thresholded
 from lipar.plugins import PluginHost
 from lipar.protocols import Adapter, Criterion, NoiseSource, Recovery, Refiner, Restorer
 from lipar.registry import KINDS
@@ -42,11 +43,36 @@ def make_part(host: PluginHost, kind: str, chosen: PartConfig) -> Any:
         if key not in fields:
             known = ", ".join(sorted(fields)) or "none"
             raise ConfigError(f"{where} of {registered.owner} has no option {key!r}; it has: {known}")
-        options[key] = structure_value(value, fields[key].type, f"{where}: {key}")
+        if fields[key].type == tuple[Thresholded, ...]:
+            options[key] = _thresholded(host, kind, value, f"{where}: {key}")
+        else:
+            options[key] = structure_value(value, fields[key].type, f"{where}: {key}")
     try:
         return registered.part(**options)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{where}: {error.args[0] if error.args else error}") from error
+
+
+def _thresholded(host: PluginHost, kind: str, value: Any, where: str) -> tuple[Thresholded, ...]:
+    """Criteria inside a criterion: each a name, or a table with its options and its own thresholds."""
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{where} must be a list of names or tables, got {value!r}")
+    made = []
+    for index, entry in enumerate(value):
+        here = f"{where}[{index}]"
+        chosen = PartConfig.parse(entry, here)
+        taus = {
+            key: structure_value(chosen.options[key], float | None, f"{here}.{key}")
+            for key in ("tau_short", "tau_long")
+            if key in chosen.options
+        }
+        options = {key: option for key, option in chosen.options.items() if key not in taus}
+        criterion = make_part(host, kind, PartConfig(chosen.name, options))
+        try:
+            made.append(Thresholded(criterion=criterion, **taus))
+        except ValueError as error:
+            raise ConfigError(f"{here}: {error.args[0] if error.args else error}") from error
+    return tuple(made)
 
 
 def make_parts(host: PluginHost, config: Config) -> Parts:

@@ -8,19 +8,13 @@ import torch
 from torch import Tensor
 
 from lipar.protocols import Autoencoder, Model
-from lipar.types import Latents
+from lipar.source import SourcePiece, pixel_frames_in
 from lipar.video import PixelFrame
 from lipar.watch import StageTimer
 
 
-def pixel_frames_in(coder: Autoencoder, first_latent: int, count: int) -> int:
-    """How many pixel frames `count` latent frames stand for, the first of them being number `first_latent`."""
-    starts = int(first_latent == 0 and count > 0)
-    return starts * coder.first_pixel_frames + (count - starts) * coder.next_pixel_frames
-
-
 class BlockEncoder:
-    """Encodes a stream of pixel frames, one block of latents at a time.
+    """Encodes a stream of pixel frames, one block of latents at a time, and gives both.
 
     The last block is filled with its last frame; `shown` says which pixel frames there are.
 
@@ -39,7 +33,7 @@ class BlockEncoder:
         self.shown: deque[tuple[int, int]] = deque()
         """pts and duration of the frames that were encoded and not yet written."""
 
-    def __iter__(self) -> Iterator[Latents]:
+    def __iter__(self) -> Iterator[SourcePiece]:
         encode = self._coder.encoder()
         latent_frames, block = 0, self._model.block_frames
         while True:
@@ -50,9 +44,10 @@ class BlockEncoder:
                 return
             pixels += pixels[-1:] * (wanted - len(pixels))
             with self._timer.measure("encode"):
-                latents = encode(torch.stack(pixels)[None].to(self._model.device, self._model.dtype))
+                frames = torch.stack(pixels)[None].to(self._model.device)
+                latents = encode(frames.to(self._model.dtype))
             latent_frames += block
-            yield latents
+            yield SourcePiece(latents=latents, pixels=frames)
 
     def _read(self, count: int) -> list[Tensor]:
         pixels = []

@@ -21,7 +21,13 @@ from lipar.types import ChangeMap, Features, Heads, Indices, KeepMask, Latents, 
 
 @runtime_checkable
 class Criterion(Protocol):
-    """How far tokens are from their reference."""
+    """How far tokens are from their reference.
+
+    Optional, as class attributes: `taus`, default thresholds in units that no autoencoder changes, or `l1_ratio`, the
+    usual size of its distances over those of `l1`, for which an autoencoder's thresholds are calibrated (see
+    `lipar.measure.default_thresholds`). One that compares something else than latents has a `reader`
+    (`lipar.measure.ReadsSource`).
+    """
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
         """Distance per token, at least 0; called for the frame before (short term) and the long-term reference."""
@@ -33,15 +39,16 @@ class Change:
     """What refiners pass on: the distances of some consecutive frames and, once thresholded, their mask.
 
     `distance` is what refiners before the threshold may smooth, `raw` is never touched, `long_term` is the
-    distance to the long-term reference (0 where a frame has none). Thresholds are in the units of the criterion.
+    distance to the long-term reference (0 where a frame has none). Thresholds are in the units of the criterion;
+    adaptive ones are scalar tensors, so that the host need not wait for them.
     """
 
     distance: Tensor = attrs.field(validator=shaped(ChangeMap))
     raw: Tensor = attrs.field(validator=shaped(ChangeMap))
     long_term: Tensor = attrs.field(validator=shaped(ChangeMap))
     keep: Tensor | None = attrs.field(default=None, validator=attrs.validators.optional(shaped(KeepMask)))
-    tau_short: float
-    tau_long: float
+    tau_short: float | Tensor
+    tau_long: float | Tensor
 
     @property
     def frames(self) -> int:
@@ -75,6 +82,9 @@ class Refiner(Protocol):
     A refiner sees `past_frames + n + future_frames` frames and answers for the `n` in the middle; the mask
     stream supplies that halo, repeats the border as `border` says at both ends of a scene, and delays its
     output by `future_frames`. A refiner keeps no state.
+
+    A refiner with the attribute `of_blocks = True` sees whole blocks instead, without a halo, when everything else
+    is decided about them; such refiners come last.
     """
 
     @property
@@ -283,7 +293,8 @@ class Model(Protocol):
 
         Args:
             strength: step index / 1000, before the shift, to begin at; None: all of text-to-video.
-            steps: step indices of 1000 to take instead of the model's own list.
+            steps: step indices of 1000 to take, as they are, instead of the model's own list; strength 0 gives none
+                all the same.
         """
         ...
 

@@ -2,11 +2,9 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeAlias
 
 import attrs
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from lipar.attention import BlockContext
@@ -17,16 +15,16 @@ from lipar.kv_cache import KVCache
 from lipar.layout import TokenLayout, patchify, token_features
 from lipar.mask_feed import MaskFeed
 from lipar.mask_stream import MaskStream
+from lipar.measure import Measure, measure_of, needed_thresholds
 from lipar.noise import NoiseDraw, block_noise, seeded_noise
 from lipar.parts import Parts, make_parts
 from lipar.plugins import PluginHost, load_plugins
-from lipar.protocols import ForwardPass, Model
+from lipar.protocols import Autoencoder, ForwardPass, Model
 from lipar.sampling import add_noise, denoise
 from lipar.scene import cut_offset
+from lipar.source import LatentPiece, SourceBlock, SourceFormat, SourcePiece, moved, source_blocks
+from lipar.thresholds import AdaptiveThresholds
 from lipar.types import Features, Latents
-
-LatentPiece: TypeAlias = Float[Tensor, "_ _ _ _ _"]
-"""Latents, `b t c h w`, of which every piece may have another number of frames."""
 
 
 class ModelOutputError(ArithmeticError):
@@ -41,6 +39,10 @@ class Job:
     parts: Parts
     model: Model
     cache: KVCache
+    measure: Measure
+    """The chosen criterion, ready for this run."""
+    adaptive: AdaptiveThresholds | None
+    """What gives the thresholds, unless they are fixed."""
     masks: MaskFeed
     context: BlockContext | None = None
     """Self-attention of the block at hand."""
@@ -65,14 +67,6 @@ class RestoredBlock:
     """Denoising and clean pass."""
     dense_seconds: float | None
     """The same with every token kept, where the block was probed."""
-
-
-@attrs.frozen(eq=False)
-class _Pending:
-    source: Latents
-    first_frame: int
-    cut: int | None
-    """Offset of the scene's first frame, if one begins in this block."""
 
 
 class Scheduler:
@@ -106,7 +100,8 @@ class Scheduler:
         self.dense = dense
         self._draw = noise or seeded_noise(self.config.seed)
         self._probe_blocks = frozenset(probe_blocks)
-        self._sigmas = list(model.sigmas(self.config.strength, self.config.steps))
+        self._sigmas = list(model.sigmas(self.config.strength, self.config.scaled_steps))
+        self._format = SourceFormat(patch_size=model.patch_size, coder=model.autoencoder)
         self.job = self._new_job()
         check(self.host, self.config, self.job.parts, Giver.of(model, f"model {type(model).__name__}"))
 
@@ -117,12 +112,15 @@ class Scheduler:
 
     def _new_job(self) -> Job:
         parts, model = make_parts(self.host, self.config), self.model
+        measure, adaptive = self._measure(parts)
         cache, own = self.config.cache, model
         return Job(
             config=self.config,
             parts=parts,
             model=model,
-            masks=self._new_masks(parts),
+            measure=measure,
+            adaptive=adaptive,
+            masks=self._new_masks(parts, measure, adaptive),
             cache=KVCache(
                 model.num_layers,
                 model.rope,
@@ -132,62 +130,79 @@ class Scheduler:
             ),
         )
 
-    def _new_masks(self, parts: Parts) -> MaskFeed:
-        prune, coder = self.config.prune, self.model.autoencoder
-        tau_short = prune.tau_short if prune.tau_short is not None else coder.tau_short if coder else None
-        tau_long = prune.tau_long if prune.tau_long is not None else coder.tau_long if coder else None
-        if tau_short is None or tau_long is None:
-            raise ValueError(
-                "this model has no autoencoder to take thresholds from; set prune.tau_short and prune.tau_long"
-            )
+    def _measure(self, parts: Parts) -> tuple[Measure, AdaptiveThresholds | None]:
+        prune = self.config.prune
+        measure = measure_of(
+            parts.criterion, self._format, tau_short=prune.tau_short, tau_long=prune.tau_long
+        )
+        if prune.quantile is not None or prune.keep is not None:
+            return measure, AdaptiveThresholds(quantile=prune.quantile, target=prune.keep)
+        needed_thresholds(measure, self.config.criterion.name)
+        return measure, None
+
+    def _new_masks(self, parts: Parts, measure: Measure, adaptive: AdaptiveThresholds | None) -> MaskFeed:
+        prune = self.config.prune
         stream = MaskStream(
-            parts.criterion,
+            measure.short,
             parts.refiners,
-            tau_short=tau_short,
-            tau_long=tau_long,
+            tau_short=None if adaptive else measure.tau_short,
+            tau_long=None if adaptive else measure.tau_long,
             block_frames=self.model.block_frames,
             reference=prune.long_reference,
             whole_first_frames=prune.first_frames,
+            adaptive=adaptive,
+            long_criterion=measure.long,
         )
-        return MaskFeed(stream)
+        return MaskFeed(stream, measure.read, self._format)
 
-    def run(self, source: Iterable[LatentPiece]) -> Iterator[RestoredBlock]:
+    def run(self, source: Iterable[LatentPiece | SourcePiece]) -> Iterator[RestoredBlock]:
         """Yield restored blocks, in order; each as soon as the frames that its parts look ahead to have come.
 
         Args:
-            source: clean latents of one video, in pieces of any number of frames.
+            source: clean latents of one video, in pieces of any number of frames; `SourcePiece` takes the pixel
+                frames along, for criteria that look at them.
 
         Raises:
-            ValueError: more than one video, sizes that the patch does not divide, or frames that do not fill a block.
+            ValueError: more than one video, sizes that the patch does not divide, frames that do not fill a block, or
+                latents alone where the criterion needs pixel frames.
             ModelOutputError: the model gave NaN or infinity.
         """
         self.job = self._new_job()
         look_ahead = -(-self.job.parts.future_frames // self.model.block_frames)
-        waiting: deque[_Pending] = deque()
-        for pending in self._pending_blocks(source):
-            waiting.append(pending)
+        waiting: deque[SourceBlock] = deque()
+        for block in self._source_blocks(source):
+            waiting.append(block)
             while len(waiting) > look_ahead:
                 yield self._finish(waiting, look_ahead)
         while waiting:
             yield self._finish(waiting, look_ahead)
 
-    def _pending_blocks(self, source: Iterable[LatentPiece]) -> Iterator[_Pending]:
+    def _source_blocks(self, source: Iterable[LatentPiece | SourcePiece]) -> Iterator[SourceBlock]:
         previous: Features | None = None
-        first_frame = 0
-        for block in regroup(source, self.model.block_frames):
-            features = token_features(block, self.model.patch_size)
+        for block in source_blocks(source, self.model.block_frames, pixels_of=self._pixels_of()):
+            features = token_features(block.latents, self.model.patch_size)
             cut = cut_offset(previous, features) if self.config.prune.scene_cuts else None
-            yield _Pending(block, first_frame, 0 if first_frame == 0 and cut is None else cut)
+            yield attrs.evolve(block, cut=0 if block.first_frame == 0 and cut is None else cut)
             previous = features[-1:]
-            first_frame += block.shape[1]
 
-    def _finish(self, waiting: deque[_Pending], look_ahead: int) -> RestoredBlock:
+    def _pixels_of(self) -> Autoencoder | None:
+        """The autoencoder whose pixel frames the criterion looks at; None where it looks at none."""
+        if self.dense or "pixels" not in getattr(self.job.parts.criterion, "needs", frozenset()):
+            return None
+        if self.model.autoencoder is None:
+            raise ValueError(
+                f"criterion {self.config.criterion.name!r} looks at pixel frames, but this model has no autoencoder "
+                "that would tell which of them a latent frame stands for; choose another criterion"
+            )
+        return self.model.autoencoder
+
+    def _finish(self, waiting: deque[SourceBlock], look_ahead: int) -> RestoredBlock:
         block = waiting.popleft()
-        upcoming: list[Latents] = []
+        upcoming: list[SourceBlock] = []
         for later in list(waiting)[:look_ahead]:
             if later.cut is not None:
                 break
-            upcoming.append(later.source)
+            upcoming.append(later)
         if block.cut is not None:
             self._begin_scene()
         with torch.no_grad():
@@ -197,13 +212,14 @@ class Scheduler:
         job = self.job
         job.cache.reset()
         job.parts.noise.reset()
-        job.masks = self._new_masks(job.parts)
+        job.masks = self._new_masks(job.parts, job.measure, job.adaptive)
         job.history = None
 
-    def _run_block(self, block: _Pending, upcoming: list[Latents]) -> RestoredBlock:
+    def _run_block(self, block: SourceBlock, upcoming: list[SourceBlock]) -> RestoredBlock:
         job, model = self.job, self.model
-        source = block.source.to(device=model.device, dtype=model.dtype)
-        layout = self._layout(source, upcoming, block)
+        block, *upcoming = (moved(each, model.device, model.dtype) for each in (block, *upcoming))
+        source = block.latents
+        layout = self._layout(block, upcoming)
         dense_seconds = None
         if (
             block.first_frame // model.block_frames in self._probe_blocks
@@ -233,21 +249,26 @@ class Scheduler:
             dense_seconds=dense_seconds,
         )
 
-    def _layout(self, source: Latents, upcoming: list[Latents], block: _Pending) -> TokenLayout:
-        patch = self.model.patch_size
-        grid = (source.shape[1], source.shape[3] // patch, source.shape[4] // patch)
-        has_history = self.job.history is not None
+    def _layout(self, block: SourceBlock, upcoming: list[SourceBlock]) -> TokenLayout:
+        job, source = self.job, block.latents
+        grid = self._format.grid(source)
+        has_history = job.history is not None
         if self.dense or not self._sigmas:
             return TokenLayout.keep_all(
                 grid, first_frame=block.first_frame, has_history=has_history, device=source.device
             )
+        job.masks.begin(block, upcoming)
         layout: TokenLayout = self.host.hook.lipar_prune(
-            job=self.job, source=source, upcoming=upcoming, first_frame=block.first_frame
+            job=job,
+            source=source,
+            upcoming=[later.latents for later in upcoming],
+            first_frame=block.first_frame,
         )
         if layout.grid != grid:
             raise ValueError(
                 f"a lipar_prune hook gave a layout of {layout.grid} for a block of {grid} tokens"
             )
+        job.masks.settle(layout.keep_mask)
         return layout
 
     def _context(self, layout: TokenLayout) -> BlockContext:
@@ -300,28 +321,3 @@ class Scheduler:
                 f"the model gave NaN or infinity in latent frames {first_frame}.."
                 f"{first_frame + latents.shape[1] - 1}; try --dtype float32, another seed, or check the weights"
             )
-
-
-def regroup(pieces: Iterable[LatentPiece], block_frames: int) -> Iterator[Latents]:
-    """Cut a stream of latents anew into blocks.
-
-    Raises:
-        ValueError: the last frames do not fill a block.
-    """
-    held: list[Any] = []
-    count, total = 0, 0
-    for piece in pieces:
-        held.append(piece)
-        count += piece.shape[1]
-        total += piece.shape[1]
-        if count < block_frames:
-            continue
-        joined = torch.cat(held, dim=1) if len(held) > 1 else held[0]
-        whole = count - count % block_frames
-        yield from joined[:, :whole].split(block_frames, dim=1)
-        held, count = ([joined[:, whole:]], count - whole) if count > whole else ([], 0)
-    if count:
-        less, more = total - count, total - count + block_frames
-        raise ValueError(
-            f"{total} latent frames do not fill blocks of {block_frames}; trim to {less} or pad to {more}"
-        )

@@ -1,7 +1,7 @@
 """lipar's own answers to the three stage hooks: each calls the chosen part. They come last."""
 
 from lipar.hookspecs import hookimpl
-from lipar.layout import TokenLayout, patchify, token_features, unpatchify
+from lipar.layout import TokenLayout, patchify, unpatchify
 from lipar.protocols import ForwardPass
 from lipar.types import Latents
 
@@ -11,11 +11,9 @@ if TYPE_CHECKING:
 
 
 @hookimpl(trylast=True)
-def lipar_prune(job: "Job", source: Latents, upcoming: list[Latents], first_frame: int) -> TokenLayout:
+def lipar_prune(job: "Job", first_frame: int) -> TokenLayout:
     """The mask of the chosen criterion and refiners."""
-    later = [token_features(block.to(source), job.patch_size) for block in upcoming]
-    mask = job.masks.decide(token_features(source, job.patch_size), later)
-    return TokenLayout(mask, first_frame=first_frame, has_history=job.history is not None)
+    return TokenLayout(job.masks.decide(), first_frame=first_frame, has_history=job.history is not None)
 
 
 @hookimpl(trylast=True)

@@ -120,3 +120,25 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
 
 def test_a_whole_number_will_do_for_a_fraction():
     assert parse_config({"prune": {"tau_short": 1}}).prune.tau_short == 1.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        (["steps=[400,300,250]"], (400, 300, 250)),
+        (["steps=[400,300,250]", "strength=0.2"], (200, 150, 125)),
+        (["strength=0.2", "steps=[1000,500]"], (200, 100)),
+        (["strength=0.2"], None),
+    ],
+)
+def test_steps_are_scaled_to_the_strength_wherever_that_was_set(tmp_path, settings, steps):
+    assert build_config(settings=settings).scaled_steps == steps
+    file = tmp_path / "mine.toml"
+    file.write_text("\n".join(settings))
+    assert build_config(file=file).scaled_steps == steps
+
+
+def test_steps_alone_say_the_strength():
+    assert build_config(preset="released").strength == 0.4
+    assert Config(steps=(1000,)).strength == 1.0
+    assert Config(steps=(400, 300), strength=None).scaled_steps == (400, 300)

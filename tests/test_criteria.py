@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lipar.testing.strategies import features, seeds
-from lipar_plugins.criteria import L1, L2, Cosine, TrimmedL1, sort_first_axis
+from lipar_plugins.criteria import L1, L2, Cosine, RelativeL1, TrimmedL1, sort_first_axis
 
 CRITERIA = [
     L1(),
@@ -14,6 +14,7 @@ CRITERIA = [
     L2(),
     L2(normalise="released"),
     Cosine(),
+    RelativeL1(),
 ]
 
 

@@ -1,5 +1,8 @@
 """The main job on a toy model: frames, timestamps and size of the source, and no partial file."""
 
+import signal
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -103,8 +106,8 @@ def test_the_report_counts_what_was_kept(clip: Path, tmp_path: Path) -> None:
     report = edit(clip, tmp_path / "out.mp4")
     assert 0 < report.kept_fraction < 1
     assert report.steady_kept_fraction is not None
-    # three blocks, of which the first is whole
-    assert report.kept_fraction == pytest.approx((1 + 2 * report.steady_kept_fraction) / 3)
+    # 26 pixel frames are 7 latent ones, of which the first block's 3 are whole; 2 more only fill up the last block
+    assert report.kept_fraction == pytest.approx((3 + 4 * report.steady_kept_fraction) / 7)
     assert set(report.stage_seconds) == {
         "decode", "encode", "mask", "DiT", "clean pass", "restore", "decode to pixels", "write",
     }  # fmt: skip
@@ -202,3 +205,35 @@ def test_the_processed_size_is_in_whole_tokens_near_the_models_area(shown: tuple
     assert width >= 16 and height >= 16
     if max(shown) / min(shown) < 3:
         assert 0.6 < width * height / model.home_pixels < 1.6
+
+
+INTERRUPTED = """
+import sys, os, signal
+from pathlib import Path
+from lipar import build_config, load_plugins
+from lipar.edit import EditOptions, edit_video
+from lipar.hookspecs import hookimpl
+from lipar.testing.toy import ToyAutoencoder, ToyModel
+
+class Stopped:
+    @hookimpl
+    def lipar_restore(self, layout):
+        if layout.first_frame >= 3:
+            print("partial", len([name for name in os.listdir(sys.argv[1]) if "partial" in name]), flush=True)
+            signal.pause() if sys.argv[2] == "wait" else os.kill(os.getpid(), signal.SIGTERM)
+
+options = EditOptions(prompt="night", output=Path(sys.argv[1]) / "out.mp4", overlay=Path(sys.argv[1]) / "ov.mp4")
+model = ToyModel(autoencoder=ToyAutoencoder())
+edit_video(model, build_config(), options, host=load_plugins(Stopped()))
+"""
+
+
+@pytest.mark.parametrize("how", ["wait", "itself"])
+def test_sigterm_ends_an_edit_without_a_partial_file(how: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, str(tmp_path), how]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "partial 2"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 143
+    assert list(tmp_path.iterdir()) == []

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lipar import Scheduler, TokenLayout, load_plugins
+from lipar import Scheduler, TokenLayout, build_config, load_plugins
 from lipar.config import Config, PruneConfig
 from lipar.hookspecs import hookimpl
 from lipar.testing.toy import ToyAutoencoder, ToyModel
@@ -100,3 +100,36 @@ def test_a_stage_can_be_replaced(stage):
         # nothing was written to the cache, so that a block with nothing kept has nothing to copy
         with pytest.raises(RuntimeError, match="nothing is kept"):
             run(Still())
+
+
+def test_the_mask_stream_follows_what_a_hook_decides_for_some_blocks():
+    """A drift that our mask would keep in the second block, where a hook keeps nothing: it is due in the third."""
+
+    class Keep:
+        def __init__(self, answers):
+            self.answers = answers
+
+        @hookimpl
+        def lipar_prune(self, job, source, first_frame):
+            if first_frame not in self.answers:
+                return None
+            grid = (source.shape[1], source.shape[3] // 2, source.shape[4] // 2)
+            mask = torch.full(grid, self.answers[first_frame])
+            return TokenLayout(mask, first_frame=first_frame, has_history=job.history is not None)
+
+    model = ToyModel(autoencoder=ToyAutoencoder())
+    model.set_prompt("a dog")
+    # 0.2 a block: beyond tau_long from the first block, but not from the one before
+    drift = 0.2 * (torch.arange(9) // 3).reshape(1, -1, 1, 1, 1)
+    source = torch.randn(1, 1, 4, 8, 8, generator=torch.Generator().manual_seed(0)) + drift
+    settings = ["prune.scene_cuts=false", "prune.tau_short=9.0", "prune.tau_long=0.3"]
+
+    def kept(answers, *more):
+        config = build_config(settings=[*settings, *more])
+        running = Scheduler(model, config, host=load_plugins(Keep(answers)))
+        return [block.layout.kept_fraction for block in running.run([source])]
+
+    assert kept({}) == [1.0, 0.0, 1.0]
+    assert kept({3: False}) == [1.0, 0.0, 1.0]
+    assert kept({3: True}) == [1.0, 1.0, 0.0]
+    assert kept({0: True, 3: True}) == [1.0, 1.0, 0.0]

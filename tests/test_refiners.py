@@ -4,10 +4,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lipar.mask_stream import HaloBuffer
+from lipar.mask_stream import HaloBuffer, MaskStream, clip_mask
 from lipar.protocols import Change, Refiner
 from lipar.testing.strategies import keep_masks, seeds
+from lipar_plugins.criteria import L1
 from lipar_plugins.refiners import (
+    Bucket,
     Dilate,
     GaussianThreshold,
     KeepMovers,
@@ -235,3 +237,40 @@ def test_dilation_is_by_the_grid_unless_its_size_is_given() -> None:
 def test_an_even_dilation_is_refused() -> None:
     with pytest.raises(ValueError, match="must be odd; got 4"):
         Dilate(size=4)
+
+
+@given(keep=keep_masks(), multiple=st.integers(1, 30), per=st.sampled_from(["block", "frame"]), seed=seeds)
+def test_a_bucket_rounds_up_with_the_tokens_nearest_to_being_kept(keep, multiple, per, seed):
+    raw = torch.rand(keep.shape, generator=torch.Generator().manual_seed(seed))
+    refined = Bucket(multiple=multiple, per=per)(change_of(keep, raw)).keep
+    assert bool((keep <= refined).all())
+    groups = [(keep, refined, raw)] if per == "block" else list(zip(keep, refined, raw))
+    for before, after, distances in groups:
+        count, total = int(before.sum()), before.numel()
+        assert int(after.sum()) == min(-(-count // multiple) * multiple, total)
+        joined, left = distances[after & ~before], distances[~after]
+        assert not joined.numel() or not left.numel() or joined.min() >= left.max()
+
+
+def test_a_bucket_weighs_both_distances_by_their_thresholds():
+    change = Change(
+        distance=torch.zeros(1, 1, 3),
+        raw=torch.tensor([[[0.0, 0.14, 0.0]]]),
+        long_term=torch.tensor([[[0.0, 0.0, 0.29]]]),
+        keep=torch.tensor([[[True, False, False]]]),
+        tau_short=0.15,
+        tau_long=0.3,
+    )
+    assert Bucket(multiple=2)(change).keep.tolist() == [[[True, False, True]]]
+
+
+def test_buckets_count_whole_blocks_and_come_last():
+    source = torch.randn(12, 6, 7, 8) * torch.linspace(0.02, 0.3, 42).reshape(6, 7, 1)
+    options = {"tau_short": 0.15, "tau_long": 0.3, "block_frames": 3}
+    for whole_first_frames in (1, None):
+        keep = clip_mask(
+            source, L1(), [Threshold(), Bucket(multiple=20)], whole_first_frames=whole_first_frames, **options
+        )
+        assert [int(block.sum()) % 20 for block in keep.split(3)][1:] == [0, 0, 0]
+    with pytest.raises(ValueError, match="come last"):
+        MaskStream(L1(), [Threshold(), Bucket(), Dilate()], **options)

@@ -12,7 +12,8 @@ from lipar.hookspecs import hookimpl
 from lipar.noise import seeded_noise
 from lipar.protocols import Model
 from lipar.rope import prepare, turn
-from lipar.scheduler import ModelOutputError, regroup
+from lipar.scheduler import ModelOutputError
+from lipar.source import regroup
 from lipar.testing.strategies import latents, seeds, splits
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 

@@ -5,7 +5,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import attrs
 import click
 import torch
 from tqdm import tqdm
@@ -14,7 +13,6 @@ from lipar.compatibility import check_config
 from lipar.config import Config, build_config, presets
 from lipar.edit import EditOptions, EditReport, Progress, edit_video
 from lipar.plugins import load_plugins
-from lipar.sampling import scale_steps
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -92,8 +90,6 @@ def edit(
     named = {"strength": strength, "seed": seed}
     direct = [f"{key}={value!r}" for key, value in named.items() if value is not None]
     config = build_config(preset=preset, file=config_file, settings=[*chosen, *settings, *direct])
-    if strength and config.steps is not None:
-        config = attrs.evolve(config, steps=tuple(scale_steps(config.steps, strength)))
     host = load_plugins()
     adapter = check_config(host, config)  # what cannot be is said before anything is loaded
     options = EditOptions(

@@ -105,9 +105,9 @@ class ToyModel:
 
     def sigmas(self, strength: float | None, steps: Sequence[int] | None = None) -> list[float]:
         """Two steps of their own, warped by a shift of 5 as Self-Forcing's."""
+        if strength == 0:
+            return []
         if steps is None:
-            if strength == 0:
-                return []
             steps = [1000, 500] if strength is None else scale_steps([400, 250], strength)
         return warped_sigmas(steps, 5.0)
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from lipar.video.errors import VideoError, VideoWarning
     from lipar.video.frames import Orientation, PixelFrame
     from lipar.video.info import VideoInfo
-    from lipar.video.output import check_writable
+    from lipar.video.output import check_writable, ended_by_sigterm
     from lipar.video.reader import VideoReader, probe
     from lipar.video.synthetic import synthetic_clip, write_synthetic_clip
     from lipar.video.writer import VideoWriter
@@ -24,6 +24,7 @@ _HOMES = {
     "VideoWarning": "errors",
     "VideoWriter": "writer",
     "check_writable": "output",
+    "ended_by_sigterm": "output",
     "probe": "reader",
     "synthetic_clip": "synthetic",
     "write_synthetic_clip": "synthetic",
@@ -47,6 +48,7 @@ __all__ = [
     "VideoWarning",
     "VideoWriter",
     "check_writable",
+    "ended_by_sigterm",
     "probe",
     "synthetic_clip",
     "write_synthetic_clip",

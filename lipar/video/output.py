@@ -4,7 +4,11 @@ import contextlib
 import errno
 import secrets
 import shutil
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 from lipar.video.errors import VideoError
 
@@ -75,6 +79,28 @@ def explain(error: Exception, folder: Path, frames: int | None = None) -> VideoE
     if code in (errno.EACCES, errno.EPERM, errno.EROFS):
         return VideoError(f"{folder} cannot be written to ({reason}); choose another folder for the output")
     return VideoError(f"writing to {folder} failed{after} ({reason}); no file was left behind")
+
+
+@contextlib.contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """While inside, SIGTERM ends the program as an exception does, so that what is open is cleaned up.
+
+    It raises SystemExit with the code of a program that the signal ended, 143. Where somebody else answers the signal,
+    or outside the main thread, which alone may, nothing changes.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def publish(partial: Path, target: Path) -> None:

@@ -27,7 +27,8 @@ LATE_START = 1  # seconds; a first frame beyond it is on a broadcast clock
 class VideoWriter:
     """A context manager that writes frames, each shown at the pts it is given, as an H.264 video.
 
-    The file gets its name when all is written; an exception, Ctrl-C included, leaves nothing behind.
+    The file gets its name when all is written; an exception, Ctrl-C included, leaves nothing behind. SIGTERM is one
+    inside `ended_by_sigterm`, as it is in `lipar edit`.
     Odd sizes are written as 4:4:4, since 4:2:0 cannot hold them (not every player shows 4:4:4).
     Timestamps are exact in .mp4 and .mov; .mkv rounds them to milliseconds. If the first pts is negative or
     later than a second (a broadcast clock), pictures and sound are moved together to start at 0.

@@ -12,10 +12,12 @@ Only torch operations on the tensors' own device, none of which waits for the re
 Convolutions are avoided: on a GPU they may round to TF32, and a threshold would see it.
 """
 
+from typing import Literal
+
 import attrs
 import torch
 import torch.nn.functional as F
-from attrs.validators import and_, ge, gt, le, optional
+from attrs.validators import and_, ge, gt, in_, le, optional
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -209,6 +211,45 @@ class KeepMovers:
         return attrs.evolve(change, keep=_kept(change, "keep-movers") | moved | drifted)
 
 
+@attrs.frozen(kw_only=True)
+class Bucket:
+    """Round the number of kept tokens up to a multiple, so that kernels see few sizes.
+
+    What joins are real tokens: those nearest to being kept, by their raw distances in units of the thresholds (of
+    equal ones the first). Nothing kept stays nothing; a multiple beyond the last keeps everything.
+    """
+
+    multiple: int = attrs.field(default=128, validator=ge(1))
+    per: Literal["block", "frame"] = attrs.field(default="block", validator=in_(("block", "frame")))
+    """Count in each block, which costs less than half a multiple of a block on average, or in each frame."""
+
+    past_frames = 0
+    future_frames = 0
+    border = "replicate"
+
+    @property
+    def of_blocks(self) -> bool:
+        return self.per == "block"
+
+    def __call__(self, change: Change) -> Change:
+        keep = _kept(change, "bucket")
+        groups = keep.flatten(1) if self.per == "frame" else keep.reshape(1, -1)
+        short = _in_units(change.raw, change.tau_short)
+        near = short.maximum(_in_units(change.long_term, change.tau_long)).reshape(groups.shape)
+        near = near.masked_fill(groups, torch.inf)
+        kept = groups.sum(dim=1, keepdim=True)
+        wanted = kept + (-kept) % self.multiple
+        order = near.argsort(dim=1, descending=True, stable=True)
+        among = torch.arange(groups.shape[1], device=keep.device).expand_as(order) < wanted
+        joined = torch.zeros_like(groups).scatter(1, order, among)
+        return attrs.evolve(change, keep=joined.view_as(keep))
+
+
+def _in_units(distance: ChangeMap, tau: float | Tensor) -> ChangeMap:
+    # a threshold can be 0, where nothing at all changed in a block
+    return distance / torch.as_tensor(tau, device=distance.device).clamp(min=1e-12)
+
+
 def _kept(change: Change, refiner: str) -> KeepMask:
     if change.keep is None:
         raise ValueError(
@@ -247,3 +288,4 @@ def lipar_register_refiners(registry: Registry) -> None:
     registry.add("dilate", Dilate)
     registry.add("min-keep", MinKeep)
     registry.add("keep-movers", KeepMovers)
+    registry.add("bucket", Bucket)

@@ -1,12 +1,16 @@
 """Full latents from the kept tokens (Alg. 2 of arXiv 2603.05811)."""
 
 import attrs
+import torch
+import torch.nn.functional as F
+from attrs.validators import ge
 from jaxtyping import Float
 from torch import Tensor
 
 from lipar.hookspecs import hookimpl
 from lipar.layout import TokenLayout
 from lipar.registry import Registry
+from lipar.types import ChangeMap, KeepMask
 
 
 @attrs.frozen
@@ -19,6 +23,48 @@ class Copy:
         return layout.fill(history, kept)
 
 
+@attrs.frozen(kw_only=True)
+class Blend:
+    """As copy, with soft borders: kept tokens near pruned ones are mixed with what a copy would show there.
+
+    A kept token in ring r around the pruned ones (1 is next to them) takes r / (width + 1) of its own value and the
+    rest from the frame before as it is shown. Kept tokens further inside stay as they are, and so does a frame with
+    nothing pruned. What is shown of a frame is what the next one copies from.
+    """
+
+    width: int = attrs.field(default=1, validator=ge(0))
+    """Rings of kept tokens that are mixed; 0 is `copy`."""
+
+    def __call__(
+        self, layout: TokenLayout, history: Float[Tensor, "b position d"] | None, kept: Float[Tensor, "b n d"]
+    ) -> Float[Tensor, "b places d"]:
+        copied = layout.fill(history, kept)
+        if self.width == 0:
+            return copied
+        weights = self.weights(layout.keep_mask).flatten(1)
+        frames = copied.unflatten(1, (layout.frames, layout.tokens_per_frame))
+        shown, before = [], history
+        for index, weight in enumerate(weights):
+            own = frames[:, index]
+            if before is not None:
+                share = weight[:, None].to(own)
+                # where a token is all its own, nothing else may reach it, not even a NaN
+                own = torch.where(share == 1, own, torch.where(share == 0, before, before.lerp(own, share)))
+            shown.append(own)
+            before = own
+        return torch.cat(shown, dim=1)
+
+    def weights(self, keep_mask: KeepMask) -> ChangeMap:
+        """The share of its own value that each token keeps: 0 where pruned, 1 inside."""
+        pruned = (~keep_mask).float()
+        weights = torch.ones_like(pruned)
+        for ring in range(self.width, 0, -1):
+            near = F.max_pool2d(pruned[None], 2 * ring + 1, stride=1, padding=ring)[0] > 0
+            weights = weights.masked_fill(near, ring / (self.width + 1))
+        return weights.masked_fill(~keep_mask, 0.0)
+
+
 @hookimpl
 def lipar_register_restorers(registry: Registry) -> None:
     registry.add("copy", Copy)
+    registry.add("blend", Blend)

@@ -1,0 +1,160 @@
+"""What comes in: latents of the source and, where they are at hand, its pixel frames, cut into the model's blocks."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeAlias, TypeVar
+
+import attrs
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lipar.protocols import Autoencoder
+from lipar.types import Latents, PixelFrames, shaped
+
+LatentPiece: TypeAlias = Float[Tensor, "_ _ _ _ _"]
+"""Latents, `b t c h w`, of which every piece may have another number of frames."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class SourcePiece:
+    """Consecutive frames of a source: their latents, and the pixel frames that were encoded to them."""
+
+    latents: Tensor = attrs.field(validator=shaped(Latents))
+    pixels: Tensor | None = attrs.field(
+        default=None, validator=attrs.validators.optional(shaped(PixelFrames))
+    )
+    """RGB in [0, 1] at the size processed; as many frames as the autoencoder groups into the latents."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class SourceBlock(SourcePiece):
+    """The source of one block."""
+
+    first_frame: int = 0
+    """Index of its first latent frame in the video."""
+    cut: int | None = None
+    """Offset of the frame with which a new scene begins in this block, if one does."""
+
+
+_Piece = TypeVar("_Piece", bound=SourcePiece)
+
+
+def moved(piece: _Piece, device: torch.device | str, dtype: torch.dtype | None = None) -> _Piece:
+    """A piece on another device; `dtype` is that of its latents."""
+    return attrs.evolve(
+        piece,
+        latents=piece.latents.to(device=device, dtype=dtype),
+        pixels=None if piece.pixels is None else piece.pixels.to(device),
+    )
+
+
+@attrs.frozen(kw_only=True)
+class SourceFormat:
+    """How a run's source is laid out, for criteria that look at more than the latents."""
+
+    patch_size: int
+    """Latent rows and columns of a token."""
+    coder: Autoencoder | None = None
+    """Tells how many pixel frames make a latent one."""
+
+    def grid(self, latents: Latents) -> tuple[int, int, int]:
+        """Frames, rows and columns of tokens."""
+        _, frames, _, height, width = latents.shape
+        return frames, height // self.patch_size, width // self.patch_size
+
+    def frame_spans(self, first_frame: int, count: int) -> list[tuple[int, int]]:
+        """First and last-plus-one pixel frame, counted in the video, of each of `count` latent frames.
+
+        Raises:
+            ValueError: there is no autoencoder that would tell.
+        """
+        if self.coder is None:
+            raise ValueError(
+                "this model has no autoencoder, so it is not known which pixel frames a latent frame stands for"
+            )
+        coder = self.coder
+        starts = [pixel_frames_in(coder, 0, first_frame + i) for i in range(count + 1)]
+        return list(zip(starts[:-1], starts[1:], strict=True))
+
+
+def pixel_frames_in(coder: Autoencoder, first_latent: int, count: int) -> int:
+    """How many pixel frames `count` latent frames stand for, the first of them being number `first_latent`."""
+    starts = int(first_latent == 0 and count > 0)
+    return starts * coder.first_pixel_frames + (count - starts) * coder.next_pixel_frames
+
+
+def source_blocks(
+    pieces: Iterable[LatentPiece | SourcePiece], block_frames: int, *, pixels_of: Autoencoder | None = None
+) -> Iterator[SourceBlock]:
+    """Cut a source anew into blocks.
+
+    Args:
+        pieces: latents alone, or with their pixel frames; of any number of frames.
+        block_frames: latent frames of a block.
+        pixels_of: the autoencoder whose pixel frames go along; None: the blocks are of latents only.
+
+    Raises:
+        ValueError: the last frames do not fill a block, or pixel frames are asked for and missing.
+    """
+    held: list[Any] = []
+    fed = 0
+
+    def latents_of() -> Iterator[LatentPiece]:
+        nonlocal fed
+        for piece in pieces:
+            if isinstance(piece, Tensor):
+                piece = SourcePiece(latents=piece)
+            if pixels_of is not None:
+                held.append(_pixels_of(piece, pixels_of, fed))
+            fed += piece.latents.shape[1]
+            yield piece.latents
+
+    first_frame = 0
+    for latents in regroup(latents_of(), block_frames):
+        pixels = None
+        if pixels_of is not None:
+            joined = torch.cat(held, dim=1) if len(held) > 1 else held[0]
+            count = pixel_frames_in(pixels_of, first_frame, block_frames)
+            pixels, held[:] = joined[:, :count], [joined[:, count:]]
+        yield SourceBlock(latents=latents, pixels=pixels, first_frame=first_frame)
+        first_frame += block_frames
+
+
+def _pixels_of(piece: SourcePiece, coder: Autoencoder, first_frame: int) -> PixelFrames:
+    expected = pixel_frames_in(coder, first_frame, piece.latents.shape[1])
+    if piece.pixels is None:
+        raise ValueError(
+            "the criterion looks at the source's pixel frames, but latents came without them; "
+            "use `lipar edit`, or feed SourcePiece(latents=..., pixels=...)"
+        )
+    if piece.pixels.shape[1] != expected:
+        raise ValueError(
+            f"{piece.latents.shape[1]} latent frames from number {first_frame} on stand for {expected} pixel "
+            f"frames, but {piece.pixels.shape[1]} came with them"
+        )
+    return piece.pixels
+
+
+def regroup(pieces: Iterable[LatentPiece], block_frames: int) -> Iterator[Latents]:
+    """Cut a stream of latents anew into blocks.
+
+    Raises:
+        ValueError: the last frames do not fill a block.
+    """
+    held: list[Any] = []
+    count, total = 0, 0
+    for piece in pieces:
+        held.append(piece)
+        count += piece.shape[1]
+        total += piece.shape[1]
+        if count < block_frames:
+            continue
+        joined = torch.cat(held, dim=1) if len(held) > 1 else held[0]
+        whole = count - count % block_frames
+        yield from joined[:, :whole].split(block_frames, dim=1)
+        held, count = ([joined[:, whole:]], count - whole) if count > whole else ([], 0)
+    if count:
+        less, more = total - count, total - count + block_frames
+        raise ValueError(
+            f"{total} latent frames do not fill blocks of {block_frames}; trim to {less} or pad to {more}"
+        )
