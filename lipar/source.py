@@ -1,6 +1,7 @@
 """What comes in: latents of the source and, where they are at hand, its pixel frames, cut into the model's blocks."""
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
@@ -74,7 +75,7 @@ class SourceFormat:
             )
         coder = self.coder
         starts = [pixel_frames_in(coder, 0, first_frame + i) for i in range(count + 1)]
-        return list(zip(starts[:-1], starts[1:], strict=True))
+        return list(pairwise(starts))
 
 
 def pixel_frames_in(coder: Autoencoder, first_latent: int, count: int) -> int:

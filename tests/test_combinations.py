@@ -8,6 +8,7 @@ other and with masks of every sort; the two halves meet in their defaults.
 import itertools
 import re
 
+import numpy as np
 import pytest
 import torch
 from tools import compatibility_page
@@ -16,6 +17,7 @@ from lipar import ConfigError, Scheduler, TokenLayout, load_plugins
 from lipar.config import Config, PartConfig, PruneConfig
 from lipar.hookspecs import hookimpl
 from lipar.layout import patchify
+from lipar.source import SourcePiece
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 
 BLOCK, BLOCKS, GRID = 2, 4, (2, 3, 3)
@@ -53,6 +55,10 @@ def source():
 
 
 SOURCE = source()
+PIECE = SourcePiece(
+    latents=SOURCE,
+    pixels=torch.rand(1, 4 * BLOCK * BLOCKS, 3, 24, 24, generator=torch.Generator().manual_seed(2)),
+)
 
 
 def reason_to_refuse(parts):
@@ -72,7 +78,7 @@ def run(host=HOST, *, dense=False, **parts):
     config = Config(prune=PruneConfig(scene_cuts=False), **parts)
     reason = reason_to_refuse(parts)
     if reason is None:
-        return list(Scheduler(model, config, host=host, dense=dense).run([SOURCE]))
+        return list(Scheduler(model, config, host=host, dense=dense).run([PIECE]))
     with pytest.raises(ConfigError, match=re.escape(reason)):
         Scheduler(model, config, host=host, dense=dense)
     return []
@@ -111,9 +117,16 @@ def chains():
 
 
 @pytest.mark.parametrize("criterion", names("criterion"))
-def test_every_criterion_runs_with_every_refiner_alone_and_with_the_default_chain(criterion):
+def test_every_criterion_runs_with_every_refiner_alone_and_with_the_default_chain(criterion, tmp_path):
+    np.save(tmp_path / "mask.npy", np.eye(8))
+    needed = {
+        "mask": {"path": str(tmp_path / "mask.npy")},
+        "union": {"of": ["l1", "pixel"]},
+        "intersection": {"of": ["l1", "cosine"]},
+    }
     for chain in chains():
-        blocks = run(criterion=PartConfig(criterion), refiners=tuple(map(PartConfig, chain)))
+        chosen = PartConfig(criterion, needed.get(criterion, {}))
+        blocks = run(criterion=chosen, refiners=tuple(map(PartConfig, chain)))
         if blocks:
             assert bool(joined(blocks).isfinite().all()), chain
             assert blocks[0].layout.kept_fraction == 1, chain

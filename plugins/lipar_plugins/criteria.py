@@ -3,8 +3,8 @@
 All are at least 0 and 0 for equal tokens, so that a still picture is pruned at any threshold. Criteria that look at
 something else are in `criteria_pixels`, combinations of criteria in `criteria_combined`.
 
-Default thresholds keep what `l1` keeps at the thresholds of the autoencoder, on the five development clips in the latents
-of the bundled model (0.148 and 0.296). There the differences of latents are near to Laplacian: root mean square over
+Default thresholds keep what `l1` keeps at the thresholds of the autoencoder, on the five development clips in the
+latents of the bundled model (0.148 and 0.296). There differences of latents are near to Laplacian: root mean square over
 mean 1.41 (measured; Laplacian 1.41, Gaussian 1.25), trimmed mean over mean 0.74 (0.76, 0.88).
 """
 
@@ -29,7 +29,6 @@ from lipar_plugins.criteria_pixels import Mask, Pixel
 class L1:
     """Mean absolute difference."""
 
-    needs = frozenset({"source"})
     l1_ratio = 1.0
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
@@ -45,8 +44,6 @@ class TrimmedL1:
 
     trim: float = attrs.field(default=0.2, validator=and_(ge(0.0), lt(0.5)))
     """Fraction left out at either end."""
-
-    needs = frozenset({"source"})
 
     @property
     def l1_ratio(self) -> float:
@@ -75,8 +72,6 @@ class L2:
     normalise: Literal["rms", "released"] = attrs.field(default="rms", validator=in_(("rms", "released")))
     """`released`: the norm divided by the count N, as in the authors' code, which is sqrt(N) times lower."""
 
-    needs = frozenset({"source"})
-
     @property
     def l1_ratio(self) -> float | None:
         """Root mean square over mean of Laplacian differences; None as released, where it depends on N."""
@@ -92,7 +87,6 @@ class L2:
 class Cosine:
     """One minus the cosine of the angle between tokens: 0 to 2, blind to their length."""
 
-    needs = frozenset({"source"})
     taus = (0.03, 0.13)
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
@@ -118,7 +112,6 @@ class RelativeL1:
     floor: float = attrs.field(default=0.5, validator=and_(gt(0.0), le(1.0)))
     """Least level of a place, as a fraction of the frame's."""
 
-    needs = frozenset({"source"})
     taus = (0.35, 0.7)
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:

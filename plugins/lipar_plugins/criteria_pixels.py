@@ -7,7 +7,6 @@ its reference was: what moves away uncovers what the reference does not show.
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import attrs
 import numpy as np
@@ -67,7 +66,7 @@ class Pixel:
     drift: float = attrs.field(default=0.4, validator=gt(0.0))
     """Change of the background's mean colour that counts as if the whole token stood out."""
 
-    needs = frozenset({"pixels", "source"})
+    needs = frozenset({"pixels"})
     taus = (0.1, 0.1)
 
     def reader(self, source: SourceFormat) -> Reader:
@@ -158,7 +157,7 @@ class MaskFrames:
             raise ValueError(f"there is no mask at {path}")
         self._path = path
         self._frames = _array_frames(path) if path.suffix == ".npy" else _video_frames(path)
-        self._last: Any = None
+        self._last: Tensor | None = None
         self._count = 0
         self._ended = False
 
@@ -185,6 +184,8 @@ class MaskFrames:
                 f"mask {self._path} has {self._count} frames, but the source goes on at frame {block_start}; "
                 "give one mask frame per frame, or a single one for all"
             )
+        if self._last is None:
+            raise ValueError(f"mask {self._path} has no frame")
         return self._last
 
 
