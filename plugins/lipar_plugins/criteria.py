@@ -4,8 +4,8 @@ All are at least 0 and 0 for equal tokens, so that a still picture is pruned at 
 something else are in `criteria_pixels`, combinations of criteria in `criteria_combined`.
 
 Default thresholds keep what `l1` keeps at the thresholds of the autoencoder, on the five development clips in the
-latents of the bundled model (0.148 and 0.296). There differences of latents are near to Laplacian: root mean square over
-mean 1.41 (measured; Laplacian 1.41, Gaussian 1.25), trimmed mean over mean 0.74 (0.76, 0.88).
+latents of the bundled model (0.148 and 0.296). There differences of latents are near to Laplacian: their root mean
+square over their mean is 1.41 (Laplacian 1.41, Gaussian 1.25), their trimmed mean over it 0.74 (0.76, 0.88).
 """
 
 from math import exp, log
