@@ -90,6 +90,7 @@ def ended_by_sigterm() -> Iterator[None]:
     """
 
     def leave(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one must not stop the cleaning up
         raise SystemExit(128 + number)
 
     main = threading.current_thread() is threading.main_thread()
