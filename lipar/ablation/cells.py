@@ -18,9 +18,9 @@ from lipar.config import Config
 from lipar.layout import token_features
 from lipar.noise import seeded_noise
 from lipar.parts import make_parts
-from lipar.pixels import pixel_frames_in
 from lipar.plugins import PluginHost
 from lipar.scheduler import Scheduler
+from lipar.source import pixel_frames_in
 from lipar.types import KeepMask, Latents
 
 _CEILING_SEED = 0x5EED

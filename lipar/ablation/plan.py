@@ -12,7 +12,6 @@ from lipar.config import Config
 from lipar.parts import make_adapter
 from lipar.plugins import PluginHost, load_plugins
 from lipar.protocols import Autoencoder, Model
-from lipar.sampling import scale_steps
 
 
 @attrs.frozen(kw_only=True)
@@ -34,8 +33,6 @@ class Plan:
         config = attrs.evolve(self.configs[row.name], strength=strength)
         if row.how == "other-seed":
             config = attrs.evolve(config, seed=config.seed + 1)
-        if config.steps is not None:
-            config = attrs.evolve(config, steps=tuple(scale_steps(config.steps, strength)))
         return config
 
     def cells(self) -> Iterator["Cell"]:
