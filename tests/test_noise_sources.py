@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from lipar.layout import TokenLayout
 from lipar.protocols import Donation, ForwardPass
 from lipar.testing.strategies import keep_masks, seeds
-from lipar_plugins.noise_levels import StepShift
-from lipar_plugins.noise_sources import CleanHistory
+from lipar_plugins.donors import DonorRule
+from lipar_plugins.noise_levels import Filtering, ImageCondition, StepShift
+from lipar_plugins.noise_sources import CleanHistory, NoisyChain, StepMatched
 
 HEADS, HEAD_DIM, GRID = 2, 4, (3, 2, 3)
 FRAME, BLOCK = 6, 18
@@ -126,3 +127,103 @@ def test_step_shift_keeps_a_few_vectors_and_no_frames():
 def test_options_of_step_shift_that_mean_nothing_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         StepShift(**options)
+
+
+def test_an_image_condition_lends_the_tokens_of_the_first_frame():
+    mask = torch.rand(GRID, generator=torch.Generator().manual_seed(0)) < 0.5
+    mask[0] = True
+    layout, k, v = TokenLayout(mask, has_history=False), drawn(BLOCK, 0), drawn(BLOCK, 1)
+    noise = ImageCondition()
+    assert noise.ready(layout)
+    position = layout.position(layout.pruned)
+    for donor, states in zip(noise.donors(donation(layout, k, v)), (k, v), strict=True):
+        assert torch.equal(donor, states[:, :FRAME][:, position])
+    assert not bool(noise.donor_times(layout, layout.pruned).any())
+    mask[0, 0, 0] = False
+    assert not noise.ready(TokenLayout(mask, first_frame=3))
+
+
+def test_fresh_noise_gives_clean_copies_the_mean_and_variance_of_the_steps_tokens():
+    grid, count = (2, 40, 50), 2000
+    mask = torch.ones(grid, dtype=torch.bool)
+    mask[1, 20:] = False
+    layout = TokenLayout(mask, has_history=False)
+    k = torch.cat([drawn(count, 0), 3.0 + 2.0 * drawn(count, 1)], dim=1)
+    donors, _ = ImageCondition(fresh_noise=True).donors(donation(layout, k, k))
+    again, _ = ImageCondition(fresh_noise=True).donors(donation(layout, k, k))
+    assert torch.equal(donors, again)
+    # 1000 tokens: a mean is off by 0.06, a variance of 4 by 0.18, both as standard deviations
+    torch.testing.assert_close(donors.mean(1), torch.full((1, HEADS, HEAD_DIM), 3.0), atol=0.4, rtol=0)
+    torch.testing.assert_close(donors.var(1), torch.full((1, HEADS, HEAD_DIM), 4.0), atol=1.1, rtol=0)
+
+
+def test_filtering_comes_nearer_to_the_clean_token_than_the_noisy_copy_and_leaves_clean_ones_alone():
+    grid, count = (2, 40, 50), 2000
+    mask = torch.zeros(grid, dtype=torch.bool)
+    mask[0, :20] = True
+    layout, clean = TokenLayout(mask, first_frame=2), drawn(count, 0)
+    noisy = (clean + 2.0 + drawn(count, 1)).repeat(1, 2, 1, 1)
+    asked = donation(layout, noisy, noisy, (clean, clean))
+    inside = layout.source_row(layout.pruned) >= 0
+    truth = clean[:, layout.position(layout.pruned)]
+    filtered, copied = Filtering().donors(asked)[0], NoisyChain().donors(asked)[0]
+    assert torch.equal(filtered[:, ~inside], truth[:, ~inside])
+    error, before = ((x - truth)[:, inside].square().mean() for x in (filtered, copied))
+    # noise as strong as content: the best linear estimate keeps half of it as error; the copy has 1 + 2 squared
+    assert float(error) == pytest.approx(0.5, abs=0.1)
+    assert float(before) == pytest.approx(5.0, abs=0.3)
+
+
+@given(pruned_blocks, pruned_blocks, seeds)
+def test_frame_same_lends_each_frame_the_same_frame_of_the_block_before(mask, later, seed):
+    noise, held = StepMatched(frame="same"), drawn(BLOCK, seed)
+    noise.observe(donation(TokenLayout(whole, has_history=False), held, held))
+    for first_frame, keep_mask in ((3, mask), (6, later)):
+        layout = TokenLayout(keep_mask, first_frame=first_frame)
+        k = drawn(BLOCK, seed + first_frame)
+        asked = donation(layout, k, k, (k[:, -FRAME:], k[:, -FRAME:]))
+        donors, _ = noise.donors(asked)
+        assert torch.equal(donors, held[:, layout.pruned])
+        assert torch.equal(noise.donor_times(layout, layout.pruned), layout.pruned // FRAME - 3)
+        noise.observe(asked)
+        # a place that was itself pruned passes on what it was filled with
+        held = torch.where(layout.keep_mask.flatten()[:, None, None], k, held)
+
+
+@pytest.mark.parametrize("frame", ["last", "same"])
+@given(mask=pruned_blocks, later=pruned_blocks, seed=seeds)
+def test_in_block_copies_come_first_where_a_kept_token_stands_earlier(frame, mask, later, seed):
+    noise, held = StepMatched(frame=frame, in_block=True), drawn(BLOCK, seed)
+    noise.observe(donation(TokenLayout(whole, has_history=False), held, held))
+    for first_frame, keep_mask in ((3, mask), (6, later)):
+        layout = TokenLayout(keep_mask, first_frame=first_frame)
+        k = drawn(BLOCK, seed + first_frame)
+        asked = donation(layout, k, k, (k[:, -FRAME:], k[:, -FRAME:]))
+        before = held if frame == "same" else held[:, -FRAME:].repeat(1, 3, 1, 1)
+        inside = layout.source_row(torch.arange(BLOCK)) >= 0
+        filled = torch.where(inside[:, None, None], layout.fill(k[:, -FRAME:], layout.prune(k)), before)
+        donors, _ = noise.donors(asked)
+        assert torch.equal(donors, filled[:, layout.pruned])
+        noise.observe(asked)
+        held = filled
+
+
+def test_a_rule_of_ones_own_needs_its_donors_alone():
+    class Doubled(DonorRule):
+        def donors(self, asked):
+            return tuple(2 * states for states in super().donors(asked))
+
+    mask = whole.clone()
+    mask[1] = False
+    layout, history = TokenLayout(mask, first_frame=3), (drawn(FRAME, 0), drawn(FRAME, 1))
+    k, _ = Doubled().donors(donation(layout, drawn(BLOCK, 2), drawn(BLOCK, 3), history))
+    assert torch.equal(k, 2 * history[0])
+
+
+@pytest.mark.parametrize(
+    ("noise", "frames"), [(CleanHistory(), 0), (StepMatched(), 1), (StepMatched(frame="same"), 3)]
+)
+def test_a_source_says_how_many_frames_it_keeps_for_each_layer_and_step(noise, frames):
+    noise.observe(donation(TokenLayout(whole, has_history=False), drawn(BLOCK, 0), drawn(BLOCK, 1)))
+    held = sum(x.numel() for x in getattr(noise, "_k", {}).values())
+    assert noise.frames_held(3) * drawn(FRAME, 0).numel() == held == frames * FRAME * HEADS * HEAD_DIM

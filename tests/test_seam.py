@@ -239,3 +239,24 @@ def test_the_sinusoid_is_float64s(timestep: float) -> None:
     torch.testing.assert_close(
         embedded, torch.tensor([expected], dtype=torch.float64).float(), rtol=0, atol=0
     )
+
+
+def test_the_kernel_of_a_wan_transformer_takes_a_bias_for_each_key() -> None:
+    from lipar.attention import sdpa
+
+    class Biased:
+        layout = TokenLayout.keep_all(GRID, has_history=False)
+
+        def attend(self, layer_idx: int, q: Any, k: Any, v: Any, kernel: Any) -> Any:
+            bias = torch.linspace(-3, 3, k.shape[1])[None, None, None]
+            out = kernel(q, k, v, bias)
+            torch.testing.assert_close(out, sdpa(q, k, v, bias))
+            assert not torch.allclose(out, kernel(q, k, v))
+            seen.append(layer_idx)
+            return out
+
+    seen: list[int] = []
+    model = driven()
+    with torch.no_grad():
+        model.forward(block_latents(), ForwardPass.at(0, 0.7), Biased())
+    assert seen == list(range(model.num_layers))

@@ -171,16 +171,24 @@ class SelfForcing(WanDoor):
         if needed > free:
             warnings.warn(
                 f"about {needed / _GIB:.1f} GiB are needed on {device} and {free / _GIB:.1f} are free: weights "
-                f"{weights / _GIB:.1f}, text encoder {text / _GIB:.1f}, KV cache at 480x832 {cache / _GIB:.1f} "
-                "(cache.window_frames makes it smaller, adapter.keep_text_encoder=false drops the text encoder)",
+                f"{weights / _GIB:.1f}, text encoder {text / _GIB:.1f}, KV cache and donors at 480x832 "
+                f"{cache / _GIB:.1f} (cache.window_frames makes it smaller, noise=step-shift keeps no donors, "
+                "adapter.keep_text_encoder=false drops the text encoder)",
                 MemoryWarning,
                 stacklevel=3,
             )
 
     def _cache_bytes(self, checkpoint: Path, base: Path | None, dtype: torch.dtype) -> int:
-        """The KV cache at 480x832: keys twice (stored and rotated) and values, of all layers."""
+        """The KV cache at 480x832, keys stored and rotated, and values; with what the default noise source keeps."""
+        from lipar.config import Config
+        from lipar.parts import make_part
+        from lipar.plugins import load_plugins
+
         config = self._config(checkpoint, base)
-        frames = self.sink_frames + (self.window_frames or 21)
+        noise = make_part(load_plugins(), "noise", Config().noise)
+        steps = max(len(self.edit_steps), len(self.text_to_video_steps))
+        cached = self.sink_frames + (self.window_frames or 21)
         width = config["num_attention_heads"] * config["attention_head_dim"]
         tokens = HOME_PIXELS // 8**2 // 2**2
-        return int(3 * frames * tokens * width * config["num_layers"] * dtype.itemsize)
+        tensors = 3 * cached + 2 * steps * noise.frames_held(self.block_frames)
+        return int(tensors * tokens * width * config["num_layers"] * dtype.itemsize)
