@@ -128,13 +128,17 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
             MemoryBlock(middle),
             PoolFrames(middle, coarse),
             MemoryBlock(coarse),
+            MemoryBlock(coarse),
             conv(coarse, latent_channels),
         )
         self.decoder = Stack(
             nn.Sequential(conv(latent_channels, coarse), nn.ReLU()),
             MemoryBlock(coarse),
             MemoryBlock(coarse),
+            MemoryBlock(coarse),
+            MemoryBlock(coarse),
             GrowFrames(coarse, middle),
+            MemoryBlock(middle),
             MemoryBlock(middle),
             MemoryBlock(middle),
             GrowFrames(middle, fine),

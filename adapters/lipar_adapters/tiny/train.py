@@ -48,7 +48,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--start-from",
         type=Path,
-        help="folder with weights to begin from: transformer and text_encoder.safetensors",
+        help="folder with weights to begin from: `vae`, or transformer and text_encoder.safetensors",
     )
     parser.add_argument("--shift", type=float, default=TRAIN_SHIFT, help="of the noise levels in training")
     parser.add_argument(
@@ -77,6 +77,8 @@ def main(arguments: list[str] | None = None) -> None:
             args.resume,
             args.batch,
             stop_seconds=stop,
+            start_from=args.start_from,
+            peak_rate=args.peak_rate,
         )
         export_vae(vae, export)
     if args.what in ("transformer", "all"):

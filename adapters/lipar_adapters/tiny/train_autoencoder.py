@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
+from lipar_adapters.tiny.export import load_vae
 from lipar_adapters.tiny.library import Library
 from lipar_adapters.tiny.looks import LOOKS, MODIFIERS, apply_look
 from lipar_adapters.tiny.scenes import PixelFrames, add_sensor_noise, make_scenes, render
@@ -20,9 +21,15 @@ LATENT_NOISE = 0.12
 
 
 def reconstruction_loss(predicted: PixelFrames, target: PixelFrames) -> Float[Tensor, ""]:
-    """L1 of pixels, of their gradients at three scales, and of what changes from frame to frame (flicker)."""
-    error = predicted.float() - target.float()
-    loss = (error.square() + 1e-6).sqrt().mean() + 0.4 * (error[:, 1:] - error[:, :-1]).abs().mean()
+    """L1 and squares of pixels, L1 of their gradients at three scales, and of what changes from frame to frame.
+
+    Where the target stands still, a change between frames is flicker, which the eye finds at once: it weighs more.
+    """
+    target = target.float()
+    error = predicted.float() - target
+    still = (target[:, 1:] - target[:, :-1]).abs().amax(2, keepdim=True) < 2 / 255
+    flicker = (error[:, 1:] - error[:, :-1]).abs() * (0.5 + 1.5 * still)
+    loss = (error.square() + 1e-6).sqrt().mean() + 8 * error.square().mean() + flicker.mean()
     error = error.flatten(0, 1)
     for _ in range(3):
         loss = loss + 0.3 * (error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean())
@@ -43,9 +50,14 @@ def styled(clips: PixelFrames, rng: np.random.Generator) -> PixelFrames:
 def train_autoencoder(
     out: Path, library: Library, budget: Budget, seed: int = 0, resume: bool = False, batch: int = 48, size: int = 128,
     widths: tuple[int, int, int] = (32, 64, 96), stop_seconds: float = float("inf"),
-    stop_steps: int | None = None, statistics_rounds: int = 8,
+    stop_steps: int | None = None, statistics_rounds: int = 8, start_from: Path | None = None,
+    peak_rate: float = 2e-3,
 ) -> TinyVideoAutoencoder:  # fmt: skip
-    """Train within a budget and return the averaged model with its latent statistics set."""
+    """Train within a budget and return the averaged model with its latent statistics set.
+
+    Args:
+        start_from: folder with a `vae` folder of the same shape to go on from.
+    """
     device = library.device
     torch.manual_seed(seed)
     model = TinyVideoAutoencoder(widths=widths).to(device)
@@ -58,17 +70,20 @@ def train_autoencoder(
         out,
         {"vae": model},
         budget,
-        peak_rate=2e-3,
+        peak_rate=peak_rate,
         stop_seconds=stop_seconds,
         stop_steps=stop_steps,
     )
+    if start_from is not None:
+        model.load_state_dict(load_vae(start_from).state_dict())
+        loop.reset_average()
     if resume:
         loop.resume()
     ring: deque[Tensor] = deque(maxlen=8)
     reuse = 4
 
     def clips_of(round_number: int) -> Tensor:
-        scenes = make_scenes(seed * 1_000_000 + round_number, batch, FRAMES, library, zoom=(0.2, 0.5))
+        scenes = make_scenes(seed * 1_000_000 + round_number, batch, FRAMES, library, zoom=(0.2, 0.7))
         return render(scenes, library, size, size).half()
 
     def one_step(step: int, progress: float) -> dict[str, Tensor]:

@@ -23,13 +23,15 @@ from lipar_adapters.tiny.library import Library
 from lipar_adapters.tiny.text import TEXT_DIM, build_text_encoder, build_tokenizer, embed_tokens
 from lipar_adapters.tiny.training import Budget, Loop, seeded
 
-TRAIN_SHIFT = 2.0
-PAIRED_FROM = 0.35
+TRAIN_SHIFT = 1.2
+PAIRED_FROM = 0.2
+PAIRED_WEIGHT_SIGMA = 0.5
+"""Below it, paired errors are weighed by their size in pixels: as a flow they grow with 1 / sigma."""
 PAIRED_SHARE = 0.55
 FULL_WINDOW_SHARE = 0.25
 HOME = Grid(16, 16)
 SMALL = Grid(8, 8)
-MIXED = (HOME, Grid(12, 20), HOME, Grid(20, 12), Grid(14, 18), Grid(10, 16), HOME, Grid(16, 10))
+MIXED = (HOME, Grid(12, 20), HOME, Grid(20, 12), Grid(12, 12), Grid(10, 16), HOME, Grid(16, 10))
 
 
 def build_transformer(**changes: int) -> WanTransformer3DModel:
@@ -166,7 +168,8 @@ def train_transformer(
             own = draft - per_frame(low) * flow(clean, draft, low, text, window).detach()
             clean = torch.where(chance(0.5), own, clean)
         error = flow(clean, noisy, sigma, text, window) - (noisy - target) / level
-        loss = error.square().mean()
+        weight = torch.where(paired, (level / PAIRED_WEIGHT_SIGMA).clamp(max=1).square(), 1.0)
+        loss = (weight * error.square()).mean()
         norm = loop.update(loss)
         with torch.no_grad():
             by_block = (error.detach() * level).square().mean((1, 2, 3, 4))
