@@ -7,6 +7,7 @@ python -m lipar_adapters.tiny.evaluate looks
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -17,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lipar_adapters.tiny.library import build_library
-from lipar_adapters.tiny.looks import apply_look, edges
+from lipar_adapters.tiny.looks import LOOKS, apply_look, edges
 from lipar_adapters.tiny.pipeline import TinyParts, load
 from lipar_adapters.tiny.preview import sample, seeded_noise, shifted_sigmas, steps_for_strength
 from lipar_adapters.tiny.scenes import make_scenes, render
@@ -149,17 +150,23 @@ def edge_correlation(a: Float[Tensor, "frames 3 h w"], b: Float[Tensor, "frames 
     return float(((first * second).sum(1) / (first.norm(dim=1) * second.norm(dim=1) + 1e-6)).mean())
 
 
-def look_report(parts: TinyParts, pack: Path | None, count: int = 6, size: int = 192) -> dict[str, float]:
+def nearest_look(video: Float[Tensor, "frames 3 h w"], targets: Float[Tensor, "looks frames 3 h w"]) -> int:
+    """Index of the exactly filtered clip that is nearest by mean square: the judge of an edit's look."""
+    return int((video - targets).square().mean((1, 2, 3, 4)).argmin())
+
+
+def look_report(
+    parts: TinyParts, pack: Path | None, count: int = 6, size: int = 192, looks: Sequence[str] = JUDGED
+) -> dict[str, float]:
     """Edits of held-back clips against the exactly filtered clips: nearest look, PSNR to it, and edges kept."""
     clips = held_back_clips(count, 12, size, pack)
-    distances: dict[str, list[float]] = {look: [] for look in JUDGED}
+    distances: dict[str, list[float]] = {look: [] for look in looks}
     hits, kept, shuffled = [], [], []
     for index, clip in enumerate(clips):
-        targets = torch.stack([apply_look(clip, look) for look in JUDGED])
-        for place, video in enumerate(edit(parts, clip[None], list(JUDGED))):
-            errors = (video - targets).square().mean((1, 2, 3, 4))
-            hits.append(int(errors.argmin()) == place)
-            distances[JUDGED[place]].append(psnr(video, targets[place]))
+        targets = torch.stack([apply_look(clip, look) for look in looks])
+        for place, video in enumerate(edit(parts, clip[None], list(looks))):
+            hits.append(nearest_look(video, targets) == place)
+            distances[looks[place]].append(psnr(video, targets[place]))
             kept.append(edge_correlation(video, clip))
             shuffled.append(edge_correlation(video, clips[(index + 1) % count]))
     means = {f"psnr to {look}": float(np.mean(values)) for look, values in distances.items()}
@@ -177,6 +184,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--strength", type=float, default=0.4)
     parser.add_argument("--prompts", nargs="+", default=list(PROMPTS))
+    parser.add_argument("--all-looks", action="store_true", help="judge by every look, not by eight")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--out", type=Path, default=Path("sheet.png"))
     args = parser.parse_args()
@@ -189,7 +197,9 @@ def main() -> None:
         click.echo(f"mean procedural psnr {np.mean(procedural):.2f}")
         return
     if args.what == "looks":
-        for name, value in look_report(parts, args.photos).items():
+        for name, value in look_report(
+            parts, args.photos, looks=list(LOOKS) if args.all_looks else JUDGED
+        ).items():
             click.echo(f"{name}: {value:.2f}")
         return
     if args.clips is None:
