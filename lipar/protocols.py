@@ -81,7 +81,8 @@ class Refiner(Protocol):
 
     A refiner sees `past_frames + n + future_frames` frames and answers for the `n` in the middle; the mask
     stream supplies that halo, repeats the border as `border` says at both ends of a scene, and delays its
-    output by `future_frames`. A refiner keeps no state.
+    output by `future_frames`. A refiner keeps no state. One with `monotone = True` keeps no less of a mask that keeps
+    more, which its contract then checks.
 
     A refiner with the attribute `of_blocks = True` sees whole blocks instead, without a halo, when everything else
     is decided about them; such refiners come last.
@@ -207,7 +208,7 @@ class Recovery(Protocol):
 
 @runtime_checkable
 class Restorer(Protocol):
-    """Full latents from kept ones."""
+    """Full latents from kept ones, which it leaves as they are unless it has `changes_kept = True`."""
 
     def __call__(
         self, layout: TokenLayout, history: Float[Tensor, "b position d"] | None, kept: Float[Tensor, "b n d"]

@@ -6,14 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lipar.layout import TokenLayout, patchify, token_features, unpatchify
-from lipar.testing.strategies import keep_masks, latents, seeds
-
-
-@st.composite
-def layouts(draw):
-    first_frame = draw(st.integers(0, 40))
-    keep_mask = draw(keep_masks(whole_first_frame=first_frame == 0))
-    return TokenLayout(keep_mask, first_frame=first_frame, has_history=first_frame > 0)
+from lipar.testing.strategies import latents, layouts, seeds
 
 
 def values(layout, seed, width=3):

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for masks, latents and token features.
+"""Hypothesis strategies for what parts are given: masks, layouts, latents, token features, caches, configs.
 
 Sizes and redundancy are drawn, values come from a drawn seed: quick to make, and what shrinks is what matters.
 """
@@ -8,9 +8,17 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 import torch
+from hypothesis import reject
 from hypothesis import strategies as st
 
-from lipar.layout import token_features
+from lipar.compatibility import CAUSAL, Giver, check
+from lipar.config import CacheConfig, Config, ConfigError, PartConfig, PruneConfig
+from lipar.kv_cache import KVCache
+from lipar.layout import TokenLayout, token_features
+from lipar.parts import make_parts
+from lipar.plugins import PluginHost
+from lipar.protocols import Change
+from lipar.rope import RotaryEmbedding
 from lipar.types import Features, KeepMask, Latents
 
 # what hypothesis calls DrawFn, a protocol that cannot be checked at run time
@@ -85,31 +93,71 @@ def latents(
     return source
 
 
-@st.composite
-def features(
-    draw: Draw,
-    *,
-    frames: st.SearchStrategy[int] | None = None,
-    rows: st.SearchStrategy[int] | None = None,
-    cols: st.SearchStrategy[int] | None = None,
-    channels: int = 4,
-    patch: int = 2,
-    change: float = 1.0,
-    noise: float = 0.01,
-) -> Features:
+def features(*, patch: int = 2, **drawn: Any) -> st.SearchStrategy[Features]:
     """Token features of `latents`, with the same arguments."""
-    drawn: Latents = draw(
-        latents(
-            frames=frames,
-            rows=rows,
-            cols=cols,
-            channels=channels,
-            patch=patch,
-            change=change,
-            noise=noise,
-        )
+    return latents(patch=patch, **drawn).map(lambda source: token_features(source, patch))
+
+
+@st.composite
+def layouts(draw: Draw, /, **drawn: Any) -> TokenLayout:
+    """Layouts of blocks at the start of a scene and later, with any share kept; arguments as for `keep_masks`."""
+    first_frame = draw(st.integers(0, 40))
+    keep_mask = draw(keep_masks(whole_first_frame=first_frame == 0, **drawn))
+    return TokenLayout(keep_mask, first_frame=first_frame, has_history=first_frame > 0)
+
+
+# list[Any]: to check a list's items beartype draws one by the `random` module, which hypothesis forbids in here
+@st.composite
+def mask_streams(draw: Draw, *, frames: int = 2, rows: int = 2, cols: int = 3) -> list[Any]:
+    """Keep masks, a `KeepMask` each, of 2 to 4 blocks of a scene, the first block whole."""
+    masks = keep_masks(frames=st.just(frames), rows=st.just(rows), cols=st.just(cols))
+    later = draw(st.lists(masks, min_size=1, max_size=3))
+    return [torch.ones(frames, rows, cols, dtype=torch.bool), *later]
+
+
+@st.composite
+def changes(draw: Draw) -> Change:
+    """What refiners are given: distances from 0 to far beyond the thresholds, and a mask, of 1 to 5 small frames."""
+    keep = draw(keep_masks(frames=st.integers(1, 5)))
+    scale = draw(st.sampled_from([0.0, 1.0, 1e6]))
+    generator = _generator(draw(seeds))
+    distance, long_term = scale * torch.rand((2, *keep.shape), generator=generator)
+    return Change(
+        distance=distance, raw=distance, long_term=long_term, keep=keep, tau_short=0.5, tau_long=0.6
     )
-    return token_features(drawn, patch)
+
+
+@st.composite
+def caches(draw: Draw, *, layers: int = 1, head_dim: int = 12) -> KVCache:
+    """Empty caches with any sink, window (at least 4 frames, or all) and positions."""
+    return KVCache(
+        layers,
+        RotaryEmbedding(head_dim),
+        sink_frames=draw(st.integers(0, 3)),
+        window_frames=draw(st.sampled_from([0, 4, 5, 8])),
+        positions=draw(st.sampled_from(["rolling", "absolute"])),
+    )
+
+
+@st.composite
+def configs(draw: Draw, host: PluginHost) -> Config:
+    """Configs of a host's parts with their default options, that `lipar.compatibility` lets pass on a causal model."""
+    names: dict[str, Any] = {
+        kind: PartConfig(draw(st.sampled_from([part.name for part in host.registries[kind]])))
+        for kind in ("criterion", "recovery", "noise", "restorer")
+    }
+    config = Config(
+        prune=PruneConfig(tau_short=draw(st.floats(0.01, 2.0)), tau_long=draw(st.floats(0.01, 2.0))),
+        cache=CacheConfig(positions=draw(st.sampled_from(["rolling", "absolute"]))),
+        strength=draw(st.sampled_from([0.2, 0.4, 1.0, None])),
+        seed=draw(seeds),
+        **names,
+    )
+    try:
+        check(host, config, make_parts(host, config), Giver("a causal model", CAUSAL))
+    except ConfigError:
+        reject()
+    return config
 
 
 def splits(count: int) -> st.SearchStrategy[list[int]]:
@@ -122,4 +170,15 @@ def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-__all__ = ["features", "keep_masks", "latents", "seeds", "splits"]
+__all__ = [
+    "caches",
+    "changes",
+    "configs",
+    "features",
+    "keep_masks",
+    "latents",
+    "layouts",
+    "mask_streams",
+    "seeds",
+    "splits",
+]

@@ -40,6 +40,7 @@ class Median:
     """See the frame before and the next one too (3x3x3), as the authors' code does."""
 
     border = "replicate"
+    monotone = True
 
     @property
     def past_frames(self) -> int:
@@ -114,6 +115,7 @@ class OpenClose:
     past_frames = 0
     future_frames = 0
     border = "replicate"
+    monotone = True
 
     def __call__(self, change: Change) -> Change:
         pruned = 1 - _kept(change, "open-close").float()
@@ -144,6 +146,7 @@ class Dilate:
     """False: not in the next frame."""
 
     border = "zero"
+    monotone = True
 
     @property
     def past_frames(self) -> int:
@@ -204,6 +207,7 @@ class KeepMovers:
     past_frames = 0
     future_frames = 0
     border = "replicate"
+    monotone = True
 
     def __call__(self, change: Change) -> Change:
         moved = change.raw > self.factor * change.tau_short

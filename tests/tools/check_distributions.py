@@ -23,7 +23,7 @@ NEEDED_IN_SDIST = {
 
 def files_of_checkout() -> set[str]:
     """Every file of the three packages, as it should stand in the wheel."""
-    return {
+    return {"lipar_pytest.py"} | {
         path.relative_to(ROOT / home).as_posix()
         for package, home in HOMES.items()
         for path in (ROOT / home / package).rglob("*")

@@ -1,0 +1,34 @@
+"""What every adapter keeps before it is loaded; weights are not read."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from lipar.compatibility import Giver
+from lipar.protocols import Adapter
+from lipar.testing.contracts.law import law
+
+
+@law("adapter")
+def loads_on_a_device_and_in_a_type(make: Callable[[], Adapter]) -> None:
+    """`load(device, dtype)`, called by position."""
+    adapter = make()
+    assert isinstance(adapter, Adapter)
+    inspect.signature(adapter.load).bind("cpu", "float32")
+
+
+@law("adapter")
+def has_options_with_types(make: Callable[[], Adapter]) -> None:
+    """Values of a config are read as the types of the fields say."""
+    part: Any = type(make())
+    untyped = [field.name for field in attrs.fields(part) if field.init and field.type is None]
+    assert untyped == []
+
+
+@law("adapter")
+def gives_something(make: Callable[[], Adapter]) -> None:
+    """What the model offers to parts, in words of `lipar.compatibility`."""
+    adapter = make()
+    assert Giver.of(adapter, type(adapter).__name__).facts

@@ -1,0 +1,74 @@
+"""What every criterion keeps."""
+
+from collections.abc import Callable
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from lipar.protocols import Criterion
+from lipar.testing.contracts.law import law
+from lipar.testing.strategies import features
+from lipar.types import Features
+
+SOURCES = features(frames=st.integers(2, 4), rows=st.integers(1, 5), cols=st.integers(1, 5))
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+@law("criterion")
+@given(source=SOURCES)
+def gives_a_finite_distance_for_each_token_and_none_below_zero(
+    make: Callable[[], Criterion], source: Features
+) -> None:
+    """On the device of what came."""
+    for device in DEVICES:
+        current = source.to(device)
+        distance = make()(current, current.flip(0))
+        assert distance.shape == source.shape[:-1], list(distance.shape)
+        assert distance.device == current.device
+        assert distance.dtype.is_floating_point
+        assert bool(distance.isfinite().all())
+        assert bool((distance >= 0).all())
+
+
+@law("criterion")
+@given(source=SOURCES, scale=st.sampled_from([0.0, 1e-30, 1.0, 1e6]))
+def finds_no_distance_between_equal_tokens(
+    make: Callable[[], Criterion], source: Features, scale: float
+) -> None:
+    """So that a still picture is pruned at any threshold."""
+    assert not bool(make()(scale * source, (scale * source).clone()).any())
+
+
+@law("criterion")
+@given(source=SOURCES, other=SOURCES.map(lambda other: [other]))
+def answers_by_what_it_is_given_alone(
+    make: Callable[[], Criterion], source: Features, other: list[Tensor]
+) -> None:
+    """The same answer again, whatever was asked between, and what was given stays as it was."""
+    criterion, given_before = make(), source.clone()
+    first = criterion(source, source.flip(0))
+    criterion(other[0], other[0].flip(0))
+    assert torch.equal(criterion(source, source.flip(0)), first)
+    assert torch.equal(source, given_before)
+
+
+@law("criterion")
+@given(source=SOURCES)
+def measures_each_frame_by_itself(make: Callable[[], Criterion], source: Features) -> None:
+    """Else masks would depend on how a video is cut into blocks."""
+    criterion, reference = make(), source.flip(0)
+    apart = [criterion(source[i : i + 1], reference[i : i + 1]) for i in range(source.shape[0])]
+    torch.testing.assert_close(torch.cat(apart), criterion(source, reference), rtol=1e-5, atol=1e-6)
+
+
+@law("criterion")
+@given(source=SOURCES)
+def bears_half_precision(make: Callable[[], Criterion], source: Features) -> None:
+    """Within a twentieth of what the same values give in full, which is less than thresholds are known to."""
+    criterion = make()
+    for dtype in (torch.float16, torch.bfloat16):
+        current, reference = source.to(dtype), source.flip(0).to(dtype)
+        full = criterion(current.float(), reference.float())
+        torch.testing.assert_close(criterion(current, reference).float(), full, rtol=0.05, atol=0.02)

@@ -1,0 +1,32 @@
+"""The decorator that makes a function a law, and the list it goes to."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, settings
+
+Law = Callable[[Callable[[], Any]], None]
+
+LAWS: dict[str, list[Law]] = defaultdict(list)
+"""By kind of part; `any part` holds for all."""
+
+
+def law(kind: str) -> Callable[[Any], Law]:
+    """Enter a function in the contract of a kind; below it stands `hypothesis.given`, where values are drawn."""
+    # torch's first call of a kind takes a hundred times as long as the second
+    quick = settings(
+        deadline=None,
+        # a contract is many laws, and each runs for every part
+        max_examples=max(settings.default.max_examples // 10, 5) if settings.default else 10,
+        # what is drawn is small as it is, and shrinking it through attention takes minutes
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+
+    def enter(function: Any) -> Law:
+        entered: Law = quick(function) if hasattr(function, "hypothesis") else function
+        LAWS[kind].append(entered)
+        return entered
+
+    return enter

@@ -1,0 +1,60 @@
+"""What every restorer keeps."""
+
+from collections.abc import Callable
+
+import torch
+from hypothesis import given
+from torch import Tensor
+
+from lipar.layout import TokenLayout
+from lipar.protocols import Restorer
+from lipar.testing.contracts.law import law
+from lipar.testing.strategies import layouts, seeds
+
+WIDTH = 5
+
+
+def values(layout: TokenLayout, seed: int) -> tuple[Tensor | None, Tensor]:
+    """The restored frame before the block, if there is one, and kept tokens; of two branches."""
+    generator = torch.Generator().manual_seed(seed)
+    history = torch.randn(2, layout.tokens_per_frame, WIDTH, generator=generator)
+    kept = torch.randn(2, layout.kept_count, WIDTH, generator=generator)
+    return history if layout.has_history else None, kept
+
+
+@law("restorer")
+@given(layout=layouts(), seed=seeds)
+def gives_every_place_a_finite_value(make: Callable[[], Restorer], layout: TokenLayout, seed: int) -> None:
+    """The same again for the same, and what was given stays as it was."""
+    restorer, (history, kept) = make(), values(layout, seed)
+    before = kept.clone()
+    restored = restorer(layout, history, kept)
+    assert restored.shape == (2, layout.token_count, WIDTH)
+    assert bool(restored.isfinite().all())
+    assert torch.equal(restorer(layout, history, kept), restored)
+    assert torch.equal(kept, before)
+
+
+@law("restorer")
+@given(layout=layouts(), seed=seeds)
+def leaves_kept_tokens_unless_it_says_otherwise(
+    make: Callable[[], Restorer], layout: TokenLayout, seed: int
+) -> None:
+    """`changes_kept = True` says otherwise; where nothing is pruned nothing changes in any case."""
+    restorer, (history, kept) = make(), values(layout, seed)
+    whole = layout.kept_count == layout.token_count
+    if whole or not getattr(restorer, "changes_kept", False):
+        assert torch.equal(layout.prune(restorer(layout, history, kept)), kept)
+
+
+@law("restorer")
+@given(layout=layouts(), seed=seeds)
+def treats_each_guidance_branch_as_if_alone(
+    make: Callable[[], Restorer], layout: TokenLayout, seed: int
+) -> None:
+    """Within 1e-6."""
+    restorer, (history, kept) = make(), values(layout, seed)
+    together = restorer(layout, history, kept)
+    for branch in (slice(0, 1), slice(1, 2)):
+        alone = restorer(layout, None if history is None else history[branch], kept[branch])
+        torch.testing.assert_close(together[branch], alone, rtol=1e-6, atol=1e-6)

@@ -1,0 +1,21 @@
+"""The tests that `pytest --lipar-part NAME` runs: every law of its kind, for every registered part of that name."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lipar.plugins import load_plugins
+from lipar.testing.contracts import Law, cases
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    try:
+        found = list(cases(load_plugins(), metafunc.config.getoption("--lipar-part")))
+    except LookupError as error:
+        raise pytest.UsageError(f"--lipar-part: {error.args[0]}") from error
+    metafunc.parametrize(("make", "law"), [pytest.param(case.make, case.law, id=case.name) for case in found])
+
+
+def test_contract(make: Callable[[], Any], law: Law) -> None:
+    law(make)
