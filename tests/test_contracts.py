@@ -14,6 +14,7 @@ from lipar.config import PartConfig
 from lipar.parts import make_part
 from lipar.testing.attention import FillAll, SequenceDonors
 from lipar.testing.contracts import Case, cases, contract
+from lipar.testing.registered import as_param
 from lipar_plugins.criteria import L1
 from lipar_plugins.refiners import Dilate, Median
 from lipar_plugins.restorers import Copy
@@ -45,12 +46,12 @@ VARIANTS = [
 ]
 
 
-@pytest.mark.parametrize(("make", "law"), [pytest.param(c.make, c.law, id=c.name) for c in cases(HOST)])
+@pytest.mark.parametrize(("make", "law"), [as_param(case) for case in cases(HOST) if not case.needed])
 def test_every_registered_part_keeps_its_contract(make, law):
     law(make)
 
 
-@pytest.mark.parametrize(("make", "law"), [pytest.param(c.make, c.law, id=c.name) for c in VARIANTS])
+@pytest.mark.parametrize(("make", "law"), [as_param(case) for case in VARIANTS])
 def test_other_options_keep_the_contract_too(make, law):
     law(make)
 
@@ -258,6 +259,23 @@ def test_a_part_that_breaks_a_law_is_caught_by_it(kind, broken, laws):
         except Exception:
             caught.append(law)
     assert caught == named
+
+
+@attrs.frozen
+class Demanding(L1):
+    """Cannot be made by name alone."""
+
+    place: str
+
+
+def test_a_part_with_an_option_to_be_given_is_skipped_with_the_reason():
+    host = load_plugins()
+    host.registries["criterion"].add("demanding", Demanding)
+    params = [as_param(case) for case in cases(host, "demanding")]
+    assert len(params) == len(contract("criterion"))
+    for param in params:
+        (mark,) = param.marks
+        assert "no default for place" in mark.kwargs["reason"]
 
 
 def test_an_unknown_kind_lists_those_there_are():

@@ -32,6 +32,8 @@ class Case(NamedTuple):
     name: str
     make: Callable[[], Any]
     law: Law
+    needed: tuple[str, ...] = ()
+    """Options without a default: the part cannot be made by its name alone."""
 
 
 def contract(kind: str) -> list[Law]:
@@ -59,11 +61,9 @@ def cases(host: PluginHost, name: str = "all") -> Iterator[Case]:
         raise LookupError(f"no part named {name!r}; registered: {', '.join(known)}")
     for part in found:
         make = partial(make_part, host, part.kind, PartConfig(part.name))
-        needed = [option.name for option in part.options if option.default is attrs.NOTHING]
-        if needed:
-            continue
+        needed = tuple(option.name for option in part.options if option.default is attrs.NOTHING)
         for law in contract(part.kind):
-            yield Case(f"{part.kind}-{part.name}-{law.__name__}", make, law)
+            yield Case(f"{part.kind}-{part.name}-{law.__name__}", make, law, needed)
 
 
 __all__ = ["Case", "Law", "cases", "contract"]

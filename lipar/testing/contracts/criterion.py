@@ -37,8 +37,14 @@ def gives_a_finite_distance_for_each_token_and_none_below_zero(
 def finds_no_distance_between_equal_tokens(
     make: Callable[[], Criterion], source: Features, scale: float
 ) -> None:
-    """So that a still picture is pruned at any threshold."""
-    assert not bool(make()(scale * source, (scale * source).clone()).any())
+    """So that a still picture is pruned at any threshold.
+
+    Features that a criterion reads by itself (`reader`) may say what has changed; equal ones are then no still picture.
+    """
+    criterion = make()
+    if hasattr(criterion, "reader"):
+        return
+    assert not bool(criterion(scale * source, (scale * source).clone()).any())
 
 
 @law("criterion")
