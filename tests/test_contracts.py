@@ -25,14 +25,23 @@ OPTIONS = {
         ("l1-trimmed", {"trim": 0.0}),
         ("l1-trimmed", {"trim": 0.4}),
         ("l2", {"normalise": "released"}),
+        ("union", {"of": [{"name": "l1", "tau_short": 0.1}, "cosine"]}),
+        ("intersection", {"of": ["cosine", {"name": "l2", "tau_short": 2.0}]}),
     ],
     "refiner": [
         ("median", {"look_ahead": True}),
         ("dilate", {"look_ahead": True, "size": 5}),
         ("dilate", {"look_back": False}),
         ("min-keep", {"fraction": 1.0}),
+        ("bucket", {"per": "frame", "multiple": 5}),
     ],
-    "recovery": [("m-degree", {"degree": 1}), ("m-degree", {"degree": 2})],
+    "recovery": [
+        ("m-degree", {"degree": 1}),
+        ("m-degree", {"degree": 2}),
+        ("m-degree", {"degree": 1, "weigh": True}),
+        ("proportional", {"stands": "first"}),
+    ],
+    "restorer": [("blend", {"width": 0}), ("blend", {"width": 3})],
 }
 VARIANTS = [
     Case(

@@ -35,6 +35,10 @@ class Blend:
     width: int = attrs.field(default=1, validator=ge(0))
     """Rings of kept tokens that are mixed; 0 is `copy`."""
 
+    @property
+    def changes_kept(self) -> bool:
+        return self.width > 0
+
     def __call__(
         self, layout: TokenLayout, history: Float[Tensor, "b position d"] | None, kept: Float[Tensor, "b n d"]
     ) -> Float[Tensor, "b places d"]:
