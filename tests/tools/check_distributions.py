@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-HOMES = {"lipar": ".", "lipar_plugins": "plugins", "lipar_adapters": "adapters"}
+HOMES = {"lipar": ".", "lipar_plugins": "plugins", "lipar_pytest.py": "plugins", "lipar_adapters": "adapters"}
 SIZE_LIMIT = 20_000_000
 NEEDED_IN_SDIST = {
     "LICENSE",
@@ -22,11 +22,11 @@ NEEDED_IN_SDIST = {
 
 
 def files_of_checkout() -> set[str]:
-    """Every file of the three packages, as it should stand in the wheel."""
-    return {"lipar_pytest.py"} | {
+    """Every file of the three packages and the pytest plugin, as it should stand in the wheel."""
+    return {
         path.relative_to(ROOT / home).as_posix()
-        for package, home in HOMES.items()
-        for path in (ROOT / home / package).rglob("*")
+        for top, home in HOMES.items()
+        for path in [ROOT / home / top, *(ROOT / home / top).rglob("*")]
         if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
     }
 
