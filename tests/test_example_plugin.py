@@ -7,17 +7,16 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+EXAMPLE = Path(__file__).parents[1] / "docs" / "examples" / "lipar-peak"
 
 
 @pytest.fixture(scope="module")
 def with_example(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment in which the example plugin is installed beside lipar."""
     target = tmp_path_factory.mktemp("site")
-    example = ROOT / "docs" / "examples" / "lipar-peak"
     offline = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", *offline, "--target", str(target), str(example)], check=True
+        [sys.executable, "-m", "pip", "install", *offline, "--target", str(target), str(EXAMPLE)], check=True
     )
     return {**os.environ, "PYTHONPATH": str(target)}
 
@@ -30,15 +29,31 @@ def run(code: str, environment: dict[str, str]) -> str:
     return done.stdout.strip()
 
 
-def test_the_example_is_registered_with_its_owner_and_option(with_example: dict[str, str]) -> None:
+def test_the_example_is_registered_with_its_owner_and_options(with_example: dict[str, str]) -> None:
     code = (
         "from lipar import load_plugins\n"
-        "peak = load_plugins().registries['criterion']['peak']\n"
-        "print(peak.owner, [option.name for option in peak.options])"
+        "found = load_plugins().registries\n"
+        "for part in (found['criterion']['peak'], found['recovery']['budget']):\n"
+        "    print(part.owner, [option.name for option in part.options])"
     )
-    assert run(code, with_example) == "lipar-peak 0.1.0 ['gain']"
+    assert run(code, with_example) == "lipar-peak 0.2.0 ['gain']\nlipar-peak 0.2.0 ['share']"
+
+
+def test_the_tests_of_the_example_pass_on_what_was_installed(
+    with_example: dict[str, str], tmp_path: Path
+) -> None:
+    pytest_run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(EXAMPLE)]
+    done = subprocess.run(
+        pytest_run, env=with_example, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_example_can_be_disabled(with_example: dict[str, str]) -> None:
-    code = "from lipar import load_plugins\nprint('peak' in load_plugins().registries['criterion'])"
-    assert run(code, with_example | {"LIPAR_DISABLED_PLUGINS": "lipar-peak"}) == "False"
+    code = (
+        "from lipar import load_plugins\n"
+        "found = load_plugins().registries\n"
+        "print('peak' in found['criterion'], 'budget' in found['recovery'])"
+    )
+    assert run(code, with_example | {"LIPAR_DISABLED_PLUGINS": "lipar-peak"}) == "False False"
+    assert run(code, with_example | {"LIPAR_DISABLED_PLUGINS": "budget"}) == "True False"
