@@ -12,7 +12,7 @@ from lipar.config import Config
 from lipar.edit import model_size
 from lipar.hookspecs import hookimpl
 from lipar.layout import TokenLayout
-from lipar.pixels import BlockEncoder
+from lipar.pixels import BlockEncoder, cut_frame
 from lipar.plugins import PluginHost
 from lipar.protocols import Model
 from lipar.scheduler import RestoredBlock, Scheduler
@@ -34,6 +34,8 @@ class Comparison:
     """Denoising and clean pass, dense seconds over pruned, of those blocks that prune anything; 1 if none does."""
     psnr: float
     """Pixels of those blocks against the dense run's, in dB (peak 1); infinite where they are equal."""
+    scene_cuts: tuple[int, ...]
+    """Pixel frames at which the blocks begin in which a new scene does, the first block excepted."""
 
 
 @attrs.define(eq=False)
@@ -121,12 +123,8 @@ def compare_clip(
         kept = kept or {block.first_frame: block.layout.kept_count for block in blocks}
         yield compared
     if random:
-        plugin = SameRate(kept)
-        host.manager.register(plugin)
-        try:
+        with host.extended(SameRate(kept)):
             yield run("random at the same rate", next(iter(variants.values())))[0]
-        finally:
-            host.manager.unregister(plugin)
 
 
 def _without_pruning(config: Config) -> Config:
@@ -150,6 +148,8 @@ def _compared(
     later = [block for block in blocks if block.layout.has_history]
     probed = [block for block in later if block.dense_seconds is not None]
     tokens = sum(block.layout.token_count for block in later)
+    assert model.autoencoder is not None
+    cuts = [cut_frame(model.autoencoder, block) for block in blocks]
     pruned_seconds = sum(block.seconds for block in probed)
     return Comparison(
         clip=path.stem,
@@ -160,4 +160,5 @@ def _compared(
         if pruned_seconds
         else 1.0,
         psnr=psnr(pixels[1:], dense_pixels[1:]) if len(pixels) > 1 else math.inf,
+        scene_cuts=tuple(frame for frame in cuts if frame is not None),
     )

@@ -1,7 +1,7 @@
 """The main job: a video file in, an edited video file out, block by block in bounded memory."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lipar.config import Config
 from lipar.layout import TokenLayout
-from lipar.pixels import BlockEncoder
+from lipar.pixels import BlockEncoder, cut_frame
 from lipar.plugins import PluginHost
 from lipar.protocols import Autoencoder, Model
 from lipar.scheduler import RestoredBlock, Scheduler
@@ -29,12 +29,11 @@ from lipar.video import (
     ended_by_sigterm,
 )
 from lipar.watch import StageTimer
+from lipar.watch.stages import PROBE
 
 PROBED_BLOCKS = 3
 FIRST_PROBE = 2
 """Blocks 0 and 1 have a shorter context than the rest; from here on the work per block is steady."""
-Progress = Callable[[int], None]
-"""Told how many more pixel frames are written."""
 
 
 @attrs.frozen(kw_only=True)
@@ -70,10 +69,13 @@ class EditReport:
     seconds: float
     """Wall time of the whole edit, dense probes excluded, loading the model excluded."""
     stage_seconds: dict[str, float]
+    """Dense probes excluded."""
     speedup: float | None
     """Dense time over pruned time of denoising and clean pass, on the probed blocks."""
     probed_blocks: int
     probed_kept_fraction: float | None
+    scene_cuts: tuple[int, ...]
+    """Pixel frames at which the blocks begin in which a new scene does, the first block excepted."""
 
 
 class SourceFrames:
@@ -127,16 +129,16 @@ def edit_video(
     options: EditOptions,
     *,
     host: PluginHost,
-    begun: Callable[[int | None], Progress] | None = None,
 ) -> EditReport:
     """Edit a video; the output appears when it is complete, and not before.
+
+    The plugins are told of it by `lipar_edit_begun`, `lipar_block_written` and `lipar_edit_ended`.
 
     Args:
         model: loaded, with an autoencoder.
         config: names and numbers of the run.
         options: paths, prompt and sizes.
         host: the plugins; a stage timer joins them for the run.
-        begun: told the number of frames, if known, when work begins; gives a function that is told progress.
 
     Raises:
         VideoError: the input cannot be read or the output not written.
@@ -152,16 +154,11 @@ def edit_video(
     if options.overlay is not None and options.overlay.resolve() == options.output.resolve():
         raise ValueError(f"--overlay and the output are both {options.output}; name two files")
     timer = StageTimer(device=model.device)
-    host.manager.register(timer, name="stage-timer")
-    try:
-        with ended_by_sigterm(), ExitStack() as stack, torch.no_grad():
-            source = SourceFrames(options, model, stack)
-            _check_resolution(source.size, model, coder)
-            model.set_prompt(options.prompt)
-            run = _EditRun(model, coder, config, options, source, host, timer)
-            return run.run(stack, begun)
-    finally:
-        host.manager.unregister(timer)
+    with host.extended(timer), ended_by_sigterm(), ExitStack() as stack, torch.no_grad():
+        source = SourceFrames(options, model, stack)
+        _check_resolution(source.size, model, coder)
+        model.set_prompt(options.prompt)
+        return _EditRun(model, coder, config, options, source, host, timer).run(stack)
 
 
 def _check_resolution(size: tuple[int, int], model: Model, coder: Autoencoder) -> None:
@@ -187,11 +184,13 @@ class _EditRun:
         timer: StageTimer,
     ) -> None:
         self.model, self.coder, self.options, self.source, self.timer = model, coder, options, source, timer
+        self.hook = host.hook
         self.scheduler = Scheduler(
             model, config, host=host, dense=options.dense, probe_blocks=self._blocks_to_probe()
         )
         self.encoder = BlockEncoder(source.frames, model, coder, timer)
         self.blocks: list[_BlockNumbers] = []
+        self.cuts: list[int] = []
         self.written = 0
 
     def _blocks_to_probe(self) -> set[int]:
@@ -203,7 +202,7 @@ class _EditRun:
         span = max(last - first, 0)
         return {first + round(span * i / max(PROBED_BLOCKS - 1, 1)) for i in range(PROBED_BLOCKS)} - {0}
 
-    def run(self, stack: ExitStack, begun: Callable[[int | None], Progress] | None) -> EditReport:
+    def run(self, stack: ExitStack) -> EditReport:
         options, source = self.options, self.source
         size = source.shown_size if options.keep_source_size else source.size
         start = time.perf_counter()
@@ -211,7 +210,22 @@ class _EditRun:
         overlay = None
         if options.overlay is not None:
             overlay = stack.enter_context(source.writer(options.overlay, size, audio=True))
-        advance = begun(source.count) if begun else lambda frames: None
+        self.hook.lipar_edit_begun(
+            config=self.scheduler.config, options=options, model=self.model, frames=source.count
+        )
+        try:
+            self._run_blocks(writer, overlay)
+            with self.timer.measure("write"):
+                for open_writer in filter(None, (writer, overlay)):
+                    open_writer.close()  # the encoder still holds many frames
+            report = self._report(time.perf_counter() - start)
+        except BaseException as error:
+            self.hook.lipar_edit_ended(report=None, error=error, spans=[])
+            raise
+        self.hook.lipar_edit_ended(report=report, error=None, spans=self.timer.take())
+        return report
+
+    def _run_blocks(self, writer: VideoWriter, overlay: VideoWriter | None) -> None:
         decode = self.coder.decoder()
         for block in self.scheduler.run(self.encoder):
             with self.timer.measure("decode to pixels"):
@@ -220,11 +234,7 @@ class _EditRun:
             with self.timer.measure("write"):
                 done = self._write(pixels, masks, writer, overlay)
             self._note(block, done)
-            advance(done)
-        with self.timer.measure("write"):
-            for open_writer in filter(None, (writer, overlay)):
-                open_writer.close()  # the encoder still holds many frames
-        return self._report(time.perf_counter() - start)
+            self.hook.lipar_block_written(block=block, pixel_frames=done, spans=self.timer.take())
 
     def _write(
         self, pixels: PixelFrames, masks: Tensor | None, writer: VideoWriter, overlay: VideoWriter | None
@@ -265,12 +275,17 @@ class _EditRun:
                 dense_seconds=block.dense_seconds,
             )
         )
+        cut = cut_frame(self.coder, block)
+        if cut is not None:
+            self.cuts.append(cut)
 
     def _report(self, seconds: float) -> EditReport:
         probed = [(block, block.dense_seconds) for block in self.blocks if block.dense_seconds is not None]
         dense_seconds = sum(dense for _, dense in probed)
         pruned_seconds = sum(block.seconds for block, _ in probed)
         probed_kept = [block.probed_kept for block, _ in probed]
+        stage_seconds = self.timer.seconds
+        stage_seconds.pop(PROBE, None)
         return EditReport(
             frames=self.written,
             blocks=len(self.blocks),
@@ -279,10 +294,11 @@ class _EditRun:
             kept_fraction=_kept_fraction(self.blocks) or 0.0,
             steady_kept_fraction=_kept_fraction([block for block in self.blocks if block.has_history]),
             seconds=seconds - dense_seconds,
-            stage_seconds=dict(self.timer.seconds),
+            stage_seconds=stage_seconds,
             speedup=dense_seconds / pruned_seconds if probed and pruned_seconds else None,
             probed_blocks=len(probed),
             probed_kept_fraction=sum(probed_kept) / len(probed) if probed else None,
+            scene_cuts=tuple(self.cuts),
         )
 
 

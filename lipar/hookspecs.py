@@ -1,8 +1,9 @@
-"""The hooks of lipar: `lipar_register_*` offer parts, the three stages can be replaced or watched.
+"""The hooks of lipar: `lipar_register_*` offer parts, the three stages can be replaced or watched, an edit is told of.
 
 Hooks are called by keyword; an implementation names only the arguments it uses.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pluggy
@@ -12,8 +13,12 @@ from lipar.protocols import ForwardPass
 from lipar.types import Latents
 
 if TYPE_CHECKING:
+    from lipar.config import Config
+    from lipar.edit import EditOptions, EditReport
+    from lipar.protocols import Model
     from lipar.registry import Registry
-    from lipar.scheduler import Job
+    from lipar.scheduler import Job, RestoredBlock
+    from lipar.watch import Span
 
 hookspec = pluggy.HookspecMarker("lipar")
 hookimpl = pluggy.HookimplMarker("lipar")
@@ -122,4 +127,46 @@ def lipar_restore(job: "Job", denoised: Latents, layout: TokenLayout) -> Latents
         job: the parts and the state of this run; `job.history` is the restored frame before the block.
         denoised: the block's latents; values at pruned places mean nothing.
         layout: the kept tokens.
+    """
+
+
+@hookspec
+def lipar_edit_begun(config: "Config", options: "EditOptions", model: "Model", frames: int | None) -> None:
+    """Learn that an edit begins.
+
+    Called once, when the files are open, before the first frame is read. All plugins are told; nothing is answered.
+
+    Args:
+        config: names and numbers of the run.
+        options: paths, prompt and sizes.
+        model: the loaded model; read it, leave it.
+        frames: pixel frames of the source, None where the file does not say.
+    """
+
+
+@hookspec
+def lipar_block_written(block: "RestoredBlock", pixel_frames: int, spans: "Sequence[Span]") -> None:
+    """Learn that a block is done.
+
+    Called once per block, in order, when its pixel frames are with the writer. All plugins are told.
+
+    Args:
+        block: its latents, layout and first frame.
+        pixel_frames: how many were written; copies that fill up the last block are not among them.
+        spans: what was done since the block before, stage by stage, in seconds.
+    """
+
+
+@hookspec
+def lipar_edit_ended(
+    report: "EditReport | None", error: BaseException | None, spans: "Sequence[Span]"
+) -> None:
+    """Learn that an edit ended, in whichever way.
+
+    Called once for every `lipar_edit_begun`. All plugins are told.
+
+    Args:
+        report: what the edit did; None where it failed.
+        error: what stopped it, `KeyboardInterrupt` included; None where it is complete.
+        spans: what was done since the last block; none where it failed.
     """

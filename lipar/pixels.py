@@ -2,15 +2,23 @@
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 
 import torch
 from torch import Tensor
 
 from lipar.protocols import Autoencoder, Model
+from lipar.scheduler import RestoredBlock
 from lipar.source import SourcePiece, pixel_frames_in
 from lipar.video import PixelFrame
 from lipar.watch import StageTimer
+
+
+def cut_frame(coder: Autoencoder, block: RestoredBlock) -> int | None:
+    """The pixel frame at which a block begins that a scene cut made whole; None for any other block."""
+    after_cut = block.first_frame > 0 and not block.layout.has_history
+    return pixel_frames_in(coder, 0, block.first_frame) if after_cut else None
 
 
 class BlockEncoder:
@@ -22,14 +30,14 @@ class BlockEncoder:
         frames: of the size to process at.
         model: gives the block length, the device and the autoencoder.
         coder: the model's autoencoder.
-        timer: takes the time of decoding the file and of encoding.
+        timer: takes the time of decoding the file and of encoding; None: nobody does.
     """
 
     def __init__(
         self, frames: Iterator[PixelFrame], model: Model, coder: Autoencoder, timer: StageTimer | None = None
     ) -> None:
         self._frames, self._model, self._coder = frames, model, coder
-        self._timer = timer or StageTimer(device=model.device)
+        self._timer = timer
         self.shown: deque[tuple[int, int]] = deque()
         """pts and duration of the frames that were encoded and not yet written."""
 
@@ -38,16 +46,19 @@ class BlockEncoder:
         latent_frames, block = 0, self._model.block_frames
         while True:
             wanted = pixel_frames_in(self._coder, latent_frames, block)
-            with self._timer.measure("decode"):
+            with self._measure("decode"):
                 pixels = self._read(wanted)
             if not pixels:
                 return
             pixels += pixels[-1:] * (wanted - len(pixels))
-            with self._timer.measure("encode"):
+            with self._measure("encode"):
                 frames = torch.stack(pixels)[None].to(self._model.device)
                 latents = encode(frames.to(self._model.dtype))
             latent_frames += block
             yield SourcePiece(latents=latents, pixels=frames)
+
+    def _measure(self, stage: str) -> AbstractContextManager[None]:
+        return self._timer.measure(stage) if self._timer else nullcontext()
 
     def _read(self, count: int) -> list[Tensor]:
         pixels = []

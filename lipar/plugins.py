@@ -3,21 +3,26 @@
 import importlib.metadata
 import os
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import attrs
 import pluggy
 
 from lipar import hookspecs
+from lipar.guard import DECIDING, TOLD, guarded, guarded_wrapper
 from lipar.registry import KINDS, Registry
 
 GROUP = "lipar"
 DISABLED = "LIPAR_DISABLED_PLUGINS"
+OWN_STAGES = "stages"
+"""The plugin that answers where no other does; its errors are the run's own."""
 
 
 class PluginWarning(UserWarning):
-    """A plugin could not be loaded and was left out."""
+    """A plugin could not be loaded and was left out, or failed as it looked on and was dropped."""
 
 
 @attrs.frozen
@@ -28,6 +33,9 @@ class Plugin:
     distribution: str
     version: str
     error: str | None = None
+    """Why it was left out or dropped."""
+    disabled: bool = False
+    """Whether it was left out because someone asked for that."""
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}" if self.version else self.distribution
@@ -53,6 +61,8 @@ class PluginHost:
             self.manager.register(module, name=plugin.name)
             self.manager.check_pending()
             self._collect(module, plugin)
+            if plugin.name != OWN_STAGES:
+                self._guard(module, plugin)
         except Exception as error:  # whatever a stranger's module raises, the host stays up
             if self.manager.has_plugin(plugin.name):
                 self.manager.unregister(name=plugin.name)
@@ -71,19 +81,88 @@ class PluginHost:
                     registry.owner, registry.plugin = str(plugin), plugin.name
                     implementation.function(*([registry] if "registry" in implementation.argnames else []))
 
+    def _guard(self, module: Any, plugin: Plugin) -> None:
+        """Put a guard around what is called while a video is edited."""
+        callers = self.manager.get_hookcallers(module) or []
+        watched = [(caller.name, made) for caller in callers for made in caller.get_hookimpls()]
+        watched = [
+            (name, made) for name, made in watched if made.plugin is module and name in DECIDING | TOLD
+        ]
+        decides = any(name in DECIDING and not made.wrapper for name, made in watched)
+        for name, made in watched:
+            if made.hookwrapper:
+                raise TypeError(
+                    f"{name} is marked hookwrapper=True; write wrapper=True and return what is yielded"
+                )
+            failed = partial(self._failed, plugin, name, decides)
+            guard = guarded_wrapper if made.wrapper else guarded
+            # final to plugins; pluggy offers the host no other place where one implementation's errors can be told
+            # from those of the others
+            made.function = guard(made.function, failed)  # type: ignore[misc]
+
+    def _failed(self, plugin: Plugin, hook: str, decides: bool, error: Exception) -> None:
+        where = f"raised in {hook} of plugin {plugin.name} of {plugin}"
+        if decides:
+            error.add_note(where)
+            raise error
+        if not self.manager.has_plugin(plugin.name):
+            return
+        self.manager.unregister(name=plugin.name)
+        reason = f"{type(error).__name__}: {error}"
+        self.plugins = [attrs.evolve(p, error=reason) if p == plugin else p for p in self.plugins]
+        warnings.warn(f"{reason} ({where}); it is dropped, the run goes on", PluginWarning, stacklevel=4)
+
     def _reject(self, plugin: Plugin, error: BaseException) -> None:
         reason = f"{type(error).__name__}: {error}"
         self.plugins.append(attrs.evolve(plugin, error=reason))
         warnings.warn(f"plugin {plugin.name} of {plugin} was left out: {reason}", PluginWarning, stacklevel=3)
 
-    def load_entry_points(self, disabled: Collection[str]) -> None:
+    def add(self, plugin: Any) -> str:
+        """Register a module or object that no distribution brought; gives the name it goes by."""
+        name = getattr(plugin, "__name__", type(plugin).__name__)
+        entry = f"{name}-{id(plugin):x}" if self.manager.has_plugin(name) else name
+        self.register(plugin, Plugin(entry, name, ""))
+        return entry
+
+    @contextmanager
+    def extended(self, *plugins: Any) -> Iterator[None]:
+        """Have some more plugins, which answer first, as long as this lasts; they must not offer parts."""
+        names = [self.add(plugin) for plugin in plugins]
+        try:
+            yield
+        finally:
+            for name in names:
+                if self.manager.has_plugin(name):
+                    self.manager.unregister(name=name)
+            self.plugins = [plugin for plugin in self.plugins if plugin.name not in names]
+
+    def hooks_of(self, plugin: Plugin) -> list[str]:
+        """The hooks that a plugin implements, in the order of the specs."""
+        module = self.manager.get_plugin(plugin.name)
+        if module is None:
+            return []
+        implemented = {caller.name for caller in self.manager.get_hookcallers(module) or []}
+        return [name for name in vars(hookspecs) if name in implemented]
+
+    def parts_of(self, plugin: Plugin) -> dict[str, list[str]]:
+        """The names that a plugin offers, by kind."""
+        offered = {
+            kind: [part.name for part in registry if part.plugin == plugin.name]
+            for kind, registry in self.registries.items()
+        }
+        return {kind: names for kind, names in offered.items() if names}
+
+    def load_entry_points(self, disabled: Collection[str], *, own_only: bool = False) -> None:
         """Load the installed plugins, except those whose entry point or distribution is named in `disabled`."""
         # ours first: a stranger that takes a built-in name is the one to be left out
         found = importlib.metadata.entry_points(group=GROUP)
         for entry_point in sorted(found, key=lambda e: (getattr(e.dist, "name", "") != "lipar", e.name)):
             dist = entry_point.dist
             plugin = Plugin(entry_point.name, dist.name if dist else "unknown", dist.version if dist else "")
-            if {plugin.name, plugin.distribution} & set(disabled):
+            if {plugin.name, plugin.distribution} & set(disabled) or (
+                own_only and plugin.distribution != "lipar"
+            ):
+                self.plugins.append(attrs.evolve(plugin, disabled=True))
                 continue
             try:
                 module = entry_point.load()
@@ -98,19 +177,21 @@ def disabled_by_environment() -> list[str]:
     return [name.strip() for name in os.environ.get(DISABLED, "").split(",") if name.strip()]
 
 
-def load_plugins(*extra: Any, disabled: Iterable[str] | None = None) -> PluginHost:
+def load_plugins(*extra: Any, disabled: Iterable[str] | None = None, own_only: bool = False) -> PluginHost:
     """A new plugin host with lipar's stages, all installed plugins, and `extra` modules or objects.
 
     Args:
         extra: plugin objects to register last, which therefore answer first.
         disabled: entry points or distributions to leave out; None: those in LIPAR_DISABLED_PLUGINS.
+        own_only: of the installed plugins, only those that are lipar's own.
     """
     from lipar import stages
 
     host = PluginHost()
-    host.register(stages, Plugin("stages", "lipar", ""))
-    host.load_entry_points(disabled_by_environment() if disabled is None else list(disabled))
+    host.register(stages, Plugin(OWN_STAGES, "lipar", ""))
+    host.load_entry_points(
+        disabled_by_environment() if disabled is None else list(disabled), own_only=own_only
+    )
     for plugin in extra:
-        name = getattr(plugin, "__name__", type(plugin).__name__)
-        host.register(plugin, Plugin(f"{name}-{id(plugin):x}", name, ""))
+        host.add(plugin)
     return host

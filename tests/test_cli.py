@@ -1,10 +1,19 @@
 """The command line: what a person types, and what they are told when it cannot be done."""
 
+import importlib
+import importlib.metadata
+import json
+import os
+import re
 import sys
 import warnings
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import attrs
+import click
+import numpy as np
 import pytest
 import torch
 
@@ -13,7 +22,7 @@ from lipar.cli import main
 from lipar.hookspecs import hookimpl
 from lipar.registry import Registry
 from lipar.testing.toy import ToyAutoencoder, ToyModel
-from lipar.video import write_synthetic_clip
+from lipar.video import VideoWriter, write_synthetic_clip
 
 
 @attrs.frozen
@@ -37,9 +46,7 @@ class ToyPlugin:
 @pytest.fixture(autouse=True)
 def toy_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
     load = lipar.plugins.load_plugins
-    for module in ("edit", "lists", "compare", "check"):
-        __import__(f"lipar.cli.{module}")
-        monkeypatch.setattr(sys.modules[f"lipar.cli.{module}"], "load_plugins", lambda: load(ToyPlugin()))
+    monkeypatch.setattr("lipar.cli.host.load_plugins", lambda **options: load(ToyPlugin(), **options))
 
 
 @pytest.fixture
@@ -109,6 +116,10 @@ EDIT = ["--prompt", "x", "--model", "toy"]
         (["--resolution", "60x48"], "60x48 does not divide into tokens of 8x8"),
         (["--resolution", "big"], "'big' is no size; write WIDTHxHEIGHT"),
         (["--device", "gpu"], "no device named 'gpu'"),
+        (["--log", "events.txt"], "--log: output events.txt ends in '.txt'; it must end in .jsonl"),
+        (["--record-masks", "masks.npz"], "--record-masks: output masks.npz ends in '.npz'; it must end in .npy"),
+        (["--profile", "clip.mp4"], "it must end in .json; to print the table alone, write --profile last"),
+        (["--profile", "no/trace.json"], "--profile: the folder"),
     ],
 )  # fmt: skip
 def test_a_bad_argument_is_answered_in_one_line(
@@ -177,11 +188,133 @@ def test_plugins_lists_what_was_left_out_and_why(run, monkeypatch: pytest.Monkey
             raise OSError("no such device")
 
     load = lipar.plugins.load_plugins
-    monkeypatch.setattr("lipar.cli.lists.load_plugins", lambda: load(Broken()))
+    monkeypatch.setattr("lipar.cli.host.load_plugins", lambda **options: load(Broken(), **options))
     code, out, err = run("plugins")
     assert code == 0
     assert "failed: OSError: no such device" in out
     assert "was left out" in err
+
+
+def test_plugins_for_programs_have_version_parts_and_hooks(run):
+    code, out, _ = run("plugins", "--json")
+    assert code == 0
+    found = {plugin["name"]: plugin for plugin in json.loads(out)}
+    assert found["noise"]["version"] == "0.1.0" and found["noise"]["error"] is None
+    assert "step-matched" in found["noise"]["parts"]["noise"]
+    assert found["stages"]["hooks"] == ["lipar_prune", "lipar_forward", "lipar_restore"]
+
+
+def test_plugins_lists_hooks_and_what_was_disabled(run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LIPAR_DISABLED_PLUGINS", "noise")
+    _, out, _ = run("plugins")
+    (line,) = [line for line in out.splitlines() if line.startswith("noise")]
+    assert line.split() == ["noise", "lipar", "0.1.0", "disabled"]
+    assert "hooks: lipar_register_criteria" in out
+
+
+def test_no_plugins_leaves_out_strangers_and_keeps_lipars_own(run, monkeypatch: pytest.MonkeyPatch):
+    def broken() -> None:
+        raise ImportError("no module named 'cv9'")
+
+    stranger = SimpleNamespace(name="bad", load=broken, dist=SimpleNamespace(name="lipar-bad", version="1"))
+    real = importlib.metadata.entry_points
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [*real(group=group), stranger])
+    _, out, err = run("plugins")
+    assert "failed: ImportError" in out and "was left out" in err
+    code, out, err = run("--no-plugins", "plugins")
+    assert (code, err) == (0, "")
+    assert "bad                  lipar-bad 1          disabled" in out
+    assert "l1-trimmed" in out
+
+
+def test_help_of_edit_has_every_option_under_one_heading():
+    command = importlib.import_module("lipar.cli.edit").edit
+    text = command.get_help(click.Context(command, info_name="lipar edit"))
+    assert all(f"\n{heading}:\n" in text for heading in ("Options", *command.groups))
+    for param in command.params:
+        if isinstance(param, click.Option):
+            assert len(re.findall(rf"^  .*{param.opts[-1]}\b(?!-)", text, re.MULTILINE)) >= 1, param.name
+    named = [name for names in command.groups.values() for name in names]
+    assert len(named) == len(set(named))
+    assert set(named) <= {param.name for param in command.params}
+
+
+def test_edit_writes_the_profile_the_log_and_the_masks(run, clip: Path, tmp_path: Path):
+    files = {name: tmp_path / name for name in ("out.mp4", "trace.json", "events.jsonl", "masks.npy")}
+    code, out, _ = run(
+        "edit", clip, *EDIT, "-o", files["out.mp4"], "--profile", files["trace.json"],
+        "--log", files["events.jsonl"], "--record-masks", files["masks.npy"],
+    )  # fmt: skip
+    assert code == 0
+    assert re.search(r"^DiT +\d+\.\d %", out, re.MULTILINE)
+    assert sorted(tmp_path.iterdir()) == sorted(files.values())
+    assert np.load(files["masks.npy"]).shape[0] == 9
+
+
+def test_profile_without_a_file_prints_the_table_alone(run, clip: Path, tmp_path: Path):
+    code, out, _ = run("edit", clip, *EDIT, "-o", tmp_path / "out.mp4", "--profile")
+    assert code == 0 and "mean ms" in out
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("option", "name"), [("--log", "e.jsonl"), ("--record-masks", "m.npy"), ("--profile", "t.json")]
+)
+def test_a_file_that_may_not_be_written_is_refused_before_the_model_loads(
+    run, clip: Path, tmp_path: Path, option: str, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / name).write_text("precious")
+    access = os.access
+    # a test that runs as root may write anything
+    monkeypatch.setattr(
+        "os.access", lambda path, mode: (Path(path).name, mode) != (name, os.W_OK) and access(path, mode)
+    )
+    monkeypatch.setattr(Toy, "load", lambda *_: pytest.fail("the model was loaded"))
+    code, _, err = run("edit", clip, *EDIT, "-o", tmp_path / "out.mp4", option, tmp_path / name)
+    assert code == 1 and f"{option}: " in err and "may not be written to" in err
+    assert (tmp_path / name).read_text() == "precious"
+
+
+def test_a_full_disk_is_said_before_the_model_loads(
+    run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+    monkeypatch.setattr(Toy, "load", lambda *_: pytest.fail("the model was loaded"))
+    code, _, err = run("edit", clip, *EDIT, "-o", tmp_path / "out.mp4", "--log", tmp_path / "e.jsonl")
+    assert code == 1 and "is full" in err
+
+
+def test_a_plugin_whose_hook_fails_is_named_in_the_line_that_is_printed(
+    run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Decides:
+        @hookimpl
+        def lipar_restore(self) -> None:
+            raise ValueError("bad donor")
+
+    load = lipar.plugins.load_plugins
+    monkeypatch.setattr(
+        "lipar.cli.host.load_plugins", lambda **options: load(ToyPlugin(), Decides(), **options)
+    )
+    code, _, err = run("edit", clip, *EDIT, "-o", tmp_path / "out.mp4")
+    assert code == 1
+    assert "bad donor; raised in lipar_restore of plugin Decides" in err
+
+
+def test_compare_and_edit_list_the_scene_cuts_they_found(run, tmp_path: Path):
+    cut = tmp_path / "cut.mp4"
+    with VideoWriter(cut, width=64, height=64, time_base=Fraction(1, 24)) as writer:
+        for index in range(36):
+            generator = torch.Generator().manual_seed(index // 24)
+            scene = torch.rand(3, 8, 8, generator=generator).repeat_interleave(8, 1).repeat_interleave(8, 2)
+            writer.write(scene, pts=index, duration=1)
+    arguments = ("--prompt", "x", "--set", "adapter=toy", "--no-random")
+    _, out, _ = run("compare", cut, *arguments)
+    assert "| cut | as configured | 1 (at 24) |" in out
+    _, out, _ = run("compare", cut, *arguments, "--set", "prune.scene_cuts=false")
+    assert "| cut | as configured | none |" in out
+    _, out, _ = run("edit", cut, *EDIT, "-o", tmp_path / "out.mp4")
+    assert "1 scene cut(s), each with a whole block at frame 24" in out
 
 
 def test_models_lists_adapters_and_shows_one(run):

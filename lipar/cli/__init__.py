@@ -36,7 +36,8 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="lipar")
-def cli() -> None:
+@click.option("--no-plugins", is_flag=True, help="Leave out every installed plugin that is not lipar's own.")
+def cli(no_plugins: bool) -> None:
     """Edit and generate video faster: compute only the latent tokens that changed."""
 
 
@@ -53,7 +54,7 @@ def main() -> None:
     except click.exceptions.Exit as exit_:
         sys.exit(exit_.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.secho("interrupted; no output was left behind", fg="red", err=True)
+        click.secho("interrupted; no video was left behind", fg="red", err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()
@@ -68,6 +69,6 @@ def main() -> None:
 def _say(error: Exception) -> str:
     text = str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error)
     expected = isinstance(error, ValueError | LookupError | OSError | ArithmeticError | RuntimeError)
-    if expected and text:
-        return text
-    return f"{type(error).__name__}: {text or 'no message'} (unexpected; run again with --debug to see where)"
+    if not (expected and text):
+        text = f"{type(error).__name__}: {text or 'no message'} (unexpected; run again with --debug to see where)"
+    return "; ".join([text, *getattr(error, "__notes__", ())])

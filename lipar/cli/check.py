@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
+from lipar.cli.host import plugin_host
 from lipar.compatibility import check_config
 from lipar.config import build_config, presets
-from lipar.plugins import load_plugins
 
 
 @click.command()
@@ -24,7 +24,7 @@ def check(
     """
     chosen = [] if model is None else [f"adapter={model!r}"]
     config = build_config(preset=preset, file=config_file, settings=[*chosen, *settings])
-    check_config(load_plugins(), config)
+    check_config(plugin_host(), config)
     refiners = ", ".join(refiner.name for refiner in config.refiners)
     click.echo(
         f"can run on {config.adapter.name}: criterion {config.criterion.name}; refiners {refiners}; "

@@ -9,10 +9,10 @@ import click
 import torch
 
 from lipar.cli.edit import pick_device
+from lipar.cli.host import plugin_host
 from lipar.compare import Comparison, compare_clip
 from lipar.compatibility import check_config
 from lipar.config import build_config
-from lipar.plugins import load_plugins
 
 
 @click.command()
@@ -47,16 +47,17 @@ def compare(
     """Edit CLIPS dense and pruned with one seed, and print how far they agree.
 
     Kept fraction and PSNR are of the blocks after the first, which is always whole. The speed-up is of those among
-    them that prune anything: denoising and clean pass, each block timed dense and pruned in turn.
+    them that prune anything: denoising and clean pass, each block timed dense and pruned in turn. At a scene cut a
+    block is computed whole; the cuts that were found are listed by the pixel frame at which that block begins.
     """
     configs = {"as configured": build_config(preset=preset, settings=settings)}
     for variant in variants:
         configs[variant] = build_config(preset=preset, settings=[*settings, *variant.split(";")])
-    host = load_plugins()
+    host = plugin_host()
     adapters = [check_config(host, config) for config in configs.values()]
     model = adapters[0].load(pick_device(device), torch.float32)
     model.set_prompt(prompt)
-    click.echo(f"| clip | pruning | kept | speed-up | PSNR to dense |\n{'| --- ' * 5}|")
+    click.echo(f"| clip | pruning | scene cuts | kept | speed-up | PSNR to dense |\n{'| --- ' * 6}|")
     done: list[Comparison] = []
     for clip in clips:
         for row in compare_clip(model, clip, configs, host=host, random=not no_random):
@@ -71,4 +72,5 @@ def compare(
 
 def _row(row: Comparison) -> str:
     near = f"{row.psnr:.1f} dB" if math.isfinite(row.psnr) else "equal"
-    return f"| {row.clip} | {row.variant} | {100 * row.kept_fraction:.0f} % | {row.speedup:.2f}x | {near} |"
+    cuts = f"{len(row.scene_cuts)} (at {', '.join(map(str, row.scene_cuts))})" if row.scene_cuts else "none"
+    return f"| {row.clip} | {row.variant} | {cuts} | {100 * row.kept_fraction:.0f} % | {row.speedup:.2f}x | {near} |"

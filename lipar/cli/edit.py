@@ -1,19 +1,25 @@
 """`lipar edit`: the main job on one video."""
 
+import os
 import time
 import warnings
 from pathlib import Path
-from typing import Any
 
 import click
 import torch
-from tqdm import tqdm
 
+from lipar.cli.grouped import GroupedCommand
+from lipar.cli.host import plugin_host
 from lipar.compatibility import check_config
 from lipar.config import Config, build_config, presets
-from lipar.edit import EditOptions, EditReport, Progress, edit_video
-from lipar.plugins import load_plugins
+from lipar.edit import EditOptions, EditReport, edit_video
+from lipar.watch.event_log import EventLog
+from lipar.watch.masks import MaskRecorder
+from lipar.watch.profile import Profile
+from lipar.watch.progress import ProgressBar
 
+_TABLE_ONLY = "table"
+"""What `--profile` stands for without a file."""
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -33,7 +39,15 @@ class SizeType(click.ParamType[tuple[int, int]]):
         return int(width), int(height)
 
 
-@click.command()
+@click.command(
+    cls=GroupedCommand,
+    groups={
+        "Output": ["output", "overlay", "size"],
+        "What is computed": ["model", "config_file", "preset", "settings", "strength", "seed", "dense"],
+        "Where and how": ["resolution", "device", "dtype"],
+        "Watching": ["profile", "log", "record_masks", "quiet", "debug"],
+    },
+)
 @click.argument("source", required=False, type=click.Path(path_type=Path), metavar="[IN.mp4]")
 @click.option("--prompt", required=True, help="What the result should look like.")
 @click.option(
@@ -57,6 +71,22 @@ class SizeType(click.ParamType[tuple[int, int]]):
 @click.option("--resolution", type=SizeType(), help="Size to process at.  [default: the model's own]")
 @click.option("--device", default=None, help="cpu, cuda, cuda:1, ...  [default: cuda where there is one]")
 @click.option("--dtype", type=click.Choice(sorted(_DTYPES)), help="[default: bfloat16 on cuda, else float32]")
+@click.option(
+    "--profile",
+    is_flag=False,
+    flag_value=_TABLE_ONLY,
+    metavar="[TRACE.json]",
+    help="Print where the time went, per stage; with a file, also write a trace for ui.perfetto.dev.",
+)
+@click.option(
+    "--log", type=click.Path(path_type=Path), metavar="EVENTS.jsonl", help="Write a JSON line per block."
+)
+@click.option(
+    "--record-masks",
+    type=click.Path(path_type=Path),
+    metavar="MASKS.npy",
+    help="Write the keep masks: bool, frames x rows x columns.",
+)
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def edit(
@@ -75,13 +105,17 @@ def edit(
     resolution: tuple[int, int] | None,
     device: str | None,
     dtype: str | None,
+    profile: str | None,
+    log: Path | None,
+    record_masks: Path | None,
     quiet: bool,
     debug: bool,
 ) -> None:
     """Edit a video by a prompt, computing only the tokens that changed.
 
     IN.mp4 is any video; without it, lipar makes a clip of its own. The result has the source's size, frames,
-    timestamps and sound. Nothing is written to -o until all of it is there.
+    timestamps and sound. Nothing is written to -o until all of it is there; a trace, a log and recorded masks grow as
+    the edit goes on, and an interrupted one leaves what it had.
     """
     if not prompt.strip():
         raise click.UsageError("--prompt is empty; say in a few words what the result should look like")
@@ -90,7 +124,7 @@ def edit(
     named = {"strength": strength, "seed": seed}
     direct = [f"{key}={value!r}" for key, value in named.items() if value is not None]
     config = build_config(preset=preset, file=config_file, settings=[*chosen, *settings, *direct])
-    host = load_plugins()
+    host = plugin_host()
     adapter = check_config(host, config)  # what cannot be is said before anything is loaded
     options = EditOptions(
         prompt=prompt,
@@ -101,7 +135,8 @@ def edit(
         resolution=resolution,
         keep_source_size=size == "source",
     )
-    _check_paths(options)
+    trace = Path(profile) if profile and profile != _TABLE_ONLY else None
+    _check_paths(options, trace=trace, log=log, masks=record_masks)
     torch_device = pick_device(device)
     torch_dtype = (
         _DTYPES[dtype] if dtype else torch.bfloat16 if torch_device.type == "cuda" else torch.float32
@@ -109,17 +144,43 @@ def edit(
     start = time.perf_counter()
     loaded = adapter.load(torch_device, torch_dtype)
     loading = time.perf_counter() - start
-    with ProgressLine(quiet) as line:
-        report = edit_video(loaded, config, options, host=host, begun=line.begin)
+    profiled = Profile(trace) if profile else None
+    watchers = [
+        None if quiet else ProgressBar(),
+        profiled,
+        EventLog(log, tuple(host.plugins)) if log else None,
+        MaskRecorder(record_masks) if record_masks else None,
+    ]
+    with host.extended(*filter(None, watchers)):
+        report = edit_video(loaded, config, options, host=host)
     click.echo(summarise(report, options, config, loading))
+    if profiled is not None:
+        click.echo(f"\n{profiled.table()}")
 
 
-def _check_paths(options: EditOptions) -> None:
-    from lipar.video import check_writable, probe
+def _check_paths(options: EditOptions, *, trace: Path | None, log: Path | None, masks: Path | None) -> None:
+    """Refuse what cannot be written or read before a model is loaded."""
+    from lipar.video import VideoError, check_writable, probe
+    from lipar.video.output import CONTAINERS
 
-    for path in (options.output, options.overlay):
-        if path is not None:
-            check_writable(path, source=options.source)
+    asked = {
+        "-o": (options.output, CONTAINERS),
+        "--overlay": (options.overlay, CONTAINERS),
+        "--profile": (trace, (".json",)),
+        "--log": (log, (".jsonl",)),
+        "--record-masks": (masks, (".npy",)),
+    }
+    for option, (path, suffixes) in asked.items():
+        if path is None:
+            continue
+        try:
+            check_writable(path, source=options.source, suffixes=suffixes)
+        except VideoError as error:
+            hint = "; to print the table alone, write --profile last" if option == "--profile" else ""
+            raise VideoError(f"{option}: {error}{hint}") from error
+        # a video is written beside what is there and then takes its name; these are written where they are
+        if suffixes is not CONTAINERS and path.exists() and not os.access(path, os.W_OK):
+            raise VideoError(f"{option}: {path} is there and may not be written to; name another")
     if options.source is not None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they come once, when the video is read
@@ -143,30 +204,6 @@ def pick_device(name: str | None) -> torch.device:
             f"--device {name}, but this PyTorch ({torch.__version__}) sees no CUDA device; use cpu"
         )
     return device
-
-
-class ProgressLine:
-    """A bar of pixel frames with the time left."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._bar: tqdm[Any] | None = None
-
-    def begin(self, frames: int | None) -> Progress:
-        """Show the bar; gives the function that moves it."""
-        self._bar = bar = tqdm(total=frames, unit="frame", desc="edit", disable=self._quiet or None)
-
-        def advance(count: int) -> None:
-            bar.update(count)
-
-        return advance
-
-    def __enter__(self) -> "ProgressLine":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
 
 
 def summarise(report: EditReport, options: EditOptions, config: Config, loading: float) -> str:
@@ -202,6 +239,9 @@ def _kept_line(report: EditReport, options: EditOptions) -> str:
         line += (
             f" ({100 * report.steady_kept_fraction:.1f} % kept after the first block, which is always whole)"
         )
+    if report.scene_cuts:
+        frames = ", ".join(map(str, report.scene_cuts))
+        line += f"; {len(report.scene_cuts)} scene cut(s), each with a whole block at frame {frames}"
     return line
 
 

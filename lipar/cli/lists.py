@@ -1,12 +1,14 @@
 """`lipar strategies`, `lipar plugins`, `lipar models`: what there is."""
 
+import json
 from typing import Any
 
 import attrs
 import click
 
+from lipar.cli.host import plugin_host
 from lipar.compatibility import Giver, needs_of, spoken
-from lipar.plugins import load_plugins
+from lipar.plugins import Plugin
 from lipar.registry import KINDS, Registered
 
 
@@ -34,7 +36,7 @@ def _describe(part: Registered) -> None:
 @click.argument("kind", required=False, type=click.Choice(list(KINDS)))
 def strategies(kind: str | None) -> None:
     """List every registered part with its options and owner."""
-    host = load_plugins()
+    host = plugin_host()
     for name in KINDS if kind is None else [kind]:
         click.secho(KINDS[name].replace("_", " "), bold=True)
         for part in host.registries[name]:
@@ -42,16 +44,29 @@ def strategies(kind: str | None) -> None:
 
 
 @click.command()
-def plugins() -> None:
-    """List the plugins, what they offer, and those that failed."""
-    host = load_plugins()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def plugins(as_json: bool) -> None:
+    """List the plugins: version, what they offer, the hooks they answer to, and why one was left out."""
+    host = plugin_host()
+    if as_json:
+        found = [
+            attrs.asdict(plugin) | {"parts": host.parts_of(plugin), "hooks": host.hooks_of(plugin)}
+            for plugin in host.plugins
+        ]
+        click.echo(json.dumps(found, indent=1))
+        return
     for plugin in host.plugins:
-        state = click.style(f"failed: {plugin.error}", fg="red") if plugin.error else "loaded"
-        click.echo(f"{plugin.name:<20} {plugin!s:<20} {state}")
-        if plugin.error is None and plugin.name != "stages":
-            everything = [part for registry in host.registries.values() for part in registry]
-            offered = [part.name for part in everything if part.plugin == plugin.name]
-            click.echo(f"{'':<20} {', '.join(offered) or 'no parts'}")
+        click.echo(f"{plugin.name:<20} {plugin!s:<20} {_state(plugin)}")
+        for kind, names in host.parts_of(plugin).items():
+            click.echo(f"{'':<20} {KINDS[kind].replace('_', ' ')}: {', '.join(names)}")
+        if hooks := host.hooks_of(plugin):
+            click.echo(f"{'':<20} hooks: {', '.join(hooks)}")
+
+
+def _state(plugin: Plugin) -> str:
+    if plugin.error:
+        return click.style(f"failed: {plugin.error}", fg="red")
+    return "disabled" if plugin.disabled else "loaded"
 
 
 @click.group(invoke_without_command=True)
@@ -59,7 +74,7 @@ def plugins() -> None:
 def models(ctx: click.Context) -> None:
     """List the models that `--model` takes."""
     if ctx.invoked_subcommand is None:
-        for part in load_plugins().registries["adapter"]:
+        for part in plugin_host().registries["adapter"]:
             _describe(part)
 
 
@@ -67,7 +82,7 @@ def models(ctx: click.Context) -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """Say what a model needs and what it knows."""
-    part = load_plugins().registries["adapter"][name]
+    part = plugin_host().registries["adapter"][name]
     _describe(part)
     about = getattr(part.part, "about", None)
     if about is not None:

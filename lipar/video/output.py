@@ -6,7 +6,7 @@ import secrets
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -16,26 +16,32 @@ CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 LEAST_FREE_BYTES = 2**20
 
 
-def check_writable(path: str | Path, *, source: str | Path | None = None) -> Path:
-    """Give the absolute output path once it is known that a video can be written there; call it up front.
+def check_writable(
+    path: str | Path, *, source: str | Path | None = None, suffixes: Collection[str] = CONTAINERS.keys()
+) -> Path:
+    """Give the absolute output path once it is known that a file can be written there; call it up front.
 
     Nothing is left behind, and an existing file is not touched.
 
     Args:
-        path: where the video is to go; an existing file there will be replaced.
+        path: where the file is to go; an existing one there will be replaced.
         source: a file that must not be the same one.
+        suffixes: what its name may end in; those of videos, unless given.
 
     Raises:
         VideoError: a wrong extension, no such folder, no right to write, no room, or output == input.
     """
     path = Path(path)
-    if path.suffix.lower() not in CONTAINERS:
+    if path.suffix.lower() not in suffixes:
         came = f"ends in {path.suffix!r}" if path.suffix else "has no extension"
-        raise VideoError(f"output {path} {came}; it must end in one of {', '.join(CONTAINERS)}")
+        among = "" if len(suffixes) == 1 else "one of "
+        raise VideoError(f"output {path} {came}; it must end in {among}{', '.join(suffixes)}")
     # a link stays a link: what it points to is replaced
     target = path.resolve()
     if target.is_dir():
-        raise VideoError(f"output {path} is a directory; name a file in it, such as {path / 'out.mp4'}")
+        raise VideoError(
+            f"output {path} is a directory; name a file in it, such as {path / f'out{next(iter(suffixes))}'}"
+        )
     if target.exists() and not target.is_file():
         raise VideoError(f"output {path} is not a regular file; name another")
     if source is not None and target.exists() and Path(source).exists() and target.samefile(source):

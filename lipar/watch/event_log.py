@@ -1,0 +1,94 @@
+"""What an edit does, for programs: one JSON object per line, each there as soon as it happened."""
+
+import json
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+
+from lipar.config import Config
+from lipar.edit import EditOptions, EditReport
+from lipar.hookspecs import hookimpl
+from lipar.plugins import Plugin
+from lipar.protocols import Model
+from lipar.scheduler import RestoredBlock
+from lipar.watch.stages import Span, seconds_per_stage
+
+
+@attrs.define
+class EventLog:
+    """A plugin that writes JSON lines; `event` is `begin`, `block` or `end`.
+
+    Args:
+        path: what is there is replaced when work begins.
+        plugins: those of the run, whose versions are written down.
+    """
+
+    path: Path
+    plugins: Sequence[Plugin] = ()
+    _blocks: int = attrs.field(init=False, default=0)
+
+    def _write(self, event: str, **values: Any) -> None:
+        record = {"event": event, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), **values}
+        # opened for each line, so that nothing is held back
+        with self.path.open("w" if event == "begin" else "a", encoding="utf-8") as file:
+            file.write(json.dumps(record, default=str) + "\n")
+
+    @hookimpl
+    def lipar_edit_begun(
+        self, config: Config, options: EditOptions, model: Model, frames: int | None
+    ) -> None:
+        """What is run, on what."""
+        from lipar import __version__
+
+        self._write(
+            "begin",
+            versions={
+                "lipar": __version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+                **{
+                    str(p.name): p.version
+                    for p in self.plugins
+                    if p.error is None and p.distribution != "lipar"
+                },
+            },
+            device=str(model.device),
+            dtype=str(model.dtype).removeprefix("torch."),
+            frames=frames,
+            options=attrs.asdict(options),
+            config=attrs.asdict(config),
+        )
+
+    @hookimpl
+    def lipar_block_written(self, block: RestoredBlock, pixel_frames: int, spans: Sequence[Span]) -> None:
+        """One block, with the seconds per stage since the block before."""
+        layout = block.layout
+        self._write(
+            "block",
+            block=self._blocks,
+            first_frame=block.first_frame,
+            frames=layout.grid[0],
+            pixel_frames=pixel_frames,
+            kept=layout.kept_count,
+            tokens=layout.token_count,
+            kept_fraction=layout.kept_fraction,
+            scene_begins=not layout.has_history,
+            seconds={stage: round(seconds, 6) for stage, seconds in seconds_per_stage(spans).items()},
+            pruned_seconds=block.seconds,
+            dense_seconds=block.dense_seconds,
+        )
+        self._blocks += 1
+
+    @hookimpl
+    def lipar_edit_ended(self, report: EditReport | None, error: BaseException | None) -> None:
+        """How it ended."""
+        self._write(
+            "end",
+            error=None if error is None else f"{type(error).__name__}: {error}",
+            report=None if report is None else attrs.asdict(report),
+        )

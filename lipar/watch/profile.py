@@ -1,0 +1,131 @@
+"""Where the time of an edit goes: a table for people, and a trace that opens in Perfetto (ui.perfetto.dev)."""
+
+import json
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from lipar.hookspecs import hookimpl
+from lipar.scheduler import RestoredBlock
+from lipar.watch.stages import PROBE, Span
+
+
+@attrs.define
+class _Row:
+    """What the spans of one stage add up to."""
+
+    seconds: float = 0.0
+    calls: int = 0
+    longest: float = 0.0
+
+    def add(self, span: Span) -> None:
+        self.seconds += span.seconds
+        self.calls += 1
+        self.longest = max(self.longest, span.seconds)
+
+
+@attrs.define
+class Profile:
+    """A plugin that adds up the time of every stage and, where asked, writes each span to a Chrome trace.
+
+    The trace is a JSON array of events, in microseconds, nested block > stage > step, with the kept fraction as a
+    counter. It is written block by block; the format allows for an array whose end is missing, so that the trace of
+    an interrupted edit can be opened, too.
+
+    Args:
+        trace: where to write it; None: only the table.
+    """
+
+    trace: Path | None = None
+    _rows: dict[str, _Row] = attrs.field(init=False, factory=dict)
+    _first: float | None = attrs.field(init=False, default=None)
+    _last: float = attrs.field(init=False, default=0.0)
+    _blocks: int = attrs.field(init=False, default=0)
+
+    @hookimpl
+    def lipar_edit_begun(self) -> None:
+        """Begin the trace."""
+        if self.trace is not None:
+            title = {"ph": "M", "pid": 1, "name": "process_name", "args": {"name": "lipar edit"}}
+            self.trace.write_text(f"[\n{json.dumps(title)}", "utf-8")
+
+    @hookimpl
+    def lipar_block_written(self, block: RestoredBlock, spans: Sequence[Span]) -> None:
+        """Take a block's spans."""
+        self._add(spans)
+        begin, end = min(span.start for span in spans), max(span.end for span in spans)
+        layout = block.layout
+        about = {
+            "first_frame": block.first_frame,
+            "kept_tokens": layout.kept_count,
+            "tokens": layout.token_count,
+            "scene_begins": not layout.has_history,
+        }
+        kept = {"kept fraction": layout.kept_fraction}
+        self._write(
+            [
+                _event(f"block {self._blocks}", begin, end, about),
+                {"ph": "C", "pid": 1, "name": "kept", "ts": round(1e6 * begin, 1), "args": kept},
+                *_nested(spans),
+            ]
+        )
+        self._blocks += 1
+
+    @hookimpl
+    def lipar_edit_ended(self, spans: Sequence[Span]) -> None:
+        """Close the trace."""
+        self._add(spans)
+        self._write(_nested(spans), end="\n]\n")
+
+    def _add(self, spans: Sequence[Span]) -> None:
+        for span in spans:
+            self._rows.setdefault(span.stage, _Row()).add(span)
+            self._first = span.start if self._first is None else min(self._first, span.start)
+            self._last = max(self._last, span.end)
+
+    def _write(self, events: Iterable[dict[str, Any]], end: str = "") -> None:
+        if self.trace is not None:
+            with self.trace.open("a", encoding="utf-8") as file:
+                file.write("".join(f",\n{json.dumps(event)}" for event in events) + end)
+
+    def table(self) -> str:
+        """Stages by their share of the time from the first span to the last; `other` lies between the stages."""
+        whole = self._last - (self._first or 0.0)
+        lines = [f"{'stage':<18}{'share':>8}{'total s':>10}{'calls':>8}{'mean ms':>10}{'max ms':>10}"]
+        for stage, row in sorted(self._rows.items(), key=lambda item: -item[1].seconds):
+            lines.append(
+                f"{stage:<18}{_share(row.seconds, whole):>8}{row.seconds:>10.2f}{row.calls:>8}"
+                f"{1000 * row.seconds / row.calls:>10.2f}{1000 * row.longest:>10.2f}"
+            )
+        other = max(whole - sum(row.seconds for row in self._rows.values()), 0.0)
+        lines.append(f"{'other':<18}{_share(other, whole):>8}{other:>10.2f}")
+        if PROBE in self._rows:
+            lines.append(f"({PROBE}: blocks run with every token kept, to measure the speed-up)")
+        return "\n".join(lines)
+
+
+def _share(seconds: float, whole: float) -> str:
+    return f"{100 * seconds / whole:.1f} %" if whole else "-"
+
+
+def _nested(spans: Iterable[Span]) -> list[dict[str, Any]]:
+    """Stages, and within those that have several passes their steps."""
+    events = []
+    for stage, group in groupby(spans, key=lambda span: span.stage):
+        passes = list(group)
+        if passes[0].step is None:
+            events += [_event(stage, span.start, span.end) for span in passes]
+            continue
+        events.append(_event(stage, passes[0].start, passes[-1].end))
+        for span in passes:
+            name = "clean" if span.step == -1 else f"step {span.step}"
+            events.append(_event(name, span.start, span.end, {"step": span.step}))
+    return events
+
+
+def _event(name: str, start: float, end: float, about: dict[str, Any] | None = None) -> dict[str, Any]:
+    times = {"ts": round(1e6 * start, 1), "dur": round(1e6 * (end - start), 1)}
+    return {"ph": "X", "pid": 1, "tid": 1, "name": name, **times, "args": about or {}}
