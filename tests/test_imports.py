@@ -221,3 +221,9 @@ def test_importing_every_entry_point_loads_nothing_heavy() -> None:
 def test_importing_a_front_door_loads_nothing_heavy(module: str) -> None:
     loaded = modules_after(f"import {module}")
     assert loaded & (HEAVY | {"lipar_plugins", "lipar_adapters"}) == set()
+
+
+def test_every_command_takes_its_plugins_from_one_place_so_that_no_plugins_holds_for_all():
+    commands = [*(ROOT / "lipar" / "cli").glob("*.py"), ROOT / "lipar" / "bench" / "command.py"]
+    own = {path.name for path in commands if "load_plugins" in path.read_text("utf-8")}
+    assert own == {"host.py"}

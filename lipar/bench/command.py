@@ -57,12 +57,12 @@ class Bench:
         say: Callable[[str], None] = click.echo,
     ) -> None:
         from lipar.bench.memory import load_model
-        from lipar.plugins import load_plugins
+        from lipar.cli.host import plugin_host
 
         self.settings = settings
         self.device = torch.device(settings.device)
         self.dtype: torch.dtype = getattr(torch, settings.dtype)
-        self.host = load_plugins()
+        self.host = plugin_host()
         self._json_path, self._trace, self._say = json_path, trace, say
         self._start = time.perf_counter()
         self.model: BenchModel = load_model(

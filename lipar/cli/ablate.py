@@ -10,8 +10,8 @@ from lipar.ablation.plan import Plan
 from lipar.ablation.rows import ROWS, Row, chosen_rows, reason_it_cannot_run, row_config
 from lipar.ablation.run import run_ablation
 from lipar.cli.edit import pick_device
+from lipar.cli.host import plugin_host
 from lipar.config import build_config
-from lipar.plugins import load_plugins
 
 
 class FractionsType(click.ParamType[tuple[float, ...]]):
@@ -130,7 +130,7 @@ def ablate(
     base_settings = [*([] if model is None else [f"adapter={model!r}"]), *settings]
     extra = [Row(name=variant, settings=tuple(variant.split(";"))) for variant in variants]
     names = tuple(name.strip() for name in rows.split(",")) if rows is not None else usual.rows
-    host = load_plugins()
+    host = plugin_host()
     configs, runnable, left_out = {}, [], {}
     for row in chosen_rows(names, extra):
         config = row_config(row, preset=preset, file=config_file, settings=base_settings)

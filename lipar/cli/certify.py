@@ -7,10 +7,10 @@ import torch
 
 from lipar.certify import AttentionCertifier, Certified
 from lipar.cli.edit import pick_device
+from lipar.cli.host import plugin_host
 from lipar.compare import encode_clip
 from lipar.config import build_config
 from lipar.parts import make_adapter, make_parts
-from lipar.plugins import load_plugins
 from lipar.scheduler import Scheduler
 
 
@@ -37,7 +37,7 @@ def certify(
     looseness the median of bound over true error. See docs/laws.md.
     """
     config = build_config(preset=preset, settings=settings)
-    host = load_plugins()
+    host = plugin_host()
     make_parts(host, config)
     model = make_adapter(host, config).load(pick_device(device), torch.float32)
     model.set_prompt(prompt)
