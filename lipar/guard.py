@@ -26,11 +26,13 @@ def guarded(function: Callable[..., Any], failed: Failed) -> Callable[..., Any]:
     return call
 
 
-def guarded_wrapper(function: Callable[..., Any], failed: Failed) -> Callable[..., Any]:
-    """A wrapper whose errors are told to `failed`, and that cannot change what it wraps.
+def guarded_wrapper(
+    function: Callable[..., Any], failed: Failed, decided: Callable[[], None]
+) -> Callable[..., Any]:
+    """A wrapper whose errors are told to `failed`, and which tells `decided` when it changes an answer.
 
-    The answer beneath it goes up as it came, whether the wrapper returns it, forgets to, or fails. To answer otherwise
-    counts as failing, since it would otherwise go unnoticed that it has no effect.
+    Where it fails and `failed` lets that pass, the answer beneath it goes up as it came; so it does where the wrapper
+    gives nothing back. An error of the stage goes on, whatever the wrapper makes of it.
     """
 
     @functools.wraps(function)
@@ -49,26 +51,27 @@ def guarded_wrapper(function: Callable[..., Any], failed: Failed) -> Callable[..
         except BaseException as error:
             _resume(lambda: watcher.throw(error), error, failed)
             raise
-        _resume(lambda: watcher.send(answer), answer, failed)
-        return answer
+        given = _resume(lambda: watcher.send(answer), None, failed)
+        if given is None or given is answer:
+            return answer
+        decided()
+        return given
 
     return wrap
 
 
-def _resume(resume: Callable[[], Any], came: Any, failed: Failed) -> None:
-    """Let a watcher see what came of the stage, its answer or its error."""
+def _resume(resume: Callable[[], Any], raised: BaseException | None, failed: Failed) -> Any:
+    """Let a wrapper see what came of the stage; gives what it makes of an answer, None where it fails."""
     try:
         resume()
     except StopIteration as end:
-        if end.value is not None and end.value is not came:
-            failed(
-                TypeError("a wrapper looks on and cannot change the answer; implement the hook without it")
-            )
+        return end.value
     except BaseException as error:
-        if error is came:
-            return
+        if error is raised:
+            return None
         if not isinstance(error, Exception):
             raise
         failed(error)
     else:
         failed(RuntimeError("a wrapper must yield once; it yielded twice"))
+    return None

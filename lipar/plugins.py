@@ -49,6 +49,8 @@ class PluginHost:
         self.manager.add_hookspecs(hookspecs)
         self.registries = {kind: Registry(kind) for kind in KINDS}
         self.plugins: list[Plugin] = []
+        self._deciding: set[str] = set()
+        """Names of the plugins that answer a stage, or changed an answer; without them the run would be another."""
 
     @property
     def hook(self) -> pluggy.HookRelay:
@@ -88,21 +90,26 @@ class PluginHost:
         watched = [
             (name, made) for name, made in watched if made.plugin is module and name in DECIDING | TOLD
         ]
-        decides = any(name in DECIDING and not made.wrapper for name, made in watched)
         for name, made in watched:
             if made.hookwrapper:
                 raise TypeError(
                     f"{name} is marked hookwrapper=True; write wrapper=True and return what is yielded"
                 )
-            failed = partial(self._failed, plugin, name, decides)
-            guard = guarded_wrapper if made.wrapper else guarded
+            failed = partial(self._failed, plugin, name)
             # final to plugins; pluggy offers the host no other place where one implementation's errors can be told
             # from those of the others
-            made.function = guard(made.function, failed)  # type: ignore[misc]
+            if made.wrapper:
+                made.function = guarded_wrapper(  # type: ignore[misc]
+                    made.function, failed, partial(self._deciding.add, plugin.name)
+                )
+                continue
+            if name in DECIDING:
+                self._deciding.add(plugin.name)
+            made.function = guarded(made.function, failed)  # type: ignore[misc]
 
-    def _failed(self, plugin: Plugin, hook: str, decides: bool, error: Exception) -> None:
+    def _failed(self, plugin: Plugin, hook: str, error: Exception) -> None:
         where = f"raised in {hook} of plugin {plugin.name} of {plugin}"
-        if decides:
+        if plugin.name in self._deciding:
             error.add_note(where)
             raise error
         if not self.manager.has_plugin(plugin.name):
@@ -135,6 +142,7 @@ class PluginHost:
                 if self.manager.has_plugin(name):
                     self.manager.unregister(name=name)
             self.plugins = [plugin for plugin in self.plugins if plugin.name not in names]
+            self._deciding.difference_update(names)
 
     def hooks_of(self, plugin: Plugin) -> list[str]:
         """The hooks that a plugin implements, in the order of the specs."""

@@ -47,19 +47,11 @@ class TwoYields:
         yield
 
 
-class Changes:
-    @hookimpl(wrapper=True)
-    def lipar_restore(self):
-        latents = yield
-        return latents + 1
-
-
 WATCHERS = {
     BeforeYield: "OSError: no space left",
     AfterYield: "OSError: no space left",
     NoYield: "must yield once; it returned before",
     TwoYields: "must yield once; it yielded twice",
-    Changes: "looks on and cannot change the answer",
 }
 
 
@@ -113,6 +105,31 @@ def test_a_plugin_that_decides_stops_the_run_when_its_watching_fails_too():
     with pytest.raises(OSError, match="no space left") as caught:
         run(Both())
     assert "lipar_forward of plugin Both of" in caught.value.__notes__[0]
+
+
+class Changes:
+    """Adds one to what is restored, and fails in the second block or in the first."""
+
+    def __init__(self, fails_at=None):
+        self.fails_at = fails_at
+
+    @hookimpl(wrapper=True)
+    def lipar_restore(self, layout):
+        latents = yield
+        if layout.first_frame == self.fails_at:
+            raise OSError("no space left")
+        return latents + 1
+
+
+def test_a_wrapper_may_change_an_answer():
+    (changed, _), (plain, _) = run(Changes()), run()
+    assert torch.equal(changed[0].latents, plain[0].latents + 1)
+
+
+def test_a_wrapper_that_changed_an_answer_decides_so_that_its_failing_stops_the_run():
+    with pytest.raises(OSError, match="no space left") as caught:
+        run(Changes(fails_at=3))
+    assert "lipar_restore of plugin Changes" in caught.value.__notes__[0]
 
 
 def test_a_watcher_sees_the_error_of_a_stage_and_cannot_swallow_it():

@@ -196,7 +196,7 @@ def test_values_at_pruned_places_do_not_matter(parts):
             assert forward_pass.clean or layout.kept_fraction == 1 or bool(latents.isnan().any())
             flow = yield
             places = ~layout.keep_mask.repeat_interleave(2, 1).repeat_interleave(2, 2)
-            return flow.masked_fill_(places[None, :, None], torch.nan)
+            return flow.masked_fill(places[None, :, None], torch.nan)
 
     source = clip(12)
     clean = edit(source.clone(), *parts, plugins=[half()])
