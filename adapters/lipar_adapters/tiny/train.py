@@ -16,7 +16,7 @@ from lipar_adapters.tiny.export import export_text_and_transformer, export_vae, 
 from lipar_adapters.tiny.latent_pool import Grid
 from lipar_adapters.tiny.library import build_library
 from lipar_adapters.tiny.train_autoencoder import train_autoencoder
-from lipar_adapters.tiny.train_transformer import PAIRED_FROM, TRAIN_SHIFT, grid_for, train_transformer
+from lipar_adapters.tiny.train_transformer import PAIRED_FROM, TRAIN_SHIFT, train_transformer
 from lipar_adapters.tiny.training import Budget
 
 
@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
             args.out, vae, library, Budget(args.minutes, args.steps), args.seed, args.resume, args.tokens,
             args.compile, scenes_each=args.scenes, stop_seconds=stop, start_from=args.start_from,
             train_shift=args.shift, paired_from=args.paired_from, peak_rate=args.peak_rate, refresh=args.refresh,
-            grids=(lambda progress, number: Grid(*args.grid)) if args.grid else grid_for,
+            grids=(lambda progress, number: Grid(*args.grid)) if args.grid else None,
         )  # fmt: skip
         export_text_and_transformer(transformer, text_encoder, tokenizer, export)
 
