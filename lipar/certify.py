@@ -56,7 +56,8 @@ class AttentionCertifier:
 
     Differences are known here, since the dense pass is run, so `bound` is a certificate. Beside it stands an estimate
     as it could be had without: per layer, step and head a line over the distance of the source latents of place and
-    donor, least squares on the first block that is certified, lifted until it lies above all of that block.
+    donor, least squares on the first block that is certified among the lines that neither fall nor begin below 0,
+    lifted until it lies above all of that block.
     """
 
     records: list[Certified] = attrs.field(factory=list)
@@ -100,14 +101,22 @@ class AttentionCertifier:
         return distance
 
     def guess(self, key: tuple[int, int, str], distance: Tensor, delta: Tensor) -> Tensor | None:
-        """Differences, `b places heads`, from the distance of the source; None where the line was only now drawn."""
+        """Differences, `b places heads`, at least 0, from the distance of the source.
+
+        None where the line was only now drawn.
+        """
         if key in self._lines:
             slope, offset = self._lines[key]
             return offset + slope * distance[:, None]
         spread = distance - distance.mean()
-        slope = torch.einsum("p, b p h -> b h", spread, delta) / spread.square().sum().clamp(min=1e-12)
-        slope = slope.clamp(min=0)[:, None]
-        self._lines[key] = slope, (delta - slope * distance[:, None]).amax(dim=1, keepdim=True)
+        free, through_zero = (
+            torch.einsum("p, b p h -> b h", x, delta) / x.square().sum().clamp(min=1e-12)
+            for x in (spread, distance)
+        )
+        # the steeper one of the two would be below 0 at a smaller distance than any of this block
+        slope = torch.minimum(free, through_zero).clamp(min=0)[:, None]
+        offset = (delta - slope * distance[:, None]).amax(dim=1, keepdim=True)
+        self._lines[key] = slope, offset.clamp(min=0)
         return None
 
 

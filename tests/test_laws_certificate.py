@@ -5,7 +5,7 @@ from importlib import import_module
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from lipar import Scheduler, TokenLayout, build_config, certificate
@@ -303,10 +303,13 @@ def run(mask, seed, *parts, certify=True, dense=False):
 
 masks = keep_masks(frames=st.just(3), rows=st.just(3), cols=st.just(3)).filter(lambda mask: mask.any())
 sources = st.sampled_from(["kv-cache", "step-matched", "noisy-chain"])
+TWO_PRUNED = torch.ones(27).index_fill(0, torch.tensor([21, 26]), 0).bool().view(3, 3, 3)
+"""With seed 1, a free line through these two places is below 0 in the next block."""
 
 
 @settings(max_examples=12)
 @given(masks, seeds, sources, st.sampled_from(["m-degree", "naive-copy"]))
+@example(TWO_PRUNED, 1, "kv-cache", "m-degree")
 def test_every_layer_of_a_model_keeps_its_bound_and_the_run_does_not_notice(mask, seed, noise, recovery):
     parts = (f"noise={noise}", f"recovery={recovery}")
     watched, records, _ = run(mask, seed, *parts)
@@ -320,6 +323,21 @@ def test_every_layer_of_a_model_keeps_its_bound_and_the_run_does_not_notice(mask
         assert record.looseness >= 1
         assert record.estimate_covers is None or 0 <= record.estimate_covers <= 1
         assert (record.estimate is None) == (record.first_frame == 3)
+
+
+@example([(10.0, 1.0), (10.1, 2.0)], 9.0)
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), min_size=1, max_size=6), st.floats(0, 100))
+def test_a_guessed_difference_is_never_below_zero_and_not_below_the_block_it_was_learnt_on(points, elsewhere):
+    certifier, key = AttentionCertifier(), (0, 0, "k")
+    distance, delta = torch.tensor(points, dtype=torch.float64).unbind(1)
+    assert certifier.guess(key, distance, delta[None, :, None]) is None
+    on_block = certifier.guess(key, distance, delta[None, :, None])
+    assert bool((on_block[0, :, 0] >= delta * (1 - 1e-12)).all())
+    there = torch.tensor([elsewhere], dtype=torch.float64)
+    guessed = certifier.guess(key, there, there[None, :, None])
+    assert float(guessed) >= 0
+    # a smaller distance is never taken for a larger difference
+    assert float(certifier.guess(key, there + 1, there[None, :, None])) >= float(guessed)
 
 
 HALF = torch.rand(3, 3, 3, generator=torch.Generator().manual_seed(1)) < 0.5
