@@ -351,6 +351,22 @@ def test_compare_prints_a_table_with_the_random_baseline(run, clip: Path, tmp_pa
     assert (tmp_path / "figures.json").is_file()
 
 
+def test_certify_prints_a_bound_above_the_true_error_for_every_step_and_layer(run, clip: Path):
+    code, out, _ = run("certify", clip, "--prompt", "x", "--set", "adapter=toy")
+    assert code == 0
+    titles, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in out.splitlines())
+    rows = [dict(zip(titles, row, strict=True)) for row in rows]
+    assert [(row["step"], row["layer"]) for row in rows] == [("0", "0"), ("0", "1"), ("1", "0"), ("1", "1")]
+    for row in rows:
+        assert 0 < float(row["true error"]) <= float(row["bound"])
+        assert row["holds"] == "yes"
+
+
+def test_certify_says_when_nothing_can_be_certified(run, clip: Path):
+    code, out, err = run("certify", clip, "--prompt", "x", "--set", "adapter=toy", "--set", "recovery=none")
+    assert (code, out) == (1, "") and "no block could be certified" in err
+
+
 def test_options_of_the_model_named_on_the_command_line_stay(run, clip: Path, tmp_path: Path):
     code, _, err = run("edit", clip, "-o", tmp_path / "o.mp4", *EDIT, "--set", "adapter.broken=true")
     assert code == 1
