@@ -160,11 +160,15 @@ def _reason(error: Exception) -> str:
 
 
 def _spoken(type_: Any) -> str:
+    choices = get_args(type_)
     if get_origin(type_) is Literal:
-        return " or ".join(repr(choice) for choice in get_args(type_))
-    if type_ in (bool, int):
-        return "true or false" if type_ is bool else "a whole number"
-    return type_.__name__ if isinstance(type_, type) and not get_args(type_) else str(type_)
+        return " or ".join(repr(choice) for choice in choices)
+    if get_origin(type_) in (Union, UnionType):
+        return " or ".join(_spoken(choice) for choice in choices if choice is not NoneType)
+    if get_origin(type_) is tuple and choices[1:] == (...,):
+        return f"a list, each {_spoken(choices[0])}"
+    known = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
+    return known.get(type_) or (type_.__name__ if isinstance(type_, type) and not choices else str(type_))
 
 
 def structure_value(value: Any, type_: Any, where: str) -> Any:

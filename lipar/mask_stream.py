@@ -155,9 +155,9 @@ class MaskStream:
             raise ValueError("thresholds are either given or adaptive: pass tau_short, or adaptive alone")
         self.criterion = criterion
         self.long_criterion = long_criterion or criterion
+        self._refiner_names = names = [type(refiner).__name__ for refiner in refiners]
         of_blocks = [getattr(refiner, "of_blocks", False) for refiner in refiners]
         if of_blocks != sorted(of_blocks):
-            names = [type(refiner).__name__ for refiner in refiners]
             raise ValueError(
                 f"refiners of whole blocks come last, when the mask is otherwise final; {names} has "
                 f"{names[of_blocks.index(True)]} before others"
@@ -267,7 +267,7 @@ class MaskStream:
         if change.keep is None:
             raise ValueError(
                 "the refiners make no mask; put 'gaussian-threshold' or 'threshold' among them, "
-                f"got {[type(stage.refiner).__name__ for stage in self.stages]}"
+                f"got {self._refiner_names or 'none'}"
             )
         self._refined = change if self._refined is None else _join(self._refined, change)
 

@@ -47,6 +47,11 @@ def make_part(host: PluginHost, kind: str, chosen: PartConfig) -> Any:
             options[key] = _thresholded(host, kind, value, f"{where}: {key}")
         else:
             options[key] = structure_value(value, fields[key].type, f"{where}: {key}")
+    for key, field in fields.items():
+        if field.default is attrs.NOTHING and key not in options:
+            raise ConfigError(
+                f'{where} cannot do without its option {key!r}; write {{name = "{chosen.name}", {key} = ...}}'
+            )
     try:
         return registered.part(**options)
     except (ValueError, TypeError) as error:

@@ -165,6 +165,24 @@ def test_a_mask_of_any_size_and_kind_is_laid_over_the_picture(tmp_path):
     assert inverted.tolist() == [[[0.0] * 4] * 2 + [[1.0] * 4] * 2] * 6
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, ">i4"])
+@pytest.mark.parametrize("value", [1, 255])
+def test_whole_numbers_cover_as_0_and_1_or_as_0_and_255(tmp_path, dtype, value):
+    masks = np.zeros((24, 8, 8), dtype=dtype)
+    masks[:, :4] = value
+    assert read_mask(mask_file(tmp_path, masks)).tolist() == [[[1.0] * 4] * 2 + [[0.0] * 4] * 2] * 6
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"), [(np.nan, float), (255.0, float), (-1, int), (256, int), (np.inf, np.float16)]
+)
+def test_values_that_no_mask_has_are_refused(tmp_path, value, dtype):
+    masks = np.zeros((24, 8, 8), dtype=dtype)
+    masks[20, 3, 3] = value
+    with pytest.raises(ValueError, match=r"mask.npy has values .*; they must be 0\.\.1, or whole numbers of 0\.\.255"):
+        read_mask(mask_file(tmp_path, masks))
+
+
 def test_one_mask_holds_for_all_frames_and_a_short_one_is_refused(tmp_path):
     one = np.ones((8, 8), dtype=np.float32)
     assert bool(read_mask(mask_file(tmp_path, one)).all())
@@ -199,7 +217,7 @@ def test_the_mask_decides_and_what_it_leaves_is_computed_once_more(tmp_path):
     assert keep[3:].nonzero().tolist() == [[1, 0, 0], [2, 0, 0]]
 
 
-@pytest.mark.parametrize("content", [None, b"not an array", np.zeros((2, 2, 2, 2)), np.zeros((0, 4, 4))])
+@pytest.mark.parametrize("content", [None, b"", b"not an array", np.zeros((2, 2, 2, 2)), np.zeros((0, 4, 4))])
 def test_what_is_no_mask_is_named(tmp_path, content):
     path = tmp_path / "mask.npy"
     if isinstance(content, bytes):
@@ -208,6 +226,19 @@ def test_what_is_no_mask_is_named(tmp_path, content):
         np.save(path, content)
     with pytest.raises(ValueError, match=r"mask.npy"):
         read_mask(path)
+
+
+def test_an_archive_is_no_mask(tmp_path):
+    with open(tmp_path / "mask.npy", "wb") as file:
+        np.savez(file, mask=np.zeros((2, 4, 4)))
+    with pytest.raises(ValueError, match=r"mask.npy is an archive"):
+        read_mask(tmp_path / "mask.npy")
+
+
+@pytest.mark.parametrize("options", [{"noise": 1e300}, {"noise": float("inf")}, {"deviations": 1e300}])
+def test_options_of_the_background_stay_in_what_colours_can_be(options):
+    with pytest.raises(ValueError, match="must be <="):
+        Pixel(**options)
 
 
 # --- combinations ---------------------------------------------------------------------------------------------

@@ -59,9 +59,9 @@ class Pixel:
 
     rate: float = attrs.field(default=0.05, validator=and_(gt(0.0), le(1.0)))
     """How fast the background follows, per pixel frame."""
-    noise: float = attrs.field(default=0.02, validator=gt(0.0))
+    noise: float = attrs.field(default=0.02, validator=and_(gt(0.0), le(1.0)))
     """Least standard deviation of a pixel, of colours 0..1."""
-    deviations: float = attrs.field(default=3.0, validator=gt(0.0))
+    deviations: float = attrs.field(default=3.0, validator=and_(gt(0.0), le(1e6)))
     """A pixel stands out beyond so many standard deviations."""
     drift: float = attrs.field(default=0.4, validator=gt(0.0))
     """Change of the background's mean colour that counts as if the whole token stood out."""
@@ -115,7 +115,8 @@ class Mask:
 
     path: Path
     """A video or picture (by its brightness), or a `.npy` array of `frames height width`: one frame per frame of the
-    source, or a single one for all of it. Of any size; it is laid over the whole picture."""
+    source, or a single one for all of it. Of any size; it is laid over the whole picture. Values are 0..1, and of whole
+    numbers also 0..255."""
     threshold: float = attrs.field(default=0.5, validator=and_(ge(0.0), le(1.0)))
     """A pixel is covered beyond this value, 0..1."""
     invert: bool = False
@@ -192,8 +193,10 @@ class MaskFrames:
 def _array_frames(path: Path) -> Iterator[Float[Tensor, "height width"]]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"mask {path} is no .npy array: {error}") from error
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"mask {path} is no .npy array that can be read; write it with numpy.save") from error
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"mask {path} is an archive of arrays; write one array with numpy.save")
     if array.ndim == 2:
         array = array[None]
     if array.ndim != 3 or not array.size or array.dtype.kind not in "buif":
@@ -201,7 +204,13 @@ def _array_frames(path: Path) -> Iterator[Float[Tensor, "height width"]]:
             f"mask {path} must be an array of frames, height and width, of bool, 0..255 or 0..1; "
             f"got {array.dtype}{list(array.shape)}"
         )
-    largest = np.iinfo(array.dtype).max if array.dtype.kind in "ui" else 1
+    lowest, highest = array.min(), array.max()
+    # whole numbers are as often 0 and 1 as 0 and 255
+    largest = 255 if array.dtype.kind in "ui" and highest > 1 else 1
+    if not (lowest >= 0 and highest <= largest):  # neither does NaN
+        raise ValueError(
+            f"mask {path} has values {lowest}..{highest}; they must be 0..1, or whole numbers of 0..255"
+        )
     return (torch.from_numpy(np.array(frame, dtype=np.float32)) / float(largest) for frame in array)
 
 

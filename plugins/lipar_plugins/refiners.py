@@ -96,7 +96,9 @@ class GaussianThreshold:
 
     def smooth(self, distance: Float[Tensor, "t_with_past rows cols"]) -> ChangeMap:
         """The weighted mean, for all frames but the first."""
-        side = float(torch.exp(torch.tensor(-0.5 / self.sigma**2, dtype=torch.float64)))
+        # a tensor's square may be 0 or infinite, where a float's raises
+        square = torch.tensor(self.sigma, dtype=torch.float64).square()
+        side = float(torch.exp(-0.5 / square))
         before, now = side / (1 + side), 1 / (1 + side)
         outer, centre = side / (1 + 2 * side), 1 / (1 + 2 * side)
         padded = _pad_nearest(distance)
@@ -242,7 +244,7 @@ class Bucket:
         near = short.maximum(_in_units(change.long_term, change.tau_long)).reshape(groups.shape)
         near = near.masked_fill(groups, torch.inf)
         kept = groups.sum(dim=1, keepdim=True)
-        wanted = kept + (-kept) % self.multiple
+        wanted = kept + (-kept) % min(self.multiple, groups.shape[1])
         order = near.argsort(dim=1, descending=True, stable=True)
         among = torch.arange(groups.shape[1], device=keep.device).expand_as(order) < wanted
         joined = torch.zeros_like(groups).scatter(1, order, among)
@@ -276,7 +278,8 @@ def _pad_nearest(volume: ChangeMap) -> Float[Tensor, "t padded_rows padded_cols"
 
 def _grow(mask: ChangeMap, size: int) -> ChangeMap:
     # dilation by size x size places; max_pool pads with minus infinity, so nothing grows in
-    radius = size // 2
+    radius = min(size // 2, max(mask.shape[1:]))
+    size = 2 * radius + 1
     if size <= 5:
         return F.max_pool2d(mask[None], size, stride=1, padding=radius)[0]
     wide = F.max_pool2d(mask[None], (1, size), stride=1, padding=(0, radius))

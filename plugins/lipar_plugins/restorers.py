@@ -62,7 +62,8 @@ class Blend:
         """The share of its own value that each token keeps: 0 where pruned, 1 inside."""
         pruned = (~keep_mask).float()
         weights = torch.ones_like(pruned)
-        for ring in range(self.width, 0, -1):
+        # rings wider than the picture are empty
+        for ring in range(min(self.width, max(pruned.shape[1:])), 0, -1):
             near = F.max_pool2d(pruned[None], 2 * ring + 1, stride=1, padding=ring)[0] > 0
             weights = weights.masked_fill(near, ring / (self.width + 1))
         return weights.masked_fill(~keep_mask, 0.0)
