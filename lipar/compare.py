@@ -65,7 +65,10 @@ def encode_clip(model: Model, path: Path) -> list[SourcePiece]:
     from lipar.video import VideoReader
 
     coder = model.autoencoder
-    assert coder is not None
+    if coder is None:
+        raise ValueError(
+            "this model has no autoencoder, so it cannot read a clip; take another adapter (`lipar models`)"
+        )
     with VideoReader(path) as reader, torch.no_grad():
         reader.size = model_size(model, (reader.info.width, reader.info.height))
         return [moved(piece, "cpu") for piece in BlockEncoder(reader, model, coder)]

@@ -147,7 +147,9 @@ def edit_video(
     """
     coder = model.autoencoder
     if coder is None:
-        raise ValueError("this model has no autoencoder, so it cannot edit pixels")
+        raise ValueError(
+            "this model has no autoencoder, so it cannot edit pixels; take another --model (`lipar models`)"
+        )
     for path in (options.output, options.overlay):
         if path is not None:
             check_writable(path, source=options.source)

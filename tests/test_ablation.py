@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from lipar.ablation.cells import ClipBench, clip_cells, held_bytes
 from lipar.ablation.clips import AblationClip, ClipSource
 from lipar.ablation.figures import flicker, high_frequencies, psnr, still_pixels
-from lipar.ablation.masks import mask_at_rate, random_like
+from lipar.ablation.masks import mask_at_rate, mask_by, random_like
 from lipar.ablation.mechanism import attention_share, compare_moment, watched_run
 from lipar.ablation.plan import Bench, Cell, Plan
 from lipar.ablation.record import Record
@@ -28,8 +29,10 @@ from lipar.cli import cli
 from lipar.config import build_config
 from lipar.hookspecs import hookimpl
 from lipar.layout import token_features
+from lipar.measure import measure_of
 from lipar.parts import make_parts
 from lipar.plugins import load_plugins
+from lipar.source import SourceFormat
 from lipar.testing.strategies import keep_masks
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 from lipar.video import VideoWriter, synthetic_clip
@@ -196,8 +199,26 @@ def test_a_rate_that_cannot_be_met_gives_the_nearest_and_says_which() -> None:
     bench, plan = toy_bench(), toy_plan()
     still = token_features(torch.ones(1, 9, 4, 8, 8), 2)
     parts = make_parts(bench.host, plan.base)
-    rated = mask_at_rate(0.5, still, config=plan.base, parts=parts, model=bench.model)
-    assert rated.kept == 0
+    options: dict[str, Any] = {
+        "config": plan.base,
+        "measure": measure_of(parts.criterion, SourceFormat(patch_size=2, coder=bench.coder)),
+        "parts": parts,
+        "block_frames": bench.model.block_frames,
+    }
+    assert mask_at_rate(0.5, lambda factor: mask_by(factor, still, **options)).kept == 0
+
+
+def test_the_mask_is_by_what_the_criterion_looks_at_and_its_own_thresholds(tmp_path: Path) -> None:
+    covered = np.zeros((36, 8, 8), dtype=bool)
+    covered[:, :4] = True
+    np.save(tmp_path / "mask.npy", covered)
+    chosen = f"criterion={{name='mask', path='{tmp_path / 'mask.npy'}'}}"
+    work = ClipBench.make(toy_plan(settings=(chosen, "refiners=['threshold']")), toy_bench(), 0, [])
+    assert work.natural_kept == 0.5
+    alike = ("criterion=l1", "criterion={name='union', of=['l1', 'l1']}")
+    kept = [ClipBench.make(toy_plan(settings=(one,)), toy_bench(), 0, []).natural_kept for one in alike]
+    assert 0 < kept[0] == kept[1]
+    assert ClipBench.make(toy_plan(settings=("criterion=pixel",)), toy_bench(), 0, []).natural_kept > 0
 
 
 def test_all_strategies_prune_the_same_tokens_and_the_yardsticks_none() -> None:
@@ -312,10 +333,37 @@ def test_a_row_whose_settings_changed_is_run_again(tmp_path: Path) -> None:
 
 def test_cells_of_other_clips_are_not_mixed_in(tmp_path: Path) -> None:
     plan = toy_plan("none")
-    Record(tmp_path, plan)
+    Record(tmp_path, plan).add(line_of(next(plan.cells()), plan.rows[0].settings))
     Record(tmp_path, attrs.evolve(plan, clips=attrs.evolve(plan.clips, count=9), kept=(0.3,)))
     with pytest.raises(ValueError, match="cells of other clips or of another config; name another --out"):
         Record(tmp_path, attrs.evolve(plan, clips=attrs.evolve(plan.clips, size=32)))
+
+
+@pytest.mark.parametrize("before", ["", '{"what": "pl', '{"what": "plan", "base": "another"}\n'])
+def test_a_record_without_cells_is_begun_anew(tmp_path: Path, before: str) -> None:
+    (tmp_path / "cells.jsonl").write_text(before)
+    plan = toy_plan("none")
+    Record(tmp_path, plan).add(line_of(next(plan.cells()), plan.rows[0].settings))
+    assert len(Record(tmp_path, plan).done()) == 1
+
+
+@pytest.mark.parametrize("broken", [b'{"what": "ce', b"\xff\xfe", b"3", b'{"what": "cell"}', b"\0\0"])
+def test_a_broken_line_is_named_and_the_record_left_as_it_is(tmp_path: Path, broken: bytes) -> None:
+    plan = toy_plan("none")
+    record = Record(tmp_path, plan)
+    head = record.path.read_bytes()
+    record.path.write_bytes(head + broken + b"\n" + b"{}")
+    with pytest.raises(
+        ValueError, match=r"line 2 of .*cells.jsonl is no line of a record.*; delete that line"
+    ):
+        Record(tmp_path, plan)
+    assert record.path.read_bytes() == head + broken + b"\n" + b"{}"
+
+
+def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"no record can be kept in .*file .*give --out a folder"):
+        Record(tmp_path / "file", toy_plan("none"))
 
 
 # --- what is asked for ------------------------------------------------------------------------------------------
@@ -337,6 +385,11 @@ def test_a_row_whose_part_is_not_registered_is_said_to_be_so() -> None:
         (["--prompt", "night"], "--prompt is for FILES"),
         (["--variant", "noise=nothing"], "no noise named 'nothing'"),
         (["--frames", "20", "--quick"], "in blocks of 3"),
+        (["--frames", "47", "--quick"], "set --frames 36"),
+        (["--quick", "--photos", __file__], "test_ablation.py is no pack of photographs"),
+        (["--model", "nope"], "no adapter named 'nope'"),
+        (["--set", "criterion=mask"], "cannot do without its option 'path'"),
+        (["--set", "prune.keep=0.5"], "leave out prune.keep and prune.quantile"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(arguments: list[str], complaint: str, tmp_path: Path) -> None:

@@ -179,7 +179,9 @@ def test_whole_numbers_cover_as_0_and_1_or_as_0_and_255(tmp_path, dtype, value):
 def test_values_that_no_mask_has_are_refused(tmp_path, value, dtype):
     masks = np.zeros((24, 8, 8), dtype=dtype)
     masks[20, 3, 3] = value
-    with pytest.raises(ValueError, match=r"mask.npy has values .*; they must be 0\.\.1, or whole numbers of 0\.\.255"):
+    with pytest.raises(
+        ValueError, match=r"mask.npy has values .*; they must be 0\.\.1, or whole numbers of 0\.\.255"
+    ):
         read_mask(mask_file(tmp_path, masks))
 
 
@@ -229,7 +231,7 @@ def test_what_is_no_mask_is_named(tmp_path, content):
 
 
 def test_an_archive_is_no_mask(tmp_path):
-    with open(tmp_path / "mask.npy", "wb") as file:
+    with (tmp_path / "mask.npy").open("wb") as file:
         np.savez(file, mask=np.zeros((2, 4, 4)))
     with pytest.raises(ValueError, match=r"mask.npy is an archive"):
         read_mask(tmp_path / "mask.npy")

@@ -1,5 +1,6 @@
 """The cells of one clip: its masks, its dense run, and every row measured against it."""
 
+import functools
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -15,12 +16,12 @@ from lipar.ablation.masks import RatedMask, SharedMasks, enlarged, mask_at_rate,
 from lipar.ablation.plan import Bench, Cell, Plan
 from lipar.ablation.rows import Row
 from lipar.config import Config
-from lipar.layout import token_features
+from lipar.measure import measure_of
 from lipar.noise import seeded_noise
 from lipar.parts import make_parts
 from lipar.plugins import PluginHost
 from lipar.scheduler import Scheduler
-from lipar.source import pixel_frames_in
+from lipar.source import SourceFormat, SourcePiece, pixel_frames_in, source_blocks
 from lipar.types import KeepMask, Latents
 
 _CEILING_SEED = 0x5EED
@@ -102,21 +103,41 @@ class ClipBench:
             or latent_frames % model.block_frames
             or latent_frames < 2 * model.block_frames
         ):
+            per_block = coder.next_pixel_frames * model.block_frames
+            least = pixel_frames_in(coder, 0, 2 * model.block_frames)
+            fitting = least + max(clip.pixels.shape[0] - least, 0) // per_block * per_block
             raise ValueError(
                 f"{clip.name} has {clip.pixels.shape[0]} frames; the model takes {first}, and "
                 f"{coder.next_pixel_frames} more for every further latent frame, in blocks of {model.block_frames} "
-                "latent frames, and at least two blocks are needed"
+                f"latent frames, and at least two blocks are needed; set --frames {fitting}"
             )
         with torch.no_grad():
             encoded = coder.encoder()(clip.pixels[None].to(model.device, model.dtype))
         source = encoded.float().cpu()
-        features = token_features(source, model.patch_size)
-        parts = make_parts(bench.host, plan.base)
-        masks = {
-            wanted: mask_at_rate(wanted, features, config=plan.base, parts=parts, model=model)
-            for wanted in kept
-        }
-        natural = mask_by(1.0, features, config=plan.base, parts=parts, model=model)
+        prune, parts = plan.base.prune, make_parts(bench.host, plan.base)
+        measure = measure_of(
+            parts.criterion,
+            SourceFormat(patch_size=model.patch_size, coder=coder),
+            tau_short=prune.tau_short,
+            tau_long=prune.tau_long,
+        )
+        whole = SourcePiece(latents=source, pixels=clip.pixels[None].cpu())
+        features = torch.cat(
+            [
+                measure.read(attrs.evolve(block, cut=0 if block.first_frame == 0 else None))
+                for block in source_blocks([whole], model.block_frames, pixels_of=coder)
+            ]
+        )
+        of_clip = functools.partial(
+            mask_by,
+            features=features,
+            config=plan.base,
+            measure=measure,
+            parts=parts,
+            block_frames=model.block_frames,
+        )
+        masks = {wanted: mask_at_rate(wanted, of_clip) for wanted in kept}
+        natural = of_clip(1.0)
         return cls(
             plan=plan,
             bench=bench,

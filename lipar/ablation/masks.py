@@ -1,5 +1,7 @@
 """Keep masks at a wanted rate, made once per clip and shared by all rows."""
 
+from collections.abc import Callable
+
 import attrs
 import torch
 from jaxtyping import Bool
@@ -9,8 +11,8 @@ from lipar.config import Config
 from lipar.hookspecs import hookimpl
 from lipar.layout import TokenLayout
 from lipar.mask_stream import clip_mask
+from lipar.measure import Measure, needed_thresholds
 from lipar.parts import Parts
-from lipar.protocols import Model
 from lipar.scheduler import Job
 from lipar.types import Features, KeepMask, Latents
 
@@ -29,43 +31,46 @@ class RatedMask:
     """On both thresholds."""
 
 
-def mask_by(factor: float, features: Features, *, config: Config, parts: Parts, model: Model) -> RatedMask:
+def mask_by(
+    factor: float, features: Features, *, config: Config, measure: Measure, parts: Parts, block_frames: int
+) -> RatedMask:
     """The mask of a clip with both thresholds times `factor`.
 
     Args:
-        features: source of the clip, in whole blocks.
+        features: what `measure` has read of the clip, in whole blocks.
+
+    Raises:
+        ValueError: the criterion has no thresholds.
     """
-    coder = model.autoencoder
-    assert coder is not None
+    tau_short, tau_long = needed_thresholds(measure, config.criterion.name)
     keep_mask = clip_mask(
         features,
-        parts.criterion,
+        measure.short,
         parts.refiners,
-        tau_short=(config.prune.tau_short or coder.tau_short) * factor,
-        tau_long=(config.prune.tau_long or coder.tau_long) * factor,
-        block_frames=model.block_frames,
+        tau_short=tau_short * factor,
+        tau_long=tau_long * factor,
+        block_frames=block_frames,
         reference=config.prune.long_reference,
+        long_criterion=measure.long,
     )
-    kept = float(keep_mask[model.block_frames :].float().mean())
+    kept = float(keep_mask[block_frames:].float().mean())
     return RatedMask(keep_mask=keep_mask, kept=kept, factor=factor)
 
 
-def mask_at_rate(
-    wanted: float, features: Features, *, config: Config, parts: Parts, model: Model, halvings: int = 16
-) -> RatedMask:
+def mask_at_rate(wanted: float, mask_at: Callable[[float], RatedMask], *, halvings: int = 16) -> RatedMask:
     """The mask whose kept fraction after the first block is nearest to `wanted`, by bisection of the thresholds.
 
     The rate falls nearly monotonically with them; where it jumps past `wanted`, the nearest that was met is taken.
 
     Args:
         wanted: kept fraction, above 0 and up to 1.
-        features: source of the clip, in whole blocks.
+        mask_at: gives the mask with both thresholds times a factor.
     """
     low, high = _LOWEST, _HIGHEST
     met = []
     for _ in range(halvings):
         middle = (low + high) / 2
-        met.append(mask_by(2**middle, features, config=config, parts=parts, model=model))
+        met.append(mask_at(2**middle))
         low, high = (middle, high) if met[-1].kept > wanted else (low, middle)
     return min(met, key=lambda rated: abs(rated.kept - wanted))
 

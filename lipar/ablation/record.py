@@ -15,32 +15,59 @@ class Record:
         plan: what the cells belong to.
 
     Raises:
-        ValueError: the folder holds cells of another plan.
+        ValueError: the folder holds cells of another plan, or lines that are none.
+        OSError: the folder cannot be made or written to.
     """
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         self.path = folder / "cells.jsonl"
         self.lines: list[dict[str, Any]] = []
         self._settings = {row.name: list(row.settings) for row in plan.rows}
-        folder.mkdir(parents=True, exist_ok=True)
-        same = plan.sameness()
-        if not self.path.exists():
-            self._write({"what": "plan", **same})
-        else:
-            self._resume(same)
+        head = {"what": "plan", **plan.sameness()}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if self.path.exists():
+                self._resume(head)
+            else:
+                self._write(head)
+        except OSError as error:
+            raise OSError(
+                f"no record can be kept in {folder} ({error.strerror}); give --out a folder that can be written to"
+            ) from error
 
-    def _resume(self, same: dict[str, Any]) -> None:
-        text = self.path.read_text("utf-8")
+    def _resume(self, wanted: dict[str, Any]) -> None:
+        # what is no UTF-8 is no JSON either, and said to be so
+        text = self.path.read_text("utf-8", errors="replace")
         whole = text[: text.rfind("\n") + 1]
+        head, *lines = [self._parsed(number, line) for number, line in enumerate(whole.splitlines(), 1)] or [
+            {}
+        ]
+        if not lines:  # whatever was asked for before, nothing came of it
+            self.path.write_text("", "utf-8")
+            self._write(wanted)
+            return
         if len(whole) < len(text):  # the last line was cut off
             self.path.write_text(whole, "utf-8")
-        head, *lines = [json.loads(line) for line in whole.splitlines()] or [{}]
-        if head != {"what": "plan", **same}:
+        if head != wanted:
             raise ValueError(
                 f"{self.path} holds cells of other clips or of another config; name another --out, or delete it"
             )
         # a row whose settings changed is run again
         self.lines = [line for line in lines if line["settings"] == self._settings.get(line["row"])]
+
+    def _parsed(self, number: int, text: str) -> dict[str, Any]:
+        try:
+            line = json.loads(text)
+        except ValueError:
+            line = None
+        if not isinstance(line, dict) or not (
+            line.get("what") == "plan" or {"row", "settings"} <= line.keys()
+        ):
+            raise ValueError(
+                f"line {number} of {self.path} is no line of a record, but {text[:40]!r}; delete that line, or name "
+                "another --out"
+            )
+        return line
 
     def add(self, line: dict[str, Any]) -> None:
         """Keep a line, on disk at once."""

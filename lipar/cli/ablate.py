@@ -138,13 +138,20 @@ def ablate(
         if reason is None:
             configs[row.name] = config
             runnable.append(row)
+        elif row.how == "dense":  # every other row is measured against it
+            raise click.UsageError(reason)
         elif row in extra:
             raise click.UsageError(f"--variant {row.name}: {reason}")
         else:
             left_out[row.name] = reason
             click.secho(f"not run: {row.name} ({reason})", fg="yellow", err=True)
+    base = build_config(preset=preset, file=config_file, settings=base_settings)
+    if base.prune.keep is not None or base.prune.quantile is not None:
+        raise click.UsageError(
+            "masks are brought to --kept through fixed thresholds; leave out prune.keep and prune.quantile"
+        )
     plan = Plan(
-        base=build_config(preset=preset, file=config_file, settings=base_settings),
+        base=base,
         rows=tuple(runnable),
         configs=configs,
         clips=ClipSource(

@@ -9,8 +9,8 @@ from lipar.certify import AttentionCertifier, Certified
 from lipar.cli.edit import pick_device
 from lipar.cli.host import plugin_host
 from lipar.compare import encode_clip
+from lipar.compatibility import check_config
 from lipar.config import build_config
-from lipar.parts import make_adapter, make_parts
 from lipar.scheduler import Scheduler
 
 
@@ -38,8 +38,7 @@ def certify(
     """
     config = build_config(preset=preset, settings=settings)
     host = plugin_host()
-    make_parts(host, config)
-    model = make_adapter(host, config).load(pick_device(device), torch.float32)
+    model = check_config(host, config).load(pick_device(device), torch.float32)
     model.set_prompt(prompt)
     certifier = AttentionCertifier()
     host.manager.register(certifier)

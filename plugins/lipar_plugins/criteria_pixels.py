@@ -194,7 +194,9 @@ def _array_frames(path: Path) -> Iterator[Float[Tensor, "height width"]]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"mask {path} is no .npy array that can be read; write it with numpy.save") from error
+        raise ValueError(
+            f"mask {path} is no .npy array that can be read; write it with numpy.save"
+        ) from error
     if not isinstance(array, np.ndarray):
         raise ValueError(f"mask {path} is an archive of arrays; write one array with numpy.save")
     if array.ndim == 2:

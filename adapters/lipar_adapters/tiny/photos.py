@@ -8,6 +8,7 @@ python -m lipar_adapters.tiny.photos --root /usr/share --out .tiny_photos/pack.n
 
 import argparse
 import io
+import zipfile
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,10 @@ def load_pack(
     if path is None or not path.exists():
         return None, None, []
     photos, stamps, words = [], [], []
+    if not zipfile.is_zipfile(path):
+        raise ValueError(
+            f"{path} is no pack of photographs; make one with python -m lipar_adapters.tiny.photos"
+        )
     with np.load(path) as pack:
         for key in sorted(pack.files):
             pixels = np.array(Image.open(io.BytesIO(pack[key].tobytes())))
