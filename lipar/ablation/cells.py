@@ -70,6 +70,10 @@ def held_bytes(part: object) -> int:
     return sum(storages.values())
 
 
+def _piece(source: Latents, clip: AblationClip) -> SourcePiece:
+    return SourcePiece(latents=source, pixels=clip.pixels[None].cpu())
+
+
 @attrs.frozen(eq=False, kw_only=True)
 class ClipBench:
     """One clip on one bench: encoded, with its masks.
@@ -121,7 +125,7 @@ class ClipBench:
             tau_short=prune.tau_short,
             tau_long=prune.tau_long,
         )
-        whole = SourcePiece(latents=source, pixels=clip.pixels[None].cpu())
+        whole = _piece(source, clip)
         features = torch.cat(
             [
                 measure.read(attrs.evolve(block, cut=0 if block.first_frame == 0 else None))
@@ -147,6 +151,11 @@ class ClipBench:
             masks=masks,
             natural_kept=natural.kept,
         )
+
+    @property
+    def piece(self) -> SourcePiece:
+        """The source with its pixel frames, which a criterion may look at beside masks that are shared."""
+        return _piece(self.source, self.clip)
 
     def mask(self, row: Row, kept: float) -> KeepMask | None:
         """What a row keeps; None: everything."""
@@ -180,7 +189,7 @@ class ClipBench:
         with plugged(self.bench.host, *self.plugins(row, config, keep_mask), *extra):
             scheduler = Scheduler(model, config, host=self.bench.host, dense=keep_mask is None)
             blocks, noise_bytes = [], 0
-            for block in scheduler.run([self.source]):
+            for block in scheduler.run([self.piece]):
                 blocks.append(block.latents)
                 noise_bytes = max(noise_bytes, held_bytes(scheduler.job.parts.noise))
         return torch.cat(blocks, dim=1), noise_bytes

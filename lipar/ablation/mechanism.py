@@ -171,7 +171,7 @@ def watched_run(work: ClipBench, row: Row, strength: float, keep_mask: KeepMask)
     with plugged(work.bench.host, *plugins):
         scheduler = WatchedScheduler(work.bench.model, config, host=work.bench.host, dense=dense)
         scheduler.watcher = watcher
-        for _ in scheduler.run([work.source]):
+        for _ in scheduler.run([work.piece]):
             pass
     return watcher
 
