@@ -85,6 +85,8 @@ def _check_alive(processes: list[Any]) -> None:
 
 
 def _work(plan: Plan, waiting: Any, results: Any) -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # each would come once per process; the first process said them
     try:
@@ -93,6 +95,8 @@ def _work(plan: Plan, waiting: Any, results: Any) -> None:
             clip, strength, cells = task
             for line in clip_cells(plan, bench, clip, strength, cells):
                 results.put(("cell", line))
+                if not parent.is_alive():
+                    return  # killed: nobody writes what comes, and the processors are wanted elsewhere
         results.put(("ended", None))
     except Exception:
         results.put(("failed", traceback.format_exc()))
