@@ -261,13 +261,16 @@ class Grasping:
 def test_a_part_that_breaks_a_law_is_caught_by_it(kind, broken, laws):
     named = [law for law in contract(kind) if law.__name__.startswith(tuple(laws))]
     assert len(named) == len(laws)
-    caught = []
-    for law in named:
-        try:
-            law(broken)
-        except Exception:
-            caught.append(law)
-    assert caught == named
+    # a law tries few examples at a time; what breaks it rarely may need some more
+    assert [law for law in named if any(breaks(law, broken) for _ in range(20))] == named
+
+
+def breaks(law, part):
+    try:
+        law(part)
+    except Exception:
+        return True
+    return False
 
 
 @attrs.frozen
