@@ -1,0 +1,128 @@
+"""Motion video and mask, scaled to the clip's size and brought into latent space."""
+
+from typing import Any, Literal, TypeAlias, get_args
+
+import attrs
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from lipar.types import Latents, shaped
+from lipar_adapters.wan.clip_latents import check_clip, encode_clip
+
+MotionVideo: TypeAlias = UInt8[Tensor, "frames 3 height width"] | Float[Tensor, "frames 3 height width"]
+"""RGB: uint8, or floats in [0, 1]."""
+LatentMask: TypeAlias = Bool[Tensor, "t h w"]
+
+Scaling = Literal["smooth", "released"]
+"""How a motion video is brought to the clip's size.
+
+`smooth`: bicubic, low-passed where it shrinks, clamped. `released`: as TTM's code, bicubic with corners aligned and
+nothing else, so a video that shrinks much is aliased. The mask takes the nearest pixel either way.
+"""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class MotionLatents:
+    """What a run of Time-to-Move is driven by."""
+
+    reference: Latents = attrs.field(validator=shaped(Latents))
+    """The motion video, `1 t c h w`, clean, in the scale the DiT sees; pruning reads its redundancy."""
+    mask: Tensor = attrs.field(validator=shaped(LatentMask))
+    """True where the motion is prescribed."""
+    frames: int
+    """Pixel frames."""
+    height: int
+    width: int
+
+    @property
+    def masked_fraction(self) -> float:
+        """Of the latents."""
+        return float(self.mask.float().mean())
+
+
+def encode_motion(
+    pipe: Any,
+    motion: MotionVideo,
+    mask: MotionVideo,
+    *,
+    height: int,
+    width: int,
+    num_frames: int | None = None,
+    scaling: Scaling = "smooth",
+) -> MotionLatents:
+    """Bring a motion video and its mask to the size and length of a clip, and encode them.
+
+    Args:
+        pipe: whose autoencoder is used.
+        motion: the warped video.
+        mask: white where it prescribes the motion; its first channel is read.
+        height: of the clip in pixels.
+        width: likewise.
+        num_frames: of the clip, 1 + 4n: what comes after is left out. None: all of the motion video, but for the up to
+            three frames beyond the last 1 + 4n.
+        scaling: see `Scaling`.
+
+    Raises:
+        ValueError: motion video or mask is shorter than the clip, or a size does not fit the pipeline.
+    """
+    if scaling not in get_args(Scaling):
+        raise ValueError(f"no scaling {scaling!r}; there are: {', '.join(get_args(Scaling))}")
+    frames = clip_frames(len(motion), len(mask), num_frames, group=pipe.vae_scale_factor_temporal)
+    check_clip(pipe, frames=frames, height=height, width=width)
+    clip = scale_motion(motion[:frames], (height, width), scaling)
+    shown = scale_mask(mask[:frames], (height, width))
+    small = latent_mask(shown, group=pipe.vae_scale_factor_temporal, factor=pipe.vae_scale_factor_spatial)
+    return MotionLatents(
+        reference=encode_clip(pipe, (2 * clip - 1).transpose(0, 1)[None]),
+        mask=small.to(pipe._execution_device),
+        frames=frames,
+        height=height,
+        width=width,
+    )
+
+
+def clip_frames(motion: int, mask: int, wanted: int | None, *, group: int = 4) -> int:
+    """How many pixel frames a clip has, from those that there are of the motion video and of its mask.
+
+    Raises:
+        ValueError: there are fewer than wanted, or none.
+    """
+    there = min(motion, mask)
+    if there < 1:
+        raise ValueError("the motion video or its mask has no frame")
+    longest = (there - 1) // group * group + 1
+    if wanted is None:
+        return longest
+    if wanted > there:
+        short = "mask" if mask < motion else "motion video"
+        raise ValueError(
+            f"a clip of {wanted} frames was asked for, but the {short} has {there}; ask for {longest} at most, "
+            "or make it longer"
+        )
+    return wanted
+
+
+def scale_motion(
+    motion: MotionVideo, size: tuple[int, int], scaling: Scaling
+) -> Float[Tensor, "frames 3 out_height out_width"]:
+    """A motion video as floats at another height and width; `released` overshoots [0, 1] at sharp edges."""
+    unit = motion.float() / 255 if motion.dtype == torch.uint8 else motion.float()
+    if scaling == "released":
+        return F.interpolate(unit, size, mode="bicubic", align_corners=True)
+    if unit.shape[2:] == size:
+        return unit
+    return F.interpolate(unit, size, mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
+
+
+def scale_mask(mask: MotionVideo, size: tuple[int, int]) -> Bool[Tensor, "frames out_height out_width"]:
+    """True where the mask is more white than black, at another height and width."""
+    unit = mask[:, :1].float() / 255 if mask.dtype == torch.uint8 else mask[:, :1].float()
+    return F.interpolate(unit, size, mode="nearest")[:, 0] > 0.5
+
+
+def latent_mask(mask: Bool[Tensor, "frames height width"], *, group: int, factor: int) -> LatentMask:
+    """The mask of latent frames: the first pixel frame of each, and of it the pixel in the corner of each latent."""
+    firsts = torch.cat([mask[:1], mask[1::group]])
+    return firsts[:, ::factor, ::factor]

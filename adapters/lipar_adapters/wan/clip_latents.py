@@ -1,0 +1,60 @@
+"""A clip as the latents that a Wan pipeline starts from, encoded by the pipeline's own autoencoder."""
+
+from typing import Any, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lipar.types import Latents
+
+CenteredClip: TypeAlias = Float[Tensor, "b 3 frames height width"]
+"""RGB video in [-1, 1], channels first, as a Wan autoencoder takes it."""
+
+
+def encode_clip(pipe: Any, clip: CenteredClip) -> Latents:
+    """Latents of a clip in the scale the DiT sees, float32: the posterior's mean, so nothing is drawn.
+
+    Raises:
+        ValueError: a size or a number of frames that does not fit the pipeline; see `check_clip`.
+    """
+    from diffusers.utils.torch_utils import get_module_execution_device
+
+    vae = pipe.vae
+    check_clip(pipe, frames=clip.shape[2], height=clip.shape[3], width=clip.shape[4])
+    with torch.no_grad():
+        raw = vae.encode(clip.to(get_module_execution_device(vae), vae.dtype)).latent_dist.mode()
+    raw = raw.to(pipe._execution_device, torch.float32)
+    mean, std = (
+        torch.tensor(values, device=raw.device).view(1, -1, 1, 1, 1)
+        for values in (vae.config.latents_mean, vae.config.latents_std)
+    )
+    # times the inverse, as the pipelines do: the last bits are the same
+    return ((raw - mean) * (1.0 / std)).transpose(1, 2)
+
+
+def token_pixels(pipe: Any) -> int:
+    """Pixel rows and columns of a token; heights and widths are multiples of it."""
+    transformer = pipe.transformer if pipe.transformer is not None else pipe.transformer_2
+    return int(pipe.vae_scale_factor_spatial * transformer.config.patch_size[1])
+
+
+def check_clip(pipe: Any, *, frames: int, height: int, width: int) -> None:
+    """Refuse what the pipeline, or its autoencoder, would round without a word.
+
+    Raises:
+        ValueError: the frames are not 1 + 4n, or the size is not in whole tokens; says what would do.
+    """
+    group = pipe.vae_scale_factor_temporal
+    if frames < 1 or (frames - 1) % group:
+        fewer = max(frames - 1, 0) // group * group + 1
+        raise ValueError(
+            f"{frames} pixel frames do not make whole latent frames, which takes 1 + {group}n; "
+            f"trim to {fewer} or repeat the last frame up to {fewer + group}"
+        )
+    token = token_pixels(pipe)
+    if height < token or width < token or height % token or width % token:
+        near = [max(1, round(side / token)) * token for side in (width, height)]
+        raise ValueError(
+            f"{width}x{height} pixels do not divide into tokens of {token}x{token}; take {near[0]}x{near[1]}"
+        )
