@@ -100,7 +100,7 @@ def run(request, shared):
         record.ours[f"i{step}.latents_after_mix"] = found["latents"]
 
     with one_thread(), watched(pipe, record), patch(draw, watch_noise):
-        signal = encode_motion(pipe, motion, mask, height=64, width=96, num_frames=17, scaling="released")
+        signal = encode_motion(pipe, motion, mask, height=64, width=96, num_frames=17, released=True)
         result = time_to_move(
             pipe,
             Image.fromarray(inputs["first_frame_rgb_u8"]),
@@ -114,6 +114,7 @@ def run(request, shared):
             negative_prompt_embeds=torch.from_numpy(inputs["negative_prompt_embeds"]),
             callback_on_step_end=remember,
             output_type="latent",
+            released=True,
         )
     record.ours |= {
         "ref_latents": signal.reference.transpose(1, 2),

@@ -80,3 +80,49 @@ def original_names(transformer: Any) -> dict[str, torch.Tensor]:
             name = name.replace(ours, theirs)
         renamed[name] = tensor
     return renamed
+
+
+def toy_pipeline(kind: str, *, seed: int = 0, scheduler: str = "euler", **changes: Any) -> Any:
+    """A pipeline without a text encoder: give it `prompt_embeds` of `toy_prompt`.
+
+    Args:
+        kind: `t2v`, `t2v-a14b`, `v2v` and `t2v-5b` (text or video to video); `i2v-a14b` and `i2v-5b`.
+        seed: of the weights.
+        scheduler: `euler` or `unipc`.
+        changes: to what the pipeline is registered with.
+    """
+    import diffusers
+
+    channels = 36 if kind == "i2v-a14b" else 16
+    sizes = {"in_channels": channels}
+    parts: dict[str, Any] = {
+        "tokenizer": None,
+        "text_encoder": None,
+        "vae": toy_vae(seed),
+        "transformer": toy_transformer(seed, **sizes),
+        "scheduler": toy_scheduler(scheduler),
+    }
+    if kind.endswith("a14b"):
+        parts |= {"transformer_2": toy_transformer(seed + 1, **sizes), "boundary_ratio": 0.9}
+    if kind.endswith("5b"):
+        parts["expand_timesteps"] = True
+    names = {"i2v": "WanImageToVideoPipeline", "v2v": "WanVideoToVideoPipeline", "t2v": "WanPipeline"}
+    pipe = getattr(diffusers, names[kind[:3]])(**(parts | changes))
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def toy_scheduler(name: str) -> Any:
+    """The two flow matching schedulers that Wan comes with."""
+    from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
+
+    if name == "euler":
+        return FlowMatchEulerDiscreteScheduler(shift=5.0)
+    return UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=5.0)
+
+
+def toy_prompt(seed: int = 0, rows: int = 8) -> dict[str, torch.Tensor]:
+    """`prompt_embeds` and `negative_prompt_embeds` for `toy_pipeline`."""
+    generator = torch.Generator().manual_seed(seed)
+    names = ("prompt_embeds", "negative_prompt_embeds")
+    return {name: torch.randn(1, rows, 64, generator=generator) for name in names}

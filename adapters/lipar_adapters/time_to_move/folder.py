@@ -26,10 +26,14 @@ class MotionFolder:
         """
         path = Path(path)
         if not path.is_dir():
-            raise FileNotFoundError(f"no folder {path}; it should have {FIRST_FRAME}, {MASK}, {MOTION}, {PROMPT}")
+            raise FileNotFoundError(
+                f"no folder {path}; it should have {FIRST_FRAME}, {MASK}, {MOTION}, {PROMPT}"
+            )
         missing = [name for name in (FIRST_FRAME, MASK, MOTION) if not (path / name).is_file()]
         if missing:
-            raise FileNotFoundError(f"{path} has no {', '.join(missing)}; Time-to-Move needs first frame, mask and motion")
+            raise FileNotFoundError(
+                f"{path} has no {', '.join(missing)}; Time-to-Move needs first frame, mask and motion"
+            )
         return cls(path=path)
 
     @property

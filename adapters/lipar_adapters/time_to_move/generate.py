@@ -28,13 +28,13 @@ def time_to_move(
     generator: torch.Generator | list[torch.Generator] | None = None,
     callback_on_step_end: Callable[..., Any] | None = None,
     callback_on_step_end_tensor_inputs: list[str] | None = None,
-    exact_overwrite: bool = False,
+    released: bool = False,
     **options: Any,
 ) -> Any:
     """Make a video that begins with an image and moves as a motion video says.
 
     For `WanImageToVideoPipeline`: with the image among the tokens (Wan 2.2 TI2V 5B) or on channels of its own (Wan 2.2
-    A14B with its two experts, Wan 2.1 14B). With the released scaling of `encode_motion` and UniPC this is TTM's
+    A14B with its two experts, Wan 2.1 14B). With UniPC, and `released` here and in `encode_motion`, this is TTM's
     `WanImageToVideoTTMPipeline`, step by step.
 
     Args:
@@ -51,8 +51,8 @@ def time_to_move(
         generator: for the noise.
         callback_on_step_end: as the pipeline's; it sees the latents after the masked region was put back.
         callback_on_step_end_tensor_inputs: likewise.
-        exact_overwrite: take UniPC's corrector off the steps after which the region was put back. In the released code
-            it undoes that for the most part; the model alone sees it.
+        released: as TTM's own code: UniPC's corrector stays on while the masked region is put back, and undoes that for
+            the most part. By default the solver goes on from what was put back, as the paper has it.
         options: everything else that the pipeline takes: `negative_prompt`, `guidance_scale_2`, `output_type`, ...
 
     Returns:
@@ -67,13 +67,13 @@ def time_to_move(
     _check_options(options)
     reference = motion.reference.to(pipe._execution_device, torch.float32).transpose(1, 2)
     videos = video_count({"prompt": prompt, **options})
-    # The pipeline of the paper draws the noise of an ordinary start first and drops it: so the same seed, the same video.
+    # TTM's pipeline draws the noise of an ordinary start first and drops it: so the same seed, the same video
     drawn_noise(pipe, reference, videos, generator)
     noise = drawn_noise(pipe, reference, videos, generator)
     held_steps = tstrong_index - tweak_index
     with (
         begin_at(pipe, tweak_index),
-        uncorrected(pipe.scheduler, held_steps) if exact_overwrite else nullcontext(),
+        nullcontext() if released else uncorrected(pipe.scheduler, held_steps),
     ):
         # for the noise levels; the pipeline makes the same schedule again
         pipe.scheduler.set_timesteps(num_inference_steps, device=reference.device)

@@ -1,6 +1,6 @@
 """Motion video and mask, scaled to the clip's size and brought into latent space."""
 
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 import attrs
 import torch
@@ -13,14 +13,12 @@ from lipar_adapters.wan.clip_latents import check_clip, encode_clip
 
 MotionVideo: TypeAlias = UInt8[Tensor, "frames 3 height width"] | Float[Tensor, "frames 3 height width"]
 """RGB: uint8, or floats in [0, 1]."""
+MaskVideo: TypeAlias = (
+    UInt8[Tensor, "mask_frames 3 mask_height mask_width"]
+    | Float[Tensor, "mask_frames 3 mask_height mask_width"]
+)
+"""White where the motion is prescribed; its size may be another."""
 LatentMask: TypeAlias = Bool[Tensor, "t h w"]
-
-Scaling = Literal["smooth", "released"]
-"""How a motion video is brought to the clip's size.
-
-`smooth`: bicubic, low-passed where it shrinks, clamped. `released`: as TTM's code, bicubic with corners aligned and
-nothing else, so a video that shrinks much is aliased. The mask takes the nearest pixel either way.
-"""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -45,12 +43,12 @@ class MotionLatents:
 def encode_motion(
     pipe: Any,
     motion: MotionVideo,
-    mask: MotionVideo,
+    mask: MaskVideo,
     *,
     height: int,
     width: int,
     num_frames: int | None = None,
-    scaling: Scaling = "smooth",
+    released: bool = False,
 ) -> MotionLatents:
     """Bring a motion video and its mask to the size and length of a clip, and encode them.
 
@@ -62,16 +60,14 @@ def encode_motion(
         width: likewise.
         num_frames: of the clip, 1 + 4n: what comes after is left out. None: all of the motion video, but for the up to
             three frames beyond the last 1 + 4n.
-        scaling: see `Scaling`.
+        released: scale the motion video as TTM's code does; see `scale_motion`.
 
     Raises:
         ValueError: motion video or mask is shorter than the clip, or a size does not fit the pipeline.
     """
-    if scaling not in get_args(Scaling):
-        raise ValueError(f"no scaling {scaling!r}; there are: {', '.join(get_args(Scaling))}")
     frames = clip_frames(len(motion), len(mask), num_frames, group=pipe.vae_scale_factor_temporal)
     check_clip(pipe, frames=frames, height=height, width=width)
-    clip = scale_motion(motion[:frames], (height, width), scaling)
+    clip = scale_motion(motion[:frames], (height, width), released=released)
     shown = scale_mask(mask[:frames], (height, width))
     small = latent_mask(shown, group=pipe.vae_scale_factor_temporal, factor=pipe.vae_scale_factor_spatial)
     return MotionLatents(
@@ -105,18 +101,21 @@ def clip_frames(motion: int, mask: int, wanted: int | None, *, group: int = 4) -
 
 
 def scale_motion(
-    motion: MotionVideo, size: tuple[int, int], scaling: Scaling
+    motion: MotionVideo, size: tuple[int, int], *, released: bool = False
 ) -> Float[Tensor, "frames 3 out_height out_width"]:
-    """A motion video as floats at another height and width; `released` overshoots [0, 1] at sharp edges."""
+    """A motion video as floats at another height and width: bicubic, low-passed where it shrinks, clamped to [0, 1].
+
+    Released: bicubic with corners aligned and nothing else, so what shrinks is aliased and sharp edges overshoot.
+    """
     unit = motion.float() / 255 if motion.dtype == torch.uint8 else motion.float()
-    if scaling == "released":
+    if released:
         return F.interpolate(unit, size, mode="bicubic", align_corners=True)
     if unit.shape[2:] == size:
         return unit
     return F.interpolate(unit, size, mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
 
 
-def scale_mask(mask: MotionVideo, size: tuple[int, int]) -> Bool[Tensor, "frames out_height out_width"]:
+def scale_mask(mask: MaskVideo, size: tuple[int, int]) -> Bool[Tensor, "mask_frames out_height out_width"]:
     """True where the mask is more white than black, at another height and width."""
     unit = mask[:, :1].float() / 255 if mask.dtype == torch.uint8 else mask[:, :1].float()
     return F.interpolate(unit, size, mode="nearest")[:, 0] > 0.5

@@ -69,13 +69,17 @@ def _check(scheduler: Any) -> None:
         )
 
 
-def noised(clean: ChannelsFirst, noise: ChannelsFirst, sigma: Tensor) -> ChannelsFirst:
+def noised(
+    clean: ChannelsFirst, noise: Float[Tensor, "videos c t h w"], sigma: Tensor
+) -> Float[Tensor, "videos c t h w"]:
     """Latents at a noise level: (1 - sigma) clean + sigma noise; sigma is one entry of `scheduler.sigmas`."""
     sigma = sigma.to(clean.device, clean.dtype)
     return (1 - sigma) * clean + sigma * noise
 
 
-def drawn_noise(pipe: Any, like: ChannelsFirst, videos: int, generator: Any) -> ChannelsFirst:
+def drawn_noise(
+    pipe: Any, like: ChannelsFirst, videos: int, generator: Any
+) -> Float[Tensor, "videos c t h w"]:
     """Unit noise for so many videos, drawn as the pipelines draw theirs: in float32, on their device."""
     from diffusers.utils.torch_utils import randn_tensor
 
@@ -86,5 +90,11 @@ def drawn_noise(pipe: Any, like: ChannelsFirst, videos: int, generator: Any) -> 
 def video_count(options: dict[str, Any]) -> int:
     """How many videos a pipeline will make of these arguments: one for each prompt, times the videos for each."""
     prompt, embeds = options.get("prompt"), options.get("prompt_embeds")
-    prompts = len(prompt) if isinstance(prompt, list) else 1 if prompt is not None or embeds is None else len(embeds)
+    prompts = (
+        len(prompt)
+        if isinstance(prompt, list)
+        else 1
+        if prompt is not None or embeds is None
+        else len(embeds)
+    )
     return int(prompts * (options.get("num_videos_per_prompt") or 1))

@@ -131,8 +131,8 @@ def _check_pipe(pipe: Any) -> None:
 
     if not isinstance(pipe, WanPipeline):
         raise TypeError(
-            f"video_to_video runs on a diffusers.WanPipeline, got {type(pipe).__name__}; WanPipeline(**pipe.components) "
-            "makes one of the same parts, if they are of a text-to-video model"
+            f"video_to_video runs on a diffusers.WanPipeline, got {type(pipe).__name__}; of a text-to-video model's "
+            "parts, WanPipeline(**pipe.components) makes one"
         )
 
 
