@@ -18,12 +18,14 @@ def encode_clip(pipe: Any, clip: CenteredClip) -> Latents:
     Raises:
         ValueError: a size or a number of frames that does not fit the pipeline; see `check_clip`.
     """
+    from diffusers.pipelines.wan.pipeline_wan_i2v import retrieve_latents
     from diffusers.utils.torch_utils import get_module_execution_device
 
     vae = pipe.vae
     check_clip(pipe, frames=clip.shape[2], height=clip.shape[3], width=clip.shape[4])
     with torch.no_grad():
-        raw = vae.encode(clip.to(get_module_execution_device(vae), vae.dtype)).latent_dist.mode()
+        encoded = vae.encode(clip.to(get_module_execution_device(vae), vae.dtype))
+        raw = retrieve_latents(encoded, sample_mode="argmax")
     raw = raw.to(pipe._execution_device, torch.float32)
     mean, std = (
         torch.tensor(values, device=raw.device).view(1, -1, 1, 1, 1)
