@@ -72,8 +72,8 @@ def needs_of(part: object, name: str) -> frozenset[str]:
 
 def _declared(thing: object, attribute: str, default: frozenset[str], name: str) -> frozenset[str]:
     facts, who = getattr(thing, attribute, default), f"{name} {attribute}"
-    if isinstance(facts, property):  # of a class: only its instances know
-        return default
+    if isinstance(facts, property):  # of a class: as its options are unless told otherwise
+        facts = _by_default(thing, attribute, default)
     if isinstance(facts, str) or not isinstance(facts, Collection):
         raise ConfigError(f"{who} {facts!r}; write a set of facts, for instance frozenset({{'source'}})")
     for fact in facts:
@@ -82,6 +82,13 @@ def _declared(thing: object, attribute: str, default: frozenset[str], name: str)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"{who} {fact!r}, which is no fact; there are: {', '.join(FACTS)}{hint}")
     return frozenset(facts)
+
+
+def _by_default(kind: Any, attribute: str, default: frozenset[str]) -> Any:
+    try:
+        return getattr(kind(), attribute)
+    except TypeError:  # it cannot do without an option, so only its instances know
+        return default
 
 
 def spoken(facts: Collection[str]) -> str:
@@ -167,12 +174,18 @@ def _stillness(current: Features, reference: Features) -> ChangeMap:
 
 
 def check_config(host: PluginHost, config: Config) -> Adapter:
-    """Refuse a config that cannot run; gives its adapter, not yet loaded.
+    """Refuse a config that cannot run block by block; gives its adapter, not yet loaded.
 
     Raises:
         LookupError: no part of that name.
         ConfigError: an option is wrong, or parts do not fit together.
     """
     parts, adapter = make_parts(host, config), make_adapter(host, config)
-    check(host, config, parts, Giver.of(adapter, f"adapter {config.adapter.name!r}"))
+    giver = Giver.of(adapter, f"adapter {config.adapter.name!r}")
+    if "causal-cache" not in giver.facts:
+        raise ConfigError(
+            f"{giver.name} makes whole clips at once, without {FACTS['causal-cache']}, and this command goes through a "
+            "video block by block; use `lipar ttm`, or `lipar.enable` on its pipeline"
+        )
+    check(host, config, parts, giver)
     return adapter

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from wan_toys import toy_pipeline, toy_prompt
 
-from lipar.video import VideoError
+from lipar.video import MotionFolder, VideoError
 from lipar.video.testing import make_video
-from lipar_adapters.time_to_move import MotionFolder, encode_motion, time_to_move
+from lipar_adapters.time_to_move import encode_motion, time_to_move
 from lipar_adapters.time_to_move.motion_latents import (
     clip_frames,
     latent_mask,

@@ -3,7 +3,9 @@
 from lipar.hookspecs import hookimpl
 from lipar.registry import Registry
 from lipar_adapters.self_forcing import SelfForcing
+from lipar_adapters.time_to_move.adapter import TimeToMove
 from lipar_adapters.tiny.adapter import Tiny
+from lipar_adapters.wan.pipelines import Wan22A14B, Wan22TI2V
 from lipar_adapters.wan.shapes import RandomWan
 
 
@@ -12,3 +14,6 @@ def lipar_register_adapters(registry: Registry) -> None:
     registry.add("tiny", Tiny)
     registry.add("self-forcing", SelfForcing)
     registry.add("random-wan", RandomWan)
+    registry.add("wan2.2-ti2v", Wan22TI2V)
+    registry.add("wan2.2-a14b", Wan22A14B)
+    registry.add("ttm", TimeToMove)

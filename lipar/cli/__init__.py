@@ -9,6 +9,7 @@ import click
 
 _COMMANDS = {
     "edit": ("lipar.cli.edit", "edit"),
+    "ttm": ("lipar.cli.ttm", "ttm"),
     "compare": ("lipar.cli.compare", "compare"),
     "certify": ("lipar.cli.certify", "certify"),
     "ablate": ("lipar.cli.ablate", "ablate"),

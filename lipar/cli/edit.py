@@ -20,7 +20,7 @@ from lipar.watch.progress import ProgressBar
 
 _TABLE_ONLY = "table"
 """What `--profile` stands for without a file."""
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class SizeType(click.ParamType[tuple[int, int]]):
@@ -70,7 +70,7 @@ class SizeType(click.ParamType[tuple[int, int]]):
 @click.option("--size", type=click.Choice(["source", "model"]), default="source", help="Size to write at.")
 @click.option("--resolution", type=SizeType(), help="Size to process at.  [default: the model's own]")
 @click.option("--device", default=None, help="cpu, cuda, cuda:1, ...  [default: cuda where there is one]")
-@click.option("--dtype", type=click.Choice(sorted(_DTYPES)), help="[default: bfloat16 on cuda, else float32]")
+@click.option("--dtype", type=click.Choice(sorted(DTYPES)), help="[default: bfloat16 on cuda, else float32]")
 @click.option(
     "--profile",
     is_flag=False,
@@ -138,9 +138,7 @@ def edit(
     trace = Path(profile) if profile and profile != _TABLE_ONLY else None
     _check_paths(options, trace=trace, log=log, masks=record_masks)
     torch_device = pick_device(device)
-    torch_dtype = (
-        _DTYPES[dtype] if dtype else torch.bfloat16 if torch_device.type == "cuda" else torch.float32
-    )
+    torch_dtype = DTYPES[dtype] if dtype else torch.bfloat16 if torch_device.type == "cuda" else torch.float32
     start = time.perf_counter()
     loaded = adapter.load(torch_device, torch_dtype)
     loading = time.perf_counter() - start

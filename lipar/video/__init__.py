@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from lipar.video.errors import VideoError, VideoWarning
     from lipar.video.frames import Orientation, PixelFrame
     from lipar.video.info import VideoInfo
+    from lipar.video.motion_folder import MotionFolder
     from lipar.video.output import check_writable, ended_by_sigterm
     from lipar.video.reader import VideoReader, probe
     from lipar.video.synthetic import synthetic_clip, write_synthetic_clip
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BT709": "colour",
     "Colour": "colour",
+    "MotionFolder": "motion_folder",
     "Orientation": "frames",
     "PixelFrame": "frames",
     "VideoError": "errors",
@@ -40,6 +42,7 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "BT709",
     "Colour",
+    "MotionFolder",
     "Orientation",
     "PixelFrame",
     "VideoError",

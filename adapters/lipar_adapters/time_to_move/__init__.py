@@ -5,8 +5,7 @@ level at which the motion video's latents are still felt (t_weak); inside the ma
 (t_strong), so the masked region follows them closely and the rest freely.
 """
 
-from lipar_adapters.time_to_move.folder import MotionFolder
 from lipar_adapters.time_to_move.generate import time_to_move
 from lipar_adapters.time_to_move.motion_latents import MotionLatents, encode_motion
 
-__all__ = ["MotionFolder", "MotionLatents", "encode_motion", "time_to_move"]
+__all__ = ["MotionLatents", "encode_motion", "time_to_move"]

@@ -1,5 +1,6 @@
 """The folder layout of TTM's examples: a first frame, a mask video, a motion video and a prompt."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ import attrs
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
+
+from lipar.video.reader import VideoReader, probe
 
 FIRST_FRAME, MASK, MOTION, PROMPT = "first_frame.png", "mask.mp4", "motion_signal.mp4", "prompt.txt"
 
@@ -36,9 +39,9 @@ class MotionFolder:
             )
         return cls(path=path)
 
-    @property
-    def motion_path(self) -> Path:
-        return self.path / MOTION
+    def frame_rate(self) -> Fraction:
+        """Of the motion video, in frames per second; 16, Wan's own, where the file does not say."""
+        return probe(self.path / MOTION).frame_rate or Fraction(16)
 
     def prompt(self) -> str | None:
         """The prompt, its lines joined; None where there is no file or nothing in it."""
@@ -77,8 +80,6 @@ class MotionFolder:
 
 
 def _read(path: Path, limit: int | None) -> Tensor:
-    from lipar.video import VideoReader
-
     with VideoReader(path) as reader:
         frames = [frame.unit() for frame in (reader if limit is None else reader.take(limit))]
     return torch.stack([(255 * rgb).round().to(torch.uint8) for rgb in frames])

@@ -1,0 +1,80 @@
+"""The adapter `ttm`: Time-to-Move on the bundled bidirectional model, or on a Wan model of yours."""
+
+from typing import Any
+
+import attrs
+import torch
+from attrs.validators import instance_of
+
+from lipar.motion import MotionModel
+from lipar_adapters.wan.pipelines import A14B, TI2V, family_of, load_pipeline, read_index
+
+TINY = "tiny"
+FROM_FOLDER = {
+    TI2V: {"pixels": 704 * 1280, "frames": 121},
+    A14B: {"pixels": 480 * 832, "frames": 81},
+    "wan2.1": {"pixels": 480 * 832, "frames": 81},
+}
+NEGATIVE_PROMPT = (
+    "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，"
+    "最差质量，低质量，JPEG压缩残留，丑陋的，残缺的，多余的手指，画得不好的手部，画得不好的脸部，"
+    "畸形的，毁容的，形态畸形的肢体，手指融合，静止不动的画面，杂乱的背景，三条腿，背景人很多，倒着走"
+)
+"""Wan's own (`sample_neg_prompt` of its configuration); TTM's script uses it, too."""
+
+
+@attrs.frozen(kw_only=True)
+class TimeToMove:
+    """Time-to-Move: a clip from a first frame that moves as a motion video says; run by `lipar ttm`."""
+
+    model: str = attrs.field(default=TINY, validator=instance_of(str))
+    """`tiny`, the bundled bidirectional model; or a folder of a Wan image-to-video model in diffusers format."""
+    offload: bool = False
+    """Keep parts on the CPU until they are needed."""
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """A clean first frame only where the image is among the tokens."""
+        common = frozenset({"attention-bias", "source"})
+        family = TI2V if self.model == TINY else family_of(read_index(self.model))
+        return common | {"clean-first-frame"} if family == TI2V else common
+
+    @staticmethod
+    def about() -> str:
+        """How to run it."""
+        return "\n".join(
+            [
+                "  lipar ttm FOLDER -o OUT.mp4                  on the bundled model",
+                "  lipar ttm FOLDER -o OUT.mp4 --model WAN      on Wan 2.2 TI2V 5B, A14B or Wan 2.1 image-to-video,",
+                "                                               WAN being a folder in diffusers format",
+            ]
+        )
+
+    def load(self, device: torch.device, dtype: torch.dtype) -> Any:
+        """A stock `WanImageToVideoPipeline`.
+
+        Raises:
+            FileNotFoundError: the folder is not whole.
+            ValueError: it is of another kind of model.
+        """
+        if self.model == TINY:
+            from lipar_adapters.tiny.pipeline import image_to_video_pipeline
+
+            return image_to_video_pipeline(device, dtype)
+        return load_pipeline(self.model, device, dtype, image=True, offload=self.offload)
+
+    def load_motion(self, device: torch.device, dtype: torch.dtype) -> MotionModel:
+        """That pipeline with its defaults.
+
+        Raises:
+            FileNotFoundError: the folder is not whole.
+            ValueError: it is of another kind of model.
+        """
+        from lipar_adapters.time_to_move.model import Defaults, TimeToMoveModel
+
+        if self.model == TINY:
+            defaults = Defaults(pixels=256 * 256, frames=33)
+        else:
+            family = family_of(read_index(self.model))
+            defaults = Defaults(**FROM_FOLDER[family], negative_prompt=NEGATIVE_PROMPT)
+        return TimeToMoveModel(self.load(device, dtype), defaults)

@@ -1,0 +1,171 @@
+"""Wan pipelines from diffusers folders on this machine, and the adapters that name them."""
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import attrs
+import torch
+from attrs.validators import instance_of
+
+INDEX = "model_index.json"
+TI2V, A14B, WAN21 = "wan2.2-ti2v", "wan2.2-a14b", "wan2.1"
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.bin.index.json")
+
+
+def read_index(folder: str | Path) -> dict[str, Any]:
+    """A pipeline's `model_index.json`, once all parts that it names are there.
+
+    Raises:
+        FileNotFoundError: the folder is not whole; says what is missing.
+        ValueError: it is not of a Wan pipeline.
+    """
+    folder = Path(folder).expanduser()
+    if not (folder / INDEX).is_file():
+        raise FileNotFoundError(
+            f"{folder} has no {INDEX}; name a folder in diffusers format, such as one of Wan2.2-TI2V-5B-Diffusers"
+        )
+    index: dict[str, Any] = json.loads((folder / INDEX).read_text("utf-8"))
+    name = str(index.get("_class_name"))
+    if not name.startswith("Wan"):
+        raise ValueError(f"{folder} is of a {name}, not of a Wan pipeline")
+    parts = [part for part, kind in index.items() if isinstance(kind, list) and kind[0] is not None]
+    missing = [part for part in parts if not _is_whole(folder / part)]
+    if missing:
+        raise FileNotFoundError(
+            f"{folder} is not whole; missing: {', '.join(missing)}. lipar never downloads; put the files there"
+        )
+    return index
+
+
+def _is_whole(part: Path) -> bool:
+    configs = list(part.glob("*config.json"))
+    needs_weights = (part / "config.json").is_file()
+    return bool(configs) and (not needs_weights or any(list(part.glob(kind)) for kind in _WEIGHTS))
+
+
+def family_of(index: dict[str, Any]) -> str:
+    """Which Wan it is: `wan2.2-ti2v` has a timestep for every token, `wan2.2-a14b` two experts."""
+    if index.get("expand_timesteps"):
+        return TI2V
+    if index.get("boundary_ratio") is not None or (index.get("transformer_2") or [None])[0] is not None:
+        return A14B
+    return WAN21
+
+
+def load_pipeline(
+    folder: str | Path, device: torch.device, dtype: torch.dtype, *, image: bool, offload: bool = False
+) -> Any:
+    """A stock pipeline from local files; the autoencoder in float32, as Wan's authors advise.
+
+    Args:
+        folder: in diffusers format.
+        device: where it runs.
+        dtype: of transformers and text encoder.
+        image: a `WanImageToVideoPipeline`, else a `WanPipeline`.
+        offload: keep parts on the CPU until they are needed (needs a GPU).
+
+    Raises:
+        FileNotFoundError: the folder is not whole.
+        ValueError: the model does not take an image, or takes nothing else.
+    """
+    from diffusers import AutoencoderKLWan, WanImageToVideoPipeline, WanPipeline
+
+    folder = Path(folder).expanduser()
+    index = read_index(folder)
+    takes_channels = _takes_channels(folder, index)
+    if family_of(index) != TI2V and takes_channels != image:
+        wanted, came = ("image-to-video", "text-to-video") if image else ("text-to-video", "image-to-video")
+        raise ValueError(
+            f"{folder} is of a {came} model of Wan, and {wanted} is needed; name a folder of such a one"
+        )
+    vae = AutoencoderKLWan.from_pretrained(folder / "vae", torch_dtype=torch.float32, local_files_only=True)
+    kind = WanImageToVideoPipeline if image else WanPipeline
+    pipe = kind.from_pretrained(folder, vae=vae, torch_dtype=dtype, local_files_only=True)
+    if offload:
+        pipe.enable_model_cpu_offload(device=device)
+    else:
+        pipe.to(device)
+    return pipe
+
+
+def _takes_channels(folder: Path, index: dict[str, Any]) -> bool:
+    """Whether the image comes on channels of its own, so that the model cannot do without."""
+    part = "transformer" if (index.get("transformer") or [None])[0] else "transformer_2"
+    config = json.loads((folder / part / "config.json").read_text("utf-8"))
+    return bool(config["in_channels"] != config["out_channels"])
+
+
+@attrs.frozen(kw_only=True)
+class Wan22TI2V:
+    """Wan 2.2 TI2V 5B: a stock diffusers pipeline from a folder of yours, for `lipar.enable` and `lipar ttm`."""
+
+    folder: str = attrs.field(validator=instance_of(str))
+    """In diffusers format (Wan2.2-TI2V-5B-Diffusers)."""
+    image: bool = True
+    """Begin with an image; else from text, or from a video with `video_to_video`."""
+    offload: bool = False
+    """Keep parts on the CPU until they are needed."""
+
+    gives: ClassVar[frozenset[str]] = frozenset({"clean-first-frame", "attention-bias", "source"})
+
+    @staticmethod
+    def about() -> str:
+        """What it needs."""
+        return _about("Wan2.2-TI2V-5B-Diffusers", "704x1280 pixels, 121 frames at 24 a second")
+
+    def load(self, device: torch.device, dtype: torch.dtype) -> Any:
+        """A `WanImageToVideoPipeline`, or a `WanPipeline`.
+
+        Raises:
+            FileNotFoundError: the folder is not whole.
+            ValueError: it is of another model.
+        """
+        _check_family(self.folder, TI2V)
+        return load_pipeline(self.folder, device, dtype, image=self.image, offload=self.offload)
+
+
+@attrs.frozen(kw_only=True)
+class Wan22A14B:
+    """Wan 2.2 A14B with its two experts: a stock diffusers pipeline from a folder of yours."""
+
+    folder: str = attrs.field(validator=instance_of(str))
+    """In diffusers format (Wan2.2-I2V-A14B-Diffusers, or T2V)."""
+    image: bool = True
+    """Whether the folder is of the image-to-video model; text-to-video has other weights."""
+    offload: bool = False
+    """Keep parts on the CPU until they are needed."""
+
+    gives: ClassVar[frozenset[str]] = frozenset({"attention-bias", "source"})
+
+    @staticmethod
+    def about() -> str:
+        """What it needs."""
+        return _about("Wan2.2-I2V-A14B-Diffusers", "480x832 or 720x1280 pixels, 81 frames at 16 a second")
+
+    def load(self, device: torch.device, dtype: torch.dtype) -> Any:
+        """A `WanImageToVideoPipeline`, or a `WanPipeline`.
+
+        Raises:
+            FileNotFoundError: the folder is not whole.
+            ValueError: it is of another model.
+        """
+        _check_family(self.folder, A14B)
+        return load_pipeline(self.folder, device, dtype, image=self.image, offload=self.offload)
+
+
+def _about(example: str, size: str) -> str:
+    return "\n".join(
+        [
+            f"  It needs a folder in diffusers format, such as {example}: {INDEX}, transformer, vae,",
+            "  text_encoder, tokenizer and scheduler, with their weights. Nothing is downloaded.",
+            f"  Home: {size}.",
+            "  It makes a whole clip at once: use it by `lipar ttm --model FOLDER`, or in Python with `lipar.enable`.",
+        ]
+    )
+
+
+def _check_family(folder: str, wanted: str) -> None:
+    came = family_of(read_index(folder))
+    if came != wanted:
+        raise ValueError(f"{folder} is of {came}, not of {wanted}; take that adapter, or another folder")

@@ -1,0 +1,223 @@
+"""`lipar ttm`: a clip that moves as a motion video says."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import attrs
+import click
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from lipar.cli.edit import DTYPES, SizeType, pick_device
+from lipar.cli.grouped import GroupedCommand
+from lipar.cli.host import plugin_host
+from lipar.config import Config, ConfigError, PartConfig, build_config
+from lipar.motion import MotionAdapter, MotionClip, MotionModel, MotionRequest, MotionScene
+from lipar.motion_report import figures_of, summarise
+from lipar.parts import make_part
+from lipar.plugins import PluginHost
+
+
+@click.command(
+    cls=GroupedCommand,
+    groups={
+        "Output": ["output", "compare", "json_file"],
+        "What is made": ["prompt", "negative_prompt", "size", "frames", "stride", "seed"],
+        "The two clocks": ["steps", "tweak", "tstrong", "guidance", "released"],
+        "What is computed": ["model", "dense", "config_file", "preset", "settings"],
+        "Where and how": ["device", "dtype", "quiet", "debug"],
+    },
+)
+@click.argument("folder", type=click.Path(path_type=Path), metavar="FOLDER")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Where to write the clip."
+)
+@click.option(
+    "--compare",
+    is_flag=True,
+    help="Make it dense as well; write both side by side, dense on the left, and say how far they agree.",
+)
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the figures here.")
+@click.option("--prompt", help="What is to be seen.  [default: prompt.txt in FOLDER]")
+@click.option("--negative-prompt", help="What is not.  [default: the model's own]")
+@click.option(
+    "--size", type=SizeType(), help="Of the clip.  [default: the model's area in the image's shape]"
+)
+@click.option(
+    "--frames",
+    type=click.IntRange(1),
+    help="Of the clip, 1 + 4n.  [default: the motion video's, at most the model's]",
+)
+@click.option(
+    "--stride",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Take every so many-th motion frame.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise.")
+@click.option("--steps", type=click.IntRange(1), help="Of the whole schedule.  [default: 50]")
+@click.option(
+    "--tweak", type=int, help="Step to begin at; higher: stiller outside the mask.  [default: 3 of 50]"
+)
+@click.option(
+    "--tstrong", type=int, help="Step that frees the masked region; higher: more rigid.  [default: 6 of 50]"
+)
+@click.option("--guidance", type=float, help="Scale of classifier-free guidance.  [default: the model's own]")
+@click.option("--released", is_flag=True, help="As TTM's released code, where lipar differs.")
+@click.option(
+    "--model",
+    default="tiny",
+    show_default=True,
+    metavar="tiny|PATH",
+    help="The bundled model, or a Wan image-to-video model in diffusers format.",
+)
+@click.option("--dense", is_flag=True, help="Compute every token.")
+@click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), help="TOML file; see docs/config.md."
+)
+@click.option("--preset", metavar="NAME", help="Begin from a preset.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="One value, e.g. prune.tau_short=0.1."
+)
+@click.option("--device", default=None, help="cpu, cuda, cuda:1, ...  [default: cuda where there is one]")
+@click.option("--dtype", type=click.Choice(sorted(DTYPES)), help="[default: bfloat16 on cuda, else float32]")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def ttm(
+    folder: Path,
+    output: Path,
+    compare: bool,
+    json_file: Path | None,
+    prompt: str | None,
+    negative_prompt: str | None,
+    size: tuple[int, int] | None,
+    frames: int | None,
+    stride: int,
+    seed: int,
+    steps: int | None,
+    tweak: int | None,
+    tstrong: int | None,
+    guidance: float | None,
+    released: bool,
+    model: str,
+    dense: bool,
+    config_file: Path | None,
+    preset: str | None,
+    settings: tuple[str, ...],
+    device: str | None,
+    dtype: str | None,
+    quiet: bool,
+    debug: bool,
+) -> None:
+    """Make a clip that begins with an image and moves as a crude animation of it says (Time-to-Move).
+
+    FOLDER holds first_frame.png, mask.mp4 (white where the motion is prescribed), motion_signal.mp4 and prompt.txt.
+    Tokens that repeat in the motion video are pruned, unless --dense is given.
+    """
+    from lipar.video import MotionFolder, check_writable
+
+    if dense and compare:
+        raise click.UsageError("--dense makes one clip and --compare two; leave one out")
+    found = MotionFolder.at(folder)
+    text = prompt if prompt is not None else found.prompt()
+    if not (text and text.strip()):
+        raise click.UsageError(
+            f"{folder} has no prompt.txt with words in it; say --prompt what is to be seen"
+        )
+    check_writable(output)
+    if json_file is not None:
+        check_writable(json_file, suffixes=(".json",))
+    host = plugin_host()
+    config = _config(config_file, preset, settings)
+    adapter = _adapter(host, model)
+    torch_device = pick_device(device)
+    torch_dtype = DTYPES[dtype] if dtype else torch.bfloat16 if torch_device.type == "cuda" else torch.float32
+    limit = None if frames is None else (frames - 1) * stride + 1
+    request = MotionRequest(
+        first_frame=found.first_frame(),
+        motion=found.motion(limit)[::stride],
+        mask=found.mask(limit)[::stride],
+        prompt=text,
+        negative_prompt=negative_prompt,
+        size=size,
+        frames=frames,
+        steps=steps,
+        tweak_index=tweak,
+        tstrong_index=tstrong,
+        guidance_scale=guidance,
+        seed=seed,
+        released=released,
+    )
+    run = _Run(adapter.load_motion(torch_device, torch_dtype), host, config, quiet=quiet)
+    scene = run.model.prepare(request)
+    if compare:
+        run.model.warm_up(scene)
+    reference = run.make(scene, dense=True) if compare or dense else None
+    clip = reference if dense and reference is not None else run.make(scene, dense=False)
+    shown = clip.pixels if reference is None or dense else torch.cat([reference.pixels, clip.pixels], dim=3)
+    _write(output, shown, found.frame_rate() / stride)
+    figures = figures_of(
+        scene,
+        clip,
+        dense=reference if compare else None,
+        folder=found.path.resolve().name,
+        model=model,
+        seed=seed,
+    )
+    click.echo(summarise(figures, output, computed_all=dense))
+    if json_file is not None:
+        json_file.write_text(json.dumps(attrs.asdict(figures), indent=1) + "\n", "utf-8")
+
+
+def _config(file: Path | None, preset: str | None, settings: tuple[str, ...]) -> Config | None:
+    """None where nothing was asked for: pruning then does what suits a model that sees the whole clip."""
+    if file is None and preset is None and not settings:
+        return None
+    return build_config(preset=preset, file=file, settings=settings)
+
+
+def _adapter(host: PluginHost, model: str) -> MotionAdapter:
+    adapter = make_part(host, "adapter", PartConfig("ttm", {"model": model}))
+    if not isinstance(adapter, MotionAdapter):
+        raise ConfigError("the adapter 'ttm' of a plugin makes no clips from a motion video")
+    return adapter
+
+
+@attrs.frozen
+class _Run:
+    """A model at work, with its progress shown."""
+
+    model: MotionModel
+    host: PluginHost
+    config: Config | None
+    quiet: bool = attrs.field(kw_only=True)
+
+    def make(self, scene: MotionScene, *, dense: bool) -> MotionClip:
+        with tqdm(
+            total=scene.steps - scene.tweak_index,
+            desc="dense" if dense else "pruned",
+            unit="step",
+            disable=True if self.quiet else None,
+        ) as bar:
+
+            def progress(done: int, total: int) -> None:
+                bar.update(done - bar.n)
+
+            return self.model.generate(
+                scene, dense=dense, config=self.config, host=self.host, progress=progress
+            )
+
+
+def _write(path: Path, pixels: Tensor, rate: Fraction) -> None:
+    from lipar.video import VideoWriter, ended_by_sigterm
+
+    height, width = pixels.shape[2:]
+    with (
+        ended_by_sigterm(),
+        VideoWriter(path, width=width, height=height, time_base=1 / rate, frame_rate=rate) as writer,
+    ):
+        for index, rgb in enumerate(pixels):
+            writer.write(rgb, pts=index, duration=1)
