@@ -126,3 +126,16 @@ def toy_prompt(seed: int = 0, rows: int = 8) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     names = ("prompt_embeds", "negative_prompt_embeds")
     return {name: torch.randn(1, rows, 64, generator=generator) for name in names}
+
+
+def save_pipeline(folder: Path, kind: str, **changes: Any) -> Path:
+    """Write a toy pipeline as a diffusers folder, with a text encoder of few words; gives the folder."""
+    from lipar_adapters.tiny.text import build_text_encoder, build_tokenizer
+
+    tokenizer = build_tokenizer()
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        encoder = build_text_encoder(len(tokenizer))
+    pipe = toy_pipeline(kind, tokenizer=tokenizer, text_encoder=encoder, **changes)
+    pipe.save_pretrained(folder)
+    return folder

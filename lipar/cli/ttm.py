@@ -16,7 +16,7 @@ from lipar.cli.host import plugin_host
 from lipar.config import Config, ConfigError, PartConfig, build_config
 from lipar.motion import MotionAdapter, MotionClip, MotionModel, MotionRequest, MotionScene
 from lipar.motion_report import figures_of, summarise
-from lipar.parts import make_part
+from lipar.parts import make_part, make_parts
 from lipar.plugins import PluginHost
 
 
@@ -131,7 +131,7 @@ def ttm(
     if json_file is not None:
         check_writable(json_file, suffixes=(".json",))
     host = plugin_host()
-    config = _config(config_file, preset, settings)
+    config = _config(host, config_file, preset, settings)
     adapter = _adapter(host, model)
     torch_device = pick_device(device)
     torch_dtype = DTYPES[dtype] if dtype else torch.bfloat16 if torch_device.type == "cuda" else torch.float32
@@ -172,11 +172,15 @@ def ttm(
         json_file.write_text(json.dumps(attrs.asdict(figures), indent=1) + "\n", "utf-8")
 
 
-def _config(file: Path | None, preset: str | None, settings: tuple[str, ...]) -> Config | None:
+def _config(
+    host: PluginHost, file: Path | None, preset: str | None, settings: tuple[str, ...]
+) -> Config | None:
     """None where nothing was asked for: pruning then does what suits a model that sees the whole clip."""
     if file is None and preset is None and not settings:
         return None
-    return build_config(preset=preset, file=file, settings=settings)
+    config = build_config(preset=preset, file=file, settings=settings)
+    make_parts(host, config)  # what cannot be is said before anything is loaded
+    return config
 
 
 def _adapter(host: PluginHost, model: str) -> MotionAdapter:

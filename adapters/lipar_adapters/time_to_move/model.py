@@ -67,7 +67,7 @@ class TimeToMoveModel:
         """Scale and encode; the clip is as long as the motion video, at most as the model's own length."""
         own = self.defaults
         steps = own.steps if request.steps is None else request.steps
-        tweak, tstrong = scaled_indices(own, request, steps)
+        tweak, tstrong = scaled_indices(own, request.tweak_index, request.tstrong_index, steps)
         check_indices(tweak, tstrong, steps)
         first = request.first_frame
         width, height = request.size or clip_size(first.size, own.pixels, token_pixels(self.pipe))
@@ -167,17 +167,15 @@ def clip_size(shown: tuple[int, int], pixels: int, token: int) -> tuple[int, int
     return columns, rows
 
 
-def scaled_indices(own: Defaults, request: MotionRequest, steps: int) -> tuple[int, int]:
-    """The two indices; those left to the model move with the number of steps, since they name noise levels."""
-    tweak, tstrong = (
-        round(index * steps / own.steps) if asked is None else asked
-        for index, asked in (
-            (own.tweak_index, request.tweak_index),
-            (own.tstrong_index, request.tstrong_index),
-        )
-    )
-    if request.tstrong_index is None:
-        tstrong = max(tstrong, tweak)
-    if request.tweak_index is None:
-        tweak = min(tweak, tstrong)
+def scaled_indices(own: Defaults, tweak: int | None, tstrong: int | None, steps: int) -> tuple[int, int]:
+    """The two indices; those left to the model move with the number of steps, since they name noise levels.
+
+    They keep their order, and where few steps let them fall together, one step stays between them.
+    """
+    first = round(own.tweak_index * steps / own.steps)
+    second = round(own.tstrong_index * steps / own.steps)
+    if tweak is None:
+        tweak = first if tstrong is None else min(first, tstrong)
+    if tstrong is None:
+        tstrong = max(second, min(tweak + 1, steps))
     return tweak, tstrong

@@ -75,13 +75,13 @@ def load_pipeline(
     index = read_index(folder)
     takes_channels = _takes_channels(folder, index)
     if family_of(index) != TI2V and takes_channels != image:
-        wanted, came = ("image-to-video", "text-to-video") if image else ("text-to-video", "image-to-video")
+        wanted, came = ("image", "text") if image else ("text", "image")
         raise ValueError(
-            f"{folder} is of a {came} model of Wan, and {wanted} is needed; name a folder of such a one"
+            f"{folder} is of Wan's {came}-to-video model, and {wanted}-to-video is needed; name a folder of that"
         )
     vae = AutoencoderKLWan.from_pretrained(folder / "vae", torch_dtype=torch.float32, local_files_only=True)
     kind = WanImageToVideoPipeline if image else WanPipeline
-    pipe = kind.from_pretrained(folder, vae=vae, torch_dtype=dtype, local_files_only=True)
+    pipe = kind.from_pretrained(folder, vae=vae, dtype=dtype, local_files_only=True)
     if offload:
         pipe.enable_model_cpu_offload(device=device)
     else:

@@ -1,0 +1,225 @@
+"""`lipar ttm`: from a folder to a clip, on toy models saved as the released ones are."""
+
+import json
+import sys
+import warnings
+from fractions import Fraction
+
+import pytest
+import torch
+from PIL import Image
+from wan_toys import save_pipeline
+
+from lipar.cli import main
+from lipar.cli.ttm import SizeType
+from lipar.motion import MotionClip, MotionScene
+from lipar.motion_report import figures_of, summarise
+from lipar.video import VideoReader, VideoWriter, probe
+from lipar_adapters.time_to_move.model import Defaults, clip_size, scaled_indices
+
+STEPS = ("--steps", 4, "--tweak", 1, "--tstrong", 2)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A white square that moves to the right over grey, 11 frames at 10 a second."""
+    folder = tmp_path / "square"
+    folder.mkdir()
+    frames, masks = [], []
+    for index in range(11):
+        rgb = torch.full((3, 48, 64), 90, dtype=torch.uint8)
+        mask = torch.zeros_like(rgb)
+        rgb[:, 16:32, 8 + 2 * index : 24 + 2 * index] = 255
+        mask[:, 16:32, 8 + 2 * index : 24 + 2 * index] = 255
+        frames.append(rgb)
+        masks.append(mask)
+    for name, pictures in (("motion_signal", frames), ("mask", masks)):
+        with VideoWriter(folder / f"{name}.mp4", width=64, height=48, time_base=Fraction(1, 10)) as writer:
+            for index, rgb in enumerate(pictures):
+                writer.write(rgb, pts=index, duration=1)
+    Image.fromarray(frames[0].permute(1, 2, 0).numpy()).save(folder / "first_frame.png")
+    (folder / "prompt.txt").write_text("a red square on a photo")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    root = tmp_path_factory.mktemp("models")
+    return {kind: save_pipeline(root / kind, kind) for kind in ("t2v-5b", "i2v-a14b")}
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, folder, tmp_path):
+    """Run `lipar ttm FOLDER -o out.mp4 ...`; gives the exit code, standard output and standard error."""
+
+    def call(*arguments, where=folder, output=tmp_path / "out.mp4"):
+        line = ["lipar", "ttm", where, "-o", output, "--device", "cpu", *arguments]
+        monkeypatch.setattr(sys, "argv", [str(part) for part in line])
+        code = 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            try:
+                main()
+            except SystemExit as done:
+                code = done.code or 0
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+def frames_of(path):
+    with VideoReader(path) as reader:
+        return torch.stack([frame.unit() for frame in reader])
+
+
+@pytest.mark.parametrize("kind", ["t2v-5b", "i2v-a14b"])
+def test_a_folder_becomes_a_clip_of_its_length_size_and_rate(run, models, tmp_path, kind):
+    code, said, _ = run("--model", models[kind], "--dense", "--size", "64x48", *STEPS)
+    assert code == 0, said
+    info = probe(tmp_path / "out.mp4")
+    assert (info.width, info.height, float(info.frame_rate)) == (64, 48, 10)
+    assert len(frames_of(tmp_path / "out.mp4")) == 9  # of 11, the last whole latent frame ends at 9
+    lines = said.splitlines()
+    assert lines[0].startswith("square -> ")
+    assert lines[0].endswith(f"9 frames of 64x48 with {models[kind]}, seed 0")
+    assert lines[1].startswith("steps 1 to 4 of 4; the masked region (")
+    assert lines[1].endswith("free from step 2")
+    assert lines[2] == "computed every token (--dense)"
+
+
+def test_a_region_held_to_the_end_is_the_motion_video_in_the_clip(run, models, tmp_path):
+    """Through a toy autoencoder nothing is like anything, so two motions are told apart instead."""
+    same = ("--model", models["t2v-5b"], "--dense", "--size", "64x48", "--steps", 4, "--tweak", 3)
+    free, held, again = (tmp_path / f"{name}.mp4" for name in ("free", "held", "again"))
+    run(*same, "--tstrong", 3, output=free)
+    run(*same, "--tstrong", 4, output=held)
+    run(*same, "--tstrong", 4, output=again)
+    assert torch.equal(frames_of(held), frames_of(again))
+    assert not torch.equal(frames_of(held), frames_of(free))
+
+
+def test_frames_and_stride_choose_from_the_motion_video(run, models, tmp_path):
+    options = ("--model", models["t2v-5b"], "--dense", "--size", "64x48", *STEPS)
+    code, said, _ = run(*options, "--frames", 5, "--stride", 2, "--json", tmp_path / "figures.json")
+    assert code == 0, said
+    assert len(frames_of(tmp_path / "out.mp4")) == 5
+    assert float(probe(tmp_path / "out.mp4").frame_rate) == 5
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["frames"] == 5
+    assert figures["kept_fraction"] == 1
+    assert figures["denoising_seconds"] > 0
+    assert figures["speedup"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--frames", 13), "13 frames was asked for, but the motion video has 11; ask for 9 at most"),
+        (("--frames", 6), "6 pixel frames do not make whole latent frames"),
+        (("--size", "60x48"), "60x48 pixels do not divide into tokens of 16x16; take 64x48"),
+        (("--tweak", 7, "--tstrong", 3), "tweak index 7 and tstrong index 3 of 4 steps"),
+        (("--compare",), "--dense makes one clip and --compare two"),
+        (("--model", "nowhere"), "nowhere has no model_index.json"),
+        (("--set", "criterion=l7"), "no criterion named 'l7'"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(run, models, tmp_path, arguments, said):
+    code, _, error = run("--model", models["t2v-5b"], "--dense", "--steps", 4, "--tweak", 1, *arguments)
+    assert code != 0
+    assert said in error.replace("\n", " ")
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_without_a_prompt_or_a_file_it_is_said_which(run, models, folder, tmp_path):
+    (folder / "prompt.txt").write_text("\n")
+    code, _, error = run("--model", models["t2v-5b"], "--dense")
+    assert code != 0
+    assert "has no prompt.txt with words in it; say --prompt" in error
+    (folder / "mask.mp4").unlink()
+    code, _, error = run("--dense", "--prompt", "a square")
+    assert code == 1
+    assert "has no mask.mp4; Time-to-Move needs" in error
+    code, _, error = run("--dense", where=tmp_path / "elsewhere")
+    assert code == 1
+    assert "no folder" in error
+
+
+# --- choices and figures ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shown", "pixels", "token", "size"),
+    [
+        ((720, 480), 480 * 832, 16, (768, 512)),
+        ((480, 720), 480 * 832, 16, (512, 768)),
+        ((720, 480), 256 * 256, 16, (304, 208)),
+        ((100, 10_000), 4096, 32, (32, 640)),
+    ],
+)
+def test_a_clip_has_the_models_area_in_the_images_shape_in_whole_tokens(shown, pixels, token, size):
+    assert clip_size(shown, pixels, token) == size
+
+
+@pytest.mark.parametrize(
+    ("steps", "tweak", "tstrong", "indices"),
+    [
+        (50, None, None, (3, 6)),
+        (100, None, None, (6, 12)),
+        (10, None, None, (1, 2)),
+        (1, None, None, (0, 1)),
+        (50, 8, None, (8, 9)),
+        (50, None, 2, (2, 2)),
+        (50, 5, 4, (5, 4)),  # refused later, in words
+    ],
+)
+def test_indices_left_to_the_model_keep_their_noise_level_and_their_order(steps, tweak, tstrong, indices):
+    assert scaled_indices(Defaults(pixels=1, frames=1), tweak, tstrong, steps) == indices
+
+
+def scene(frames=3):
+    return MotionScene(
+        frames=frames,
+        width=32,
+        height=32,
+        steps=10,
+        tweak_index=2,
+        tstrong_index=5,
+        masked_fraction=0.25,
+        motion=torch.rand(frames, 3, 32, 32),
+    )
+
+
+def clip(offset=0.0, seconds=2.0, kept=0.5, frames=3):
+    return MotionClip(
+        pixels=torch.full((frames, 3, 32, 32), 0.5 + offset), seconds=seconds, kept_fraction=kept
+    )
+
+
+def test_figures_are_of_the_clip_against_the_dense_one(tmp_path):
+    pytest.importorskip("cv2", reason="optical flow needs OpenCV")
+    figures = figures_of(
+        scene(), clip(0.1), dense=clip(seconds=3.0, kept=1), folder="owl", model="tiny", seed=7
+    )
+    assert figures.speedup == pytest.approx(1.5)
+    assert figures.psnr_to_dense == pytest.approx(20, abs=1e-4)
+    assert figures.warp_error == pytest.approx(0, abs=1e-9)
+    assert "DIS" in figures.flow_method
+    lines = summarise(figures, tmp_path / "owl.mp4", computed_all=False).splitlines()
+    assert "kept 50.0 % of the tokens, skipped 50.0 %" in lines
+    assert "denoising took 2.00 s, 0.250 s a step" in lines
+    assert "denoising 1.50x faster than computing every token (3.00 s); PSNR to dense 20.0 dB" in lines
+    assert lines[-1].startswith("warp error x 1000: dense 0.0, pruned 0.0 along the motion video's DIS")
+
+
+def test_equal_clips_are_said_to_be_equal_and_one_frame_has_no_warp_error(tmp_path):
+    figures = figures_of(scene(1), clip(frames=1), dense=clip(frames=1), folder="owl", model="tiny", seed=0)
+    assert figures.psnr_to_dense is None
+    assert figures.warp_error is None
+    said = summarise(figures, tmp_path / "owl.mp4", computed_all=False)
+    assert "equal to dense" in said
+    assert "warp error not measured" in said
+
+
+def test_sizes_are_written_as_for_lipar_edit():
+    assert SizeType().convert("256x176", None, None) == (256, 176)
