@@ -58,9 +58,14 @@ class TimeToMove:
             ValueError: it is of another kind of model.
         """
         if self.model == TINY:
-            from lipar_adapters.tiny.pipeline import image_to_video_pipeline
+            from lipar_adapters.tiny import pipeline
 
-            return image_to_video_pipeline(device, dtype)
+            make = vars(pipeline).get("image_to_video_pipeline")
+            if make is None:
+                raise FileNotFoundError(
+                    "this lipar comes without a bidirectional model; name a folder by --model"
+                )
+            return make(device, dtype)
         return load_pipeline(self.model, device, dtype, image=True, offload=self.offload)
 
     def load_motion(self, device: torch.device, dtype: torch.dtype) -> MotionModel:
