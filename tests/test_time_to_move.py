@@ -178,6 +178,31 @@ def test_a_callback_object_of_diffusers_names_its_own_tensors():
     assert not torch.equal(stopped, run(pipe))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_several_prompts_and_several_videos_of_each_share_one_motion(kind):
+    pipe = toy_pipeline(kind)
+    prompts = {name: torch.cat([embeds, -embeds]) for name, embeds in toy_prompt().items()}
+    driven = signal(pipe)
+    result = run(pipe, driven, tstrong_index=8, **prompts)
+    assert len(result) == 2
+    inside = driven.mask[None].expand_as(result[0]).clone()
+    inside[:, 0] = False
+    assert torch.equal(result[0][inside], result[1][inside])
+    assert not torch.equal(result[0], result[1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_runs_in_half_precision(kind):
+    pipe = toy_pipeline(kind)
+    for part in ("transformer", "transformer_2", "vae"):
+        if getattr(pipe, part, None) is not None:
+            getattr(pipe, part).to(torch.bfloat16)
+    after, _ = steps_of(pipe)
+    free, _ = steps_of(pipe, tstrong_index=2)
+    assert [latents.dtype for latents in after] == [latents.dtype for latents in free]
+    assert torch.isfinite(after[-1]).all()
+
+
 def test_a_run_leaves_the_pipeline_as_it_was():
     pipe = toy_pipeline("i2v-a14b", scheduler="unipc")
 

@@ -93,3 +93,8 @@ def test_commands_that_go_block_by_block_refuse_models_that_make_whole_clips(nam
     settings = [f"adapter={name}", *([] if name == "ttm" else [f"adapter.folder={str(tmp_path)!r}"])]
     with pytest.raises(ConfigError, match=f"adapter '{name}' makes whole clips at once.*use `lipar ttm`"):
         check_config(load_plugins(), build_config(settings=settings))
+
+
+def test_offloading_from_a_cpu_is_refused(folders):
+    with pytest.raises(ValueError, match="nothing to offload from a CPU"):
+        Wan22TI2V(folder=str(folders["t2v-5b"]), offload=True).load(CPU, torch.float32)

@@ -3,6 +3,7 @@
 import json
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import attrs
 import click
@@ -27,7 +28,7 @@ from lipar.plugins import PluginHost
         "What is made": ["prompt", "negative_prompt", "size", "frames", "stride", "seed"],
         "The two clocks": ["steps", "tweak", "tstrong", "guidance", "released"],
         "What is computed": ["model", "dense", "config_file", "preset", "settings"],
-        "Where and how": ["device", "dtype", "quiet", "debug"],
+        "Where and how": ["device", "dtype", "offload", "quiet", "debug"],
     },
 )
 @click.argument("folder", type=click.Path(path_type=Path), metavar="FOLDER")
@@ -84,6 +85,7 @@ from lipar.plugins import PluginHost
 )
 @click.option("--device", default=None, help="cpu, cuda, cuda:1, ...  [default: cuda where there is one]")
 @click.option("--dtype", type=click.Choice(sorted(DTYPES)), help="[default: bfloat16 on cuda, else float32]")
+@click.option("--offload", is_flag=True, help="Keep the model's parts on the CPU until they are needed.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def ttm(
@@ -109,6 +111,7 @@ def ttm(
     settings: tuple[str, ...],
     device: str | None,
     dtype: str | None,
+    offload: bool,
     quiet: bool,
     debug: bool,
 ) -> None:
@@ -132,7 +135,7 @@ def ttm(
         check_writable(json_file, suffixes=(".json",))
     host = plugin_host()
     config = _config(host, config_file, preset, settings)
-    adapter = _adapter(host, model)
+    adapter = _adapter(host, {"model": model, "offload": offload})
     torch_device = pick_device(device)
     torch_dtype = DTYPES[dtype] if dtype else torch.bfloat16 if torch_device.type == "cuda" else torch.float32
     limit = None if frames is None else (frames - 1) * stride + 1
@@ -183,8 +186,8 @@ def _config(
     return config
 
 
-def _adapter(host: PluginHost, model: str) -> MotionAdapter:
-    adapter = make_part(host, "adapter", PartConfig("ttm", {"model": model}))
+def _adapter(host: PluginHost, options: dict[str, Any]) -> MotionAdapter:
+    adapter = make_part(host, "adapter", PartConfig("ttm", options))
     if not isinstance(adapter, MotionAdapter):
         raise ConfigError("the adapter 'ttm' of a plugin makes no clips from a motion video")
     return adapter

@@ -37,7 +37,8 @@ class DualClock:
         """The latents after a step, with the masked region put back as long as it is not yet its time."""
         if step >= self.held_steps:
             return latents
-        return torch.where(self.mask, self.at(step + 1), latents)
+        # some solvers give the model's type, which is the pipeline's own affair
+        return torch.where(self.mask, self.at(step + 1).to(latents.dtype), latents)
 
 
 @contextmanager

@@ -67,10 +67,12 @@ def load_pipeline(
 
     Raises:
         FileNotFoundError: the folder is not whole.
-        ValueError: the model does not take an image, or takes nothing else.
+        ValueError: the model does not take an image, or takes nothing else; or offload on a CPU.
     """
     from diffusers import AutoencoderKLWan, WanImageToVideoPipeline, WanPipeline
 
+    if offload and device.type == "cpu":
+        raise ValueError("there is nothing to offload from a CPU; leave offload out, or name a GPU")
     folder = Path(folder).expanduser()
     index = read_index(folder)
     takes_channels = _takes_channels(folder, index)
