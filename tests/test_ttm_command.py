@@ -4,12 +4,14 @@ import json
 import sys
 import warnings
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
 import torch
 from PIL import Image
 from wan_toys import save_pipeline
 
+import lipar
 from lipar.cli import main
 from lipar.cli.ttm import SizeType
 from lipar.motion import MotionClip, MotionScene
@@ -223,3 +225,69 @@ def test_equal_clips_are_said_to_be_equal_and_one_frame_has_no_warp_error(tmp_pa
 
 def test_sizes_are_written_as_for_lipar_edit():
     assert SizeType().convert("256x176", None, None) == (256, 176)
+
+
+# --- pruning ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """What was asked of `lipar.enable` and its siblings, which do nothing here."""
+    calls = []
+
+    def enable(pipe, config=None, *, source=None, host=None):
+        calls.append(("enable", config, source.shape))
+
+    def disable(pipe, *, host=None):
+        calls.append(("disable",))
+
+    def summary(pipe, *, host=None):
+        return SimpleNamespace(kept_tokens=3, all_tokens=4)
+
+    for function in (enable, disable, summary):
+        monkeypatch.setattr(lipar, function.__name__, function)
+    return calls
+
+
+def test_a_pruned_run_is_held_by_the_motion_videos_latents_and_let_go_of(run, models, held):
+    code, said, _ = run("--model", models["t2v-5b"], "--size", "64x48", *STEPS)
+    assert code == 0, said
+    assert held == [("enable", None, (1, 3, 16, 6, 8)), ("disable",)]
+    assert "kept 75.0 % of the tokens, skipped 25.0 %" in said
+
+
+def test_what_was_asked_for_reaches_the_pruning(run, models, held):
+    run("--model", models["t2v-5b"], "--size", "64x48", *STEPS, "--set", "prune.tau_short=0.2")
+    assert held[0][1].prune.tau_short == 0.2
+
+
+def test_an_interrupted_run_is_let_go_of_and_leaves_no_clip(run, models, held, monkeypatch, tmp_path):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lipar_adapters.time_to_move.model.time_to_move", interrupted)
+    code, _, error = run("--model", models["t2v-5b"], "--size", "64x48", *STEPS)
+    assert code == 130
+    assert "interrupted" in error
+    assert [call[0] for call in held] == ["enable", "disable"]
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_compared_clips_stand_side_by_side_with_their_figures(run, models, held, tmp_path):
+    pytest.importorskip("cv2", reason="optical flow needs OpenCV")
+    json_file = tmp_path / "figures.json"
+    options = ("--model", models["i2v-a14b"], "--size", "64x48", "--compare", "--json", json_file)
+    code, said, _ = run(*options, *STEPS)
+    assert code == 0, said
+    assert [call[0] for call in held] == ["enable", "disable"]
+    both = frames_of(tmp_path / "out.mp4")
+    assert both.shape == (9, 3, 48, 128)
+    figures = json.loads(json_file.read_text())
+    # nothing was pruned here, so both are the same clip
+    assert figures["psnr_to_dense"] is None
+    assert figures["warp_error"] == figures["dense_warp_error"] > 0
+    assert figures["speedup"] == pytest.approx(
+        figures["dense_denoising_seconds"] / figures["denoising_seconds"]
+    )
+    assert "equal to dense" in said
+    torch.testing.assert_close(both[..., :60], both[..., 64:124], atol=0.15, rtol=0)
