@@ -17,6 +17,7 @@ from lipar.cli.ttm import SizeType
 from lipar.motion import MotionClip, MotionScene
 from lipar.motion_report import figures_of, summarise
 from lipar.video import VideoReader, VideoWriter, probe
+from lipar.video.contact_sheet import GAP
 from lipar_adapters.time_to_move.model import Defaults, clip_size, scaled_indices
 
 STEPS = ("--steps", 4, "--tweak", 1, "--tstrong", 2)
@@ -277,6 +278,7 @@ def test_compared_clips_stand_side_by_side_with_their_figures(run, models, held,
     pytest.importorskip("cv2", reason="optical flow needs OpenCV")
     json_file = tmp_path / "figures.json"
     options = ("--model", models["i2v-a14b"], "--size", "64x48", "--compare", "--json", json_file)
+    options += ("--sheet", tmp_path / "sheet.png")
     code, said, _ = run(*options, *STEPS)
     assert code == 0, said
     assert [call[0] for call in held] == ["enable", "disable"]
@@ -290,4 +292,6 @@ def test_compared_clips_stand_side_by_side_with_their_figures(run, models, held,
         figures["dense_denoising_seconds"] / figures["denoising_seconds"]
     )
     assert "equal to dense" in said
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (6 * 64 + 5 * GAP, 3 * 48 + 2 * GAP)
     torch.testing.assert_close(both[..., :60], both[..., 64:124], atol=0.15, rtol=0)

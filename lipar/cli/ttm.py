@@ -24,7 +24,7 @@ from lipar.plugins import PluginHost
 @click.command(
     cls=GroupedCommand,
     groups={
-        "Output": ["output", "compare", "json_file"],
+        "Output": ["output", "compare", "sheet", "json_file"],
         "What is made": ["prompt", "negative_prompt", "size", "frames", "stride", "seed"],
         "The two clocks": ["steps", "tweak", "tstrong", "guidance", "released"],
         "What is computed": ["model", "dense", "config_file", "preset", "settings"],
@@ -39,6 +39,12 @@ from lipar.plugins import PluginHost
     "--compare",
     is_flag=True,
     help="Make it dense as well; write both side by side, dense on the left, and say how far they agree.",
+)
+@click.option(
+    "--sheet",
+    type=click.Path(path_type=Path),
+    metavar="SHEET.png",
+    help="Also write a contact sheet: the animation, the dense clip where there is one, the pruned one.",
 )
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the figures here.")
 @click.option("--prompt", help="What is to be seen.  [default: prompt.txt in FOLDER]")
@@ -92,6 +98,7 @@ def ttm(
     folder: Path,
     output: Path,
     compare: bool,
+    sheet: Path | None,
     json_file: Path | None,
     prompt: str | None,
     negative_prompt: str | None,
@@ -121,6 +128,7 @@ def ttm(
     Tokens that repeat in the motion video are pruned, unless --dense is given.
     """
     from lipar.video import MotionFolder, check_writable
+    from lipar.video.contact_sheet import write_contact_sheet
 
     if dense and compare:
         raise click.UsageError("--dense makes one clip and --compare two; leave one out")
@@ -131,8 +139,9 @@ def ttm(
             f"{folder} has no prompt.txt with words in it; say --prompt what is to be seen"
         )
     check_writable(output)
-    if json_file is not None:
-        check_writable(json_file, suffixes=(".json",))
+    for path, suffixes in ((json_file, (".json",)), (sheet, (".png", ".jpg"))):
+        if path is not None:
+            check_writable(path, suffixes=suffixes)
     host = plugin_host()
     config = _config(host, config_file, preset, settings)
     adapter = _adapter(host, {"model": model, "offload": offload})
@@ -160,8 +169,10 @@ def ttm(
         run.model.warm_up(scene)
     reference = run.make(scene, dense=True) if compare or dense else None
     clip = reference if dense and reference is not None else run.make(scene, dense=False)
-    shown = clip.pixels if reference is None or dense else torch.cat([reference.pixels, clip.pixels], dim=3)
-    _write(output, shown, found.frame_rate() / stride)
+    clips = [reference.pixels, clip.pixels] if compare and reference is not None else [clip.pixels]
+    _write(output, torch.cat(clips, dim=3), found.frame_rate() / stride)
+    if sheet is not None:
+        write_contact_sheet(sheet, [scene.motion, *clips])
     figures = figures_of(
         scene,
         clip,
