@@ -171,7 +171,7 @@ def test_without_recovery_kept_tokens_attend_to_the_kept_alone(mask, seed):
 
 @given(pruned_blocks, pruned_blocks, seeds)
 def test_step_matched_donors_are_the_last_frame_of_the_block_before_at_the_same_step(mask, later_mask, seed):
-    cache, noise = new_cache(), StepMatched()
+    cache, noise = new_cache(), StepMatched(in_block=False)
     begin(cache, seed, noise)
     whole = TokenLayout.keep_all(GRID, has_history=False)
     stored = {step: states(whole, seed + step)[2][:, -6:] for step in (0, 1)}

@@ -12,6 +12,7 @@ Power: the intervals are so narrow, which is asserted, that a factor wrong by PO
 """
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -203,7 +204,7 @@ def test_a_clean_copy_shifts_no_score(kind):
 def test_independent_noise_shifts_no_score(kind):
     """Step-matched donors, and the tokens of a block that keeps all; a shift of tr(W) would be found."""
     weights = random_weights(8, kind)
-    for kept, noise in (((0,), StepMatched()), (range(FRAMES), NoisyChain())):
+    for kept, noise in (((0,), StepMatched(in_block=False)), (range(FRAMES), NoisyChain())):
         position = Position(7, weights, antithetic=True, kept_frames=kept)
         forms = [position.form(frame) for frame in range(FRAMES)]
         measured = shifts(position, noise, forms)
@@ -226,7 +227,9 @@ copies of one; clean copies add none; step-matched donors are n - 1 copies of on
 
 @pytest.mark.parametrize("name", SUMMED)
 def test_the_summed_noise_of_values_is_n_times_that_of_independent_noise_for_copies_of_one(name):
-    noise = {"kv-cache": CleanHistory, "step-matched": StepMatched}.get(name, NoisyChain)()
+    noise = {"kv-cache": CleanHistory, "step-matched": partial(StepMatched, in_block=False)}.get(
+        name, NoisyChain
+    )()
     kept = range(FRAMES) if name == "independent" else (0,)
     weights = (torch.zeros(HEAD_DIM, HEAD_DIM), torch.eye(HEAD_DIM), torch.eye(HEAD_DIM))
     position = Position(9, weights, antithetic=False, kept_frames=kept)

@@ -176,7 +176,7 @@ def test_filtering_comes_nearer_to_the_clean_token_than_the_noisy_copy_and_leave
 
 @given(pruned_blocks, pruned_blocks, seeds)
 def test_frame_same_lends_each_frame_the_same_frame_of_the_block_before(mask, later, seed):
-    noise, held = StepMatched(frame="same"), drawn(BLOCK, seed)
+    noise, held = StepMatched(frame="same", in_block=False), drawn(BLOCK, seed)
     noise.observe(donation(TokenLayout(whole, has_history=False), held, held))
     for first_frame, keep_mask in ((3, mask), (6, later)):
         layout = TokenLayout(keep_mask, first_frame=first_frame)

@@ -29,7 +29,8 @@ class Row:
 
 
 _CLEAN = ("recovery=m-degree", "noise=kv-cache")
-_STEP = ("recovery=m-degree", "noise=step-matched")
+_STEP_IN_BLOCK = ("recovery=m-degree", "noise=step-matched")
+_STEP = (*_STEP_IN_BLOCK, "noise.in_block=false")
 _SHIFT = ("recovery=m-degree", "noise=step-shift")
 
 
@@ -58,9 +59,8 @@ ROWS: tuple[Row, ...] = (
     _strategy("step-matched-same", "frame f takes frame f of the block before", *_STEP, "noise.frame=same"),
     _strategy(
         "step-matched-in-block",
-        "a kept token earlier in the block comes first",
-        *_STEP,
-        "noise.in_block=true",
+        "a kept token earlier in the block comes first: the default",
+        *_STEP_IN_BLOCK,
     ),
     _strategy(
         "step-matched-log-n",

@@ -17,6 +17,7 @@ _COMMANDS = {
     "plugins": ("lipar.cli.lists", "plugins"),
     "models": ("lipar.cli.lists", "models"),
     "check": ("lipar.cli.check", "check"),
+    "new-plugin": ("lipar.cli.new_plugin", "new_plugin"),
     "bench": ("lipar.bench.command", "bench"),
 }
 

@@ -57,9 +57,10 @@ class StepMatched(DonorRule):
     frame: Literal["last", "same"] = attrs.field(default="last", validator=in_(("last", "same")))
     """`last`: all of the block takes the previous block's last frame; `same`: frame f takes its frame f, and a whole
     block is kept per layer and step."""
-    in_block: bool = False
+    in_block: bool = True
     """Where a kept token stands earlier in the block, take its key and value of this very pass instead: newer, at the
-    right noise level, but with the noise that the kept token itself has."""
+    right noise level, but with the noise that the kept token itself has. Nearer to dense by 0.65 +-0.32 dB on kept
+    tokens (docs/results.md)."""
 
     per_step = True
 

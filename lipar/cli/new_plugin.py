@@ -1,0 +1,34 @@
+"""`lipar new-plugin`: a distribution of one's own to begin from."""
+
+from pathlib import Path
+
+import click
+
+from lipar.skeleton import skeleton
+
+
+@click.command("new-plugin")
+@click.argument("name")
+@click.option(
+    "--in",
+    "parent",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="Where its folder is made.  [default: here]",
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def new_plugin(name: str, parent: Path, debug: bool) -> None:
+    """Write a plugin to begin from: a distribution NAME with a criterion, a recovery and their tests.
+
+    Its folder is called lipar-NAME and must not be there yet.
+    """
+    files = skeleton(name)
+    folder = parent / f"lipar-{name.removeprefix('lipar-')}"
+    if folder.exists():
+        raise FileExistsError(f"{folder} is there already; choose another name, or --in another folder")
+    for path, text in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    click.echo(f"{folder}: {', '.join(files)}")
+    click.echo(f'next: cd {folder} && pip install -e ".[test]" && pytest')
