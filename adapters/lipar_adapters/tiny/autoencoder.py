@@ -37,6 +37,14 @@ def per_frame(module: nn.Module, features: Tensor) -> Tensor:
     return module(features.flatten(0, 1)).unflatten(0, features.shape[:2])
 
 
+def hold_first_frame(pixel_frames: PixelFrames) -> Resized:
+    """The first frame four times: so 1 + 4n frames, as Wan's pipelines count them, fill groups of 4.
+
+    The first latent frame then holds the first pixel frame alone; `decode` gives three copies of it to be dropped.
+    """
+    return torch.cat([pixel_frames[:, :1].expand(-1, TEMPORAL_STRIDE - 1, -1, -1, -1), pixel_frames], 1)
+
+
 class MemoryBlock(nn.Module):
     """Residual block that also sees the previous frame's features."""
 

@@ -8,6 +8,9 @@ import torch
 
 from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
 
+BIDIRECTIONAL = "bidirectional"
+"""The sibling's folder, beside those of the parts that it shares."""
+
 MODEL_CONFIG = {
     # A smaller shift than Wan's 5: a model this small loses a clip's detail where an edit begins at much noise.
     "shift": 0.7,
@@ -40,13 +43,33 @@ def load_vae(
     return TinyVideoAutoencoder.from_pretrained(folder / "vae", torch_dtype=dtype).to(device).eval()
 
 
-def export_text_and_transformer(transformer: Any, text_encoder: Any, tokenizer: Any, folder: Path) -> None:
+def load_text(folder: Path, device: torch.device | str = "cpu") -> tuple[Any, Any]:
+    """Tokenizer and text encoder, in float32."""
+    from transformers import PreTrainedTokenizerFast, UMT5EncoderModel
+
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer", local_files_only=True)
+    text_encoder = UMT5EncoderModel.from_pretrained(
+        folder / "text_encoder", dtype=torch.float32, local_files_only=True
+    )
+    return tokenizer, text_encoder.to(device).eval().requires_grad_(False)
+
+
+def export_transformer(transformer: Any, folder: Path) -> None:
     from diffusers import WanTransformer3DModel
 
-    folder.mkdir(parents=True, exist_ok=True)
     copy = WanTransformer3DModel.from_config(transformer.config)
     copy.load_state_dict(transformer.state_dict())
-    copy.to(torch.bfloat16).save_pretrained(folder / "transformer")
+    copy.to(torch.bfloat16).save_pretrained(folder)
+
+
+def export_bidirectional(transformer: Any, folder: Path) -> None:
+    """Write the sibling alone: autoencoder and text encoder are those of the causal model."""
+    export_transformer(transformer, folder / BIDIRECTIONAL)
+
+
+def export_text_and_transformer(transformer: Any, text_encoder: Any, tokenizer: Any, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    export_transformer(transformer, folder / "transformer")
     tokenizer.save_pretrained(folder / "tokenizer")
     dtype = next(text_encoder.parameters()).dtype
     text_encoder.to(torch.bfloat16).save_pretrained(folder / "text_encoder")
@@ -55,15 +78,7 @@ def export_text_and_transformer(transformer: Any, text_encoder: Any, tokenizer: 
 
 
 def write_config(folder: Path, **changes: object) -> None:
-    """Write `model_config.json` and `model_index.json`; entries already in a config stay unless changed."""
+    """Write `model_config.json`; entries already in a config stay unless changed."""
     path = folder / "model_config.json"
     earlier = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps({**MODEL_CONFIG, **earlier, **changes}, indent=2) + "\n")
-    index = {
-        "_class_name": "TinyPipeline",
-        "transformer": ["diffusers", "WanTransformer3DModel"],
-        "vae": ["lipar_adapters.tiny.autoencoder", "TinyVideoAutoencoder"],
-        "text_encoder": ["transformers", "UMT5EncoderModel"],
-        "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
-    }
-    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")

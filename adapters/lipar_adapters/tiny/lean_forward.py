@@ -1,4 +1,4 @@
-"""The transformer's training pass, teacher forced: clean context and noisy blocks side by side over stock weights.
+"""Training passes over stock weights: teacher forced for the causal model, whole clips for the bidirectional one.
 
 Self-Forcing models (arXiv 2506.08009) see a cache of clean keys and values and one noisy block at a time.
 Training sees all blocks of a clip at once: block i's noisy tokens attend [clean context | own noisy block], its
@@ -6,8 +6,8 @@ clean tokens (timestep 0) attend [clean context | own clean block]. The context 
 counted in the context, as a rolling cache has them. No masks: one fused attention per block, for the clean and the
 noisy stream together.
 
-This reads the weights of a stock `diffusers.WanTransformer3DModel` and equals its forward (diffusers 0.42.1,
-`models/transformers/transformer_wan.py`) for one block without context.
+Both read the weights of a stock `diffusers.WanTransformer3DModel` and equal its forward (diffusers 0.42.1,
+`models/transformers/transformer_wan.py`): the causal one for one block without context, the bidirectional one always.
 """
 
 from collections.abc import Callable
@@ -77,19 +77,22 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return out.transpose(1, 2)
 
 
-def layer_forward(
+def wan_layer(
     weights: dict[str, Tensor],
-    tokens: Float[Tensor, "b 2 blocks m d"],
-    modulation: Float[Tensor, "b 2 blocks 6 d"],
+    tokens: Float[Tensor, "b *groups m d"],
+    modulation: Float[Tensor, "b *groups 6 d"],
     text: Float[Tensor, "b words d"],
-    table: Float[Tensor, "2 frames n half"],
-    contexts: list[list[int]],
     heads: int,
-) -> Float[Tensor, "b 2 blocks m d"]:
-    """One layer over both streams; stream 0 is clean, stream 1 noisy."""
-    batch, streams, blocks, size, width = tokens.shape
+    mix: Callable[[Tensor, Tensor, Tensor], Tensor],
+) -> Float[Tensor, "b *groups m d"]:
+    """One layer over tokens in groups, each of which has one timestep.
+
+    Args:
+        mix: self-attention: un-rotated q, k, v `b *groups m heads head_dim` to `b *groups m d`.
+    """
+    width = tokens.shape[-1]
     changes = (weights["scale_shift_table"] + modulation.float()).to(tokens.dtype).unsqueeze(-2)
-    shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = changes.unbind(3)
+    shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = changes.unbind(-3)
 
     def linear(name: str, x: Tensor) -> Tensor:
         return F.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
@@ -101,36 +104,10 @@ def layer_forward(
     q = normed("attn1.norm_q", linear("attn1.to_q", hidden))
     k = normed("attn1.norm_k", linear("attn1.to_k", hidden))
     v = linear("attn1.to_v", hidden).unflatten(-1, (heads, -1))
-    clean_k, clean_v = (
-        x[:, 0].reshape(batch, blocks * BLOCK_FRAMES, -1, heads, width // heads) for x in (k, v)
-    )
-    mixed = []
-    for block, frames in enumerate(contexts):
-        own_k, own_v = k[:, :, block], v[:, :, block]
-        seen_k, seen_v = own_k, own_v
-        if frames:
-            # Frames of a context are the sink and one run: slices, no gathers.
-            parts = (
-                [slice(frames[0], frames[0] + 1), slice(frames[1], frames[-1] + 1)]
-                if len(frames) > 1
-                else [slice(0, 1)]
-            )
-            past = [
-                torch.cat([x[:, part] for part in parts], 1)
-                .flatten(1, 2)[:, None]
-                .expand(-1, streams, -1, -1, -1)
-                for x in (clean_k, clean_v)
-            ]
-            seen_k, seen_v = torch.cat([past[0], own_k], 2), torch.cat([past[1], own_v], 2)
-        places = table[:, : len(frames) + BLOCK_FRAMES].flatten(1, 2)
-        q_rotated = rotate(q[:, :, block], places[:, -size:])
-        out = attend(q_rotated.flatten(0, 1), rotate(seen_k, places).flatten(0, 1), seen_v.flatten(0, 1))
-        mixed.append(out.reshape(batch, streams, size, width))
-    attention = linear("attn1.to_out.0", torch.stack(mixed, 2))
-    tokens = torch.addcmul(tokens, attention, gate)
+    tokens = torch.addcmul(tokens, linear("attn1.to_out.0", mix(q, k, v)), gate)
 
     hidden = F.layer_norm(tokens, (width,), weights["norm2.weight"], weights["norm2.bias"], 1e-6)
-    q = normed("attn2.norm_q", linear("attn2.to_q", hidden)).flatten(1, 3)
+    q = normed("attn2.norm_q", linear("attn2.to_q", hidden)).flatten(1, -3)
     k = normed("attn2.norm_k", linear("attn2.to_k", text))
     v = linear("attn2.to_v", text).unflatten(-1, (heads, -1))
     tokens = tokens + linear("attn2.to_out.0", attend(q, k, v).flatten(-2).reshape(tokens.shape))
@@ -138,6 +115,91 @@ def layer_forward(
     hidden = torch.addcmul(ffn_shift, F.layer_norm(tokens, (width,), eps=1e-6), 1 + ffn_scale)
     hidden = linear("ffn.net.2", F.gelu(linear("ffn.net.0.proj", hidden), approximate="tanh"))
     return torch.addcmul(tokens, hidden, ffn_gate)
+
+
+def layer_forward(
+    weights: dict[str, Tensor],
+    tokens: Float[Tensor, "b 2 blocks m d"],
+    modulation: Float[Tensor, "b 2 blocks 6 d"],
+    text: Float[Tensor, "b words d"],
+    table: Float[Tensor, "2 frames n half"],
+    contexts: list[list[int]],
+    heads: int,
+) -> Float[Tensor, "b 2 blocks m d"]:
+    """One layer over both streams; stream 0 is clean, stream 1 noisy."""
+    batch, streams, blocks, size, width = tokens.shape
+
+    def mix(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        clean_k, clean_v = (
+            x[:, 0].reshape(batch, blocks * BLOCK_FRAMES, -1, heads, width // heads) for x in (k, v)
+        )
+        mixed = []
+        for block, frames in enumerate(contexts):
+            own_k, own_v = k[:, :, block], v[:, :, block]
+            seen_k, seen_v = own_k, own_v
+            if frames:
+                # Frames of a context are the sink and one run: slices, no gathers.
+                parts = (
+                    [slice(frames[0], frames[0] + 1), slice(frames[1], frames[-1] + 1)]
+                    if len(frames) > 1
+                    else [slice(0, 1)]
+                )
+                past = [
+                    torch.cat([x[:, part] for part in parts], 1)
+                    .flatten(1, 2)[:, None]
+                    .expand(-1, streams, -1, -1, -1)
+                    for x in (clean_k, clean_v)
+                ]
+                seen_k, seen_v = torch.cat([past[0], own_k], 2), torch.cat([past[1], own_v], 2)
+            places = table[:, : len(frames) + BLOCK_FRAMES].flatten(1, 2)
+            q_rotated = rotate(q[:, :, block], places[:, -size:])
+            out = attend(q_rotated.flatten(0, 1), rotate(seen_k, places).flatten(0, 1), seen_v.flatten(0, 1))
+            mixed.append(out.reshape(batch, streams, size, width))
+        return torch.stack(mixed, 2)
+
+    return wan_layer(weights, tokens, modulation, text, heads, mix)
+
+
+def bidirectional_layer(
+    weights: dict[str, Tensor],
+    tokens: Float[Tensor, "b t n d"],
+    modulation: Float[Tensor, "b t 6 d"],
+    text: Float[Tensor, "b words d"],
+    table: Float[Tensor, "2 t n half"],
+    heads: int,
+) -> Float[Tensor, "b t n d"]:
+    """One layer over a whole clip: every token attends all, and each frame has its own timestep."""
+    places = table.flatten(1, 2)
+
+    def mix(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        q, k, v = (x.flatten(1, 2) for x in (q, k, v))
+        return attend(rotate(q, places), rotate(k, places), v).reshape(tokens.shape)
+
+    return wan_layer(weights, tokens, modulation, text, heads, mix)
+
+
+def embed(transformer: Any, patches: Float[Tensor, "*groups patch"], dtype: torch.dtype) -> Tensor:
+    """Tokens of flattened patches."""
+    embedding = transformer.patch_embedding
+    return F.linear(patches, embedding.weight.flatten(1), embedding.bias).to(dtype)
+
+
+def embed_timesteps(
+    transformer: Any, timesteps: Float[Tensor, "*groups"]
+) -> tuple[Float[Tensor, "*groups d"], Float[Tensor, "*groups 6 d"]]:
+    """The time embedding, and what modulates the layers."""
+    embedder = transformer.condition_embedder
+    temb = embedder.time_embedder(embedder.timesteps_proj(timesteps.flatten())).unflatten(0, timesteps.shape)
+    return temb, embedder.time_proj(embedder.act_fn(temb)).unflatten(-1, (6, -1))
+
+
+def project(
+    transformer: Any, tokens: Float[Tensor, "*groups m d"], temb: Float[Tensor, "*groups d"]
+) -> Float[Tensor, "*groups m patch"]:
+    """The last norm and projection: patches of the flow."""
+    shift, scale = (transformer.scale_shift_table + temb.unsqueeze(-2)).chunk(2, dim=-2)
+    out = F.layer_norm(tokens.float(), tokens.shape[-1:], eps=1e-6) * (1 + scale) + shift
+    return transformer.proj_out(out)
 
 
 def teacher_forced_flow(
@@ -171,17 +233,36 @@ def teacher_forced_flow(
         p=2,
         q=2,
     )
-    embedding = transformer.patch_embedding
-    tokens = F.linear(patches, embedding.weight.flatten(1), embedding.bias).to(dtype)
-    embedder = transformer.condition_embedder
-    timesteps = torch.stack([torch.zeros_like(sigma), sigma * 1000.0], 1)
-    temb = embedder.time_embedder(embedder.timesteps_proj(timesteps.flatten())).unflatten(0, timesteps.shape)
-    modulation = embedder.time_proj(embedder.act_fn(temb)).unflatten(-1, (6, -1))
-    words = embedder.text_embedder(text).to(dtype)
+    tokens = embed(transformer, patches, dtype)
+    temb, modulation = embed_timesteps(transformer, torch.stack([torch.zeros_like(sigma), sigma * 1000.0], 1))
+    words = transformer.condition_embedder.text_embedder(text).to(dtype)
     for block in transformer.blocks:
         tokens = layer(layer_weights(block, dtype), tokens, modulation, words, table, contexts, heads)
-
-    shift, scale = (transformer.scale_shift_table + temb[:, 1, :, None]).chunk(2, dim=2)
-    out = F.layer_norm(tokens[:, 1].float(), tokens.shape[-1:], eps=1e-6) * (1 + scale) + shift
-    flow = transformer.proj_out(out)
+    flow = project(transformer, tokens[:, 1], temb[:, 1])
     return rearrange(flow, "b i (f h w) (p q c) -> b (i f) c (h p) (w q)", h=rows, w=columns, p=2, q=2)
+
+
+def bidirectional_flow(
+    transformer: Any,
+    noisy: Float[Tensor, "b t c h w"],
+    timesteps: Float[Tensor, "b t"],
+    text: Float[Tensor, "b words text_dim"],
+    dtype: torch.dtype = torch.float32,
+) -> Float[Tensor, "b t c h w"]:
+    """Flow (noise minus data) predicted for a whole clip, as the stock forward does with one timestep per token.
+
+    Args:
+        timesteps: of each latent frame, 0 to 1000; 0 is a clean frame, as the first one of image-to-video.
+        dtype: as in `teacher_forced_flow`.
+    """
+    config = transformer.config
+    heads, head_dim = config.num_attention_heads, config.attention_head_dim
+    rows, columns = noisy.shape[-2] // 2, noisy.shape[-1] // 2
+    table = rope_table(noisy.shape[1], rows, columns, head_dim, noisy.device)
+    tokens = embed(transformer, rearrange(noisy, "b t c (h p) (w q) -> b t (h w) (c p q)", p=2, q=2), dtype)
+    temb, modulation = embed_timesteps(transformer, timesteps)
+    words = transformer.condition_embedder.text_embedder(text).to(dtype)
+    for block in transformer.blocks:
+        tokens = bidirectional_layer(layer_weights(block, dtype), tokens, modulation, words, table, heads)
+    flow = project(transformer, tokens, temb)
+    return rearrange(flow, "b t (h w) (p q c) -> b t c (h p) (w q)", h=rows, p=2, q=2)

@@ -33,9 +33,9 @@ def load(
 ) -> TinyParts:
     """The bundled model on a device; reads only local files."""
     from diffusers import WanTransformer3DModel
-    from transformers import PreTrainedTokenizerFast, UMT5EncoderModel
 
     from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
+    from lipar_adapters.tiny.export import load_text
     from lipar_adapters.tiny.text import encode_prompt
 
     transformer = WanTransformer3DModel.from_pretrained(
@@ -44,11 +44,8 @@ def load(
     autoencoder = TinyVideoAutoencoder.from_pretrained(
         folder / "vae", torch_dtype=dtype, local_files_only=True
     )
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer", local_files_only=True)
-    text_encoder = UMT5EncoderModel.from_pretrained(
-        folder / "text_encoder", dtype=torch.float32, local_files_only=True
-    )
-    for module in (transformer, autoencoder, text_encoder):
+    tokenizer, text_encoder = load_text(folder, device)
+    for module in (transformer, autoencoder):
         module.to(device).eval().requires_grad_(False)
 
     def encode(prompts: list[str]) -> Tensor:

@@ -2,6 +2,7 @@
 
     python -m lipar_adapters.tiny.train all --minutes 60 --out run
     python -m lipar_adapters.tiny.train transformer --minutes 30 --out run --resume
+    python -m lipar_adapters.tiny.train bidirectional --minutes 10 --out run
 
 A run is bounded by minutes or by steps, is logged in JSON lines, and goes on from its last checkpoint with `--resume`.
 With a budget in steps, a run that was broken off and resumed ends with the same weights as one that was not.
@@ -12,11 +13,20 @@ from pathlib import Path
 
 import torch
 
-from lipar_adapters.tiny.export import export_text_and_transformer, export_vae, load_vae
+from lipar_adapters.tiny.export import (
+    export_bidirectional,
+    export_text_and_transformer,
+    export_vae,
+    load_text,
+    load_vae,
+)
 from lipar_adapters.tiny.latent_pool import Grid
 from lipar_adapters.tiny.library import build_library
+from lipar_adapters.tiny.pipeline import WEIGHTS
 from lipar_adapters.tiny.train_autoencoder import train_autoencoder
-from lipar_adapters.tiny.train_transformer import PAIRED_FROM, TRAIN_SHIFT, train_transformer
+from lipar_adapters.tiny.train_bidirectional import TRAIN_SHIFT as BIDIRECTIONAL_SHIFT
+from lipar_adapters.tiny.train_bidirectional import grid_for, load_start, train_bidirectional
+from lipar_adapters.tiny.train_transformer import HOME, PAIRED_FROM, TRAIN_SHIFT, train_transformer
 from lipar_adapters.tiny.training import Budget
 
 
@@ -24,7 +34,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("autoencoder", "transformer", "all"))
+    parser.add_argument("what", choices=("autoencoder", "transformer", "all", "bidirectional"))
     parser.add_argument("--minutes", type=float, help="training time of each model, earlier runs included")
     parser.add_argument("--steps", type=int, help="optimiser steps of each model, earlier runs included")
     parser.add_argument(
@@ -40,17 +50,22 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=48, help="clips per step of the autoencoder")
     parser.add_argument(
-        "--tokens", type=int, default=32 * 256 * 9, help="latent tokens per step of the transformer"
+        "--tokens", type=int, default=32 * 256 * 9, help="latent tokens per step of a transformer"
     )
-    parser.add_argument("--scenes", type=int, default=32, help="scenes rendered together for the transformer")
+    parser.add_argument("--scenes", type=int, default=32, help="scenes rendered together for a transformer")
     parser.add_argument("--refresh", type=int, default=48, help="steps between newly rendered scenes")
     parser.add_argument("--compile", choices=("none", "layer"), default="none")
     parser.add_argument(
         "--start-from",
         type=Path,
-        help="folder with weights to begin from: `vae`, or transformer and text_encoder.safetensors",
+        help="folder with weights to begin from: `vae`; transformer and text_encoder.safetensors; for bidirectional,"
+        " exported weights (default: the bundled ones): their sibling, or layers of their causal transformer",
     )
-    parser.add_argument("--shift", type=float, default=TRAIN_SHIFT, help="of the noise levels in training")
+    parser.add_argument(
+        "--shift",
+        type=float,
+        help=f"of the noise levels in training; default {TRAIN_SHIFT}, bidirectional {BIDIRECTIONAL_SHIFT}",
+    )
     parser.add_argument(
         "--paired-from", type=float, default=PAIRED_FROM, help="sigma above which edits are paired"
     )
@@ -86,10 +101,23 @@ def main(arguments: list[str] | None = None) -> None:
         transformer, text_encoder, tokenizer = train_transformer(
             args.out, vae, library, Budget(args.minutes, args.steps), args.seed, args.resume, args.tokens,
             args.compile, scenes_each=args.scenes, stop_seconds=stop, start_from=args.start_from,
-            train_shift=args.shift, paired_from=args.paired_from, peak_rate=args.peak_rate, refresh=args.refresh,
+            train_shift=args.shift or TRAIN_SHIFT, paired_from=args.paired_from, peak_rate=args.peak_rate,
+            refresh=args.refresh,
             grids=(lambda progress, number: Grid(*args.grid)) if args.grid else None,
         )  # fmt: skip
         export_text_and_transformer(transformer, text_encoder, tokenizer, export)
+    if args.what == "bidirectional":
+        start = args.start_from or WEIGHTS
+        tokenizer, text_encoder = load_text(start)
+        held_back = build_library(args.device, args.photos, textures=32, shapes=64, held_back=True, seed=1)
+        transformer = train_bidirectional(
+            args.out, load_vae(start, torch.float32, args.device), text_encoder, tokenizer, load_start(start), library,
+            held_back, Budget(args.minutes, args.steps), args.seed, args.resume, args.tokens, args.refresh,
+            args.scenes, stop_seconds=stop, peak_rate=args.peak_rate,
+            train_shift=args.shift or BIDIRECTIONAL_SHIFT, judged_grid=Grid(*args.grid) if args.grid else HOME,
+            grids=(lambda progress, number: Grid(*args.grid)) if args.grid else grid_for,
+        )  # fmt: skip
+        export_bidirectional(transformer, export)
 
 
 if __name__ == "__main__":

@@ -59,10 +59,10 @@ def grid_to_go_on(progress: float, number: int) -> Grid:
 
 
 def draw_sigmas(
-    rng: np.random.Generator, batch: int, blocks: int, shift: float
+    rng: np.random.Generator, batch: int, blocks: int, shift: float, lowest: float = 0.06
 ) -> Float[np.ndarray, "batch blocks"]:
-    """Noise levels from about 0.15 to 1, denser towards noise."""
-    uniform = rng.uniform(0.06, 1.0, (batch, blocks))
+    """Noise levels up to 1, denser towards noise; `lowest` is that before the shift."""
+    uniform = rng.uniform(lowest, 1.0, (batch, blocks))
     return shift * uniform / (1 + (shift - 1) * uniform)
 
 
@@ -116,8 +116,7 @@ def train_transformer(
         loop.reset_average()
     pool = LatentPool(vae.eval(), library, tokenizer, scenes_each, capacity=capacity)
     if resume and loop.resume():
-        for name, *grid in loop.state["pool"]:
-            pool.add(name, Grid(*grid))
+        pool.restore(loop.state["pool"])
     layer = compiled_layer(compile_mode if cuda else "none")
 
     def flow(clean: Tensor, noisy: Tensor, sigma: Tensor, text: Tensor, window: Window) -> Tensor:
@@ -125,16 +124,9 @@ def train_transformer(
             transformer, clean, noisy, sigma, text, window, layer, torch.bfloat16 if cuda else torch.float32
         )
 
-    def refill(step: int, progress: float) -> None:
-        while not pool.chunks or (
-            step % refresh == 0 and pool.names[-1][0] < seed * 1_000_000 + step // refresh
-        ):
-            number = pool.names[-1][0] + 1 if pool.names else seed * 1_000_000 + step // refresh
-            pool.add(number, grids(progress, number))
-        loop.state["pool"] = [(name, grid.rows, grid.columns, grid.frames) for name, grid in pool.names]
-
     def one_step(step: int, progress: float) -> dict[str, Tensor]:
-        refill(step, progress)
+        pool.refill(seed * 1_000_000 + step // refresh, lambda number: grids(progress, number))
+        loop.state["pool"] = pool.recipe()
         rng = np.random.default_rng([seed, step, 3])
         generator = seeded(device, seed, step)
         source, target, token_ids = pool.draw(rng, tokens)
