@@ -1,8 +1,7 @@
 """The adapter `tiny`: the bundled model, three million parameters, which runs on any machine."""
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -67,8 +66,7 @@ class Tiny:
         from lipar_adapters.tiny.pipeline import load
         from lipar_adapters.wan.causal import CausalWan, Recipe
 
-        with _no_progress_bar():
-            parts = load(device, dtype, folder)
+        parts = load(device, dtype, folder)
         entries = parts.config
         try:
             recipe = Recipe(
@@ -178,17 +176,3 @@ class TinyText:
                     stacklevel=4,
                 )
         return self._encode(prompts)
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Without the bar that transformers draws for weights, which here would come and go in an instant."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

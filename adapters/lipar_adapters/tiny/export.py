@@ -1,6 +1,8 @@
 """Writes trained parts as bf16 safetensors in diffusers' folder layout, with the model's own config beside them."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +50,10 @@ def load_text(folder: Path, device: torch.device | str = "cpu") -> tuple[Any, An
     from transformers import PreTrainedTokenizerFast, UMT5EncoderModel
 
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer", local_files_only=True)
-    text_encoder = UMT5EncoderModel.from_pretrained(
-        folder / "text_encoder", dtype=torch.float32, local_files_only=True
-    )
+    with _no_progress_bar():
+        text_encoder = UMT5EncoderModel.from_pretrained(
+            folder / "text_encoder", dtype=torch.float32, local_files_only=True
+        )
     return tokenizer, text_encoder.to(device).eval().requires_grad_(False)
 
 
@@ -82,3 +85,17 @@ def write_config(folder: Path, **changes: object) -> None:
     path = folder / "model_config.json"
     earlier = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps({**MODEL_CONFIG, **earlier, **changes}, indent=2) + "\n")
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Without the bar that transformers draws for weights, which here would come and go in an instant."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 WEIGHTS = Path(__file__).parent / "weights"
+FLOW_SHIFT = 3.0
+"""Of the sibling's schedule, as Wan has it for small pictures."""
 
 
 @dataclass(frozen=True)
@@ -52,3 +54,74 @@ def load(
         return encode_prompt(tokenizer, text_encoder, prompts).to(dtype)
 
     return TinyParts(transformer, autoencoder, encode, load_config(folder))
+
+
+def image_to_video_pipeline(
+    device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, folder: Path = WEIGHTS
+) -> Any:
+    """The bidirectional sibling as a stock `diffusers.WanImageToVideoPipeline`; reads only local files.
+
+    Like Wan 2.2 TI2V 5B it has a timestep per token, 0 in the first latent frame, which is the image. Sizes are
+    multiples of 16 pixels, clips 1 + 4n pixel frames; it was trained on 17 to 33 frames of about 256x256 pixels.
+
+    Args:
+        dtype: of the transformer and autoencoder; the text encoder is in float32.
+
+    Raises:
+        FileNotFoundError: the folder has no sibling.
+    """
+    from diffusers import WanImageToVideoPipeline
+
+    return WanImageToVideoPipeline(**_sibling(device, dtype, folder), expand_timesteps=True)
+
+
+def text_to_video_pipeline(
+    device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, folder: Path = WEIGHTS
+) -> Any:
+    """The same parts as a stock `diffusers.WanPipeline`; see `image_to_video_pipeline`."""
+    from diffusers import WanPipeline
+
+    return WanPipeline(**_sibling(device, dtype, folder), expand_timesteps=True)
+
+
+def video_to_video_pipeline(
+    device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, folder: Path = WEIGHTS
+) -> Any:
+    """The same parts as a stock `diffusers.WanVideoToVideoPipeline`; see `image_to_video_pipeline`."""
+    from diffusers import WanVideoToVideoPipeline
+
+    return WanVideoToVideoPipeline(**_sibling(device, dtype, folder))
+
+
+def _sibling(device: torch.device | str, dtype: torch.dtype, folder: Path) -> dict[str, Any]:
+    from diffusers import UniPCMultistepScheduler, WanTransformer3DModel
+
+    from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
+    from lipar_adapters.tiny.export import BIDIRECTIONAL, load_text
+    from lipar_adapters.tiny.wan_interface import TinyWanAutoencoder
+
+    if not (folder / BIDIRECTIONAL / "config.json").is_file():
+        raise FileNotFoundError(
+            f"{folder} has no bidirectional model; missing: {BIDIRECTIONAL}/config.json"
+            " (`python -m lipar_adapters.tiny.train bidirectional` makes one)"
+        )
+    config = load_config(folder)
+    transformer = WanTransformer3DModel.from_pretrained(
+        folder / BIDIRECTIONAL, torch_dtype=dtype, local_files_only=True
+    )
+    coder = TinyVideoAutoencoder.from_pretrained(folder / "vae", torch_dtype=dtype, local_files_only=True)
+    vae = TinyWanAutoencoder.around(coder, config["tau_short"], config["tau_long"])
+    for module in (transformer, vae):
+        module.to(device).eval().requires_grad_(False)
+    tokenizer, text_encoder = load_text(folder, device)
+    # As Wan's own pipelines have it, with a shift for small clips.
+    scheduler = UniPCMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=FLOW_SHIFT
+    )
+    return {
+        "tokenizer": tokenizer,
+        "text_encoder": text_encoder,
+        "vae": vae,
+        "transformer": transformer,
+        "scheduler": scheduler,
+    }

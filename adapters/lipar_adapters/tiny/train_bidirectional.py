@@ -29,7 +29,7 @@ TRAIN_SHIFT = 2.0
 LOWEST = 0.02
 IMAGE_SHARE = 0.8
 LAYERS = (0, 2, 3, 4)
-"""Layers of the causal transformer that the sibling begins from: of all four, those with the least error as they are."""
+"""Layers of the causal transformer that the sibling begins from: the four with the least error as they are."""
 LENGTHS = (HOME, Grid(16, 16, 7), HOME, Grid(16, 16, 5))
 MIXED = (
     HOME, Grid(12, 20), Grid(14, 24), Grid(20, 12), HOME, Grid(16, 16, 5), Grid(12, 12), Grid(12, 20, 7), HOME,
