@@ -58,11 +58,11 @@ from lipar_plugins.recoveries import MDegree
 
 
 @attrs.frozen(kw_only=True)
-class {name}:
+class {name}Criterion:
     """How far tokens are from their reference: root of the mean squared difference, times `gain`."""
 
     gain: float = attrs.field(default=1.0, validator=gt(0.0))
-    l1_ratio = 1.25  # its usual size over that of l1, for which thresholds are calibrated
+    l1_ratio = 1.25  # its size over that of l1, whose thresholds it shares, for Gaussian differences
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
         """Distance per token, at least 0; 0 where nothing changed."""
@@ -70,8 +70,8 @@ class {name}:
 
 
 @attrs.frozen(kw_only=True)
-class {name}Copies:
-    """At most `degree` copies of a run of equal tokens, all of them in a block of two frames."""
+class {name}Recovery:
+    """At most `degree` copies of a run of equal tokens, the most recent ones."""
 
     degree: int = attrs.field(default=2, validator=ge(1))
     fills = True
@@ -83,12 +83,12 @@ class {name}Copies:
 
 @hookimpl
 def lipar_register_criteria(registry: Registry) -> None:
-    registry.add("{short}", {name})
+    registry.add("{short}", {name}Criterion)
 
 
 @hookimpl
 def lipar_register_recoveries(registry: Registry) -> None:
-    registry.add("{short}-copies", {name}Copies)
+    registry.add("{short}-copies", {name}Recovery)
 '''
 
 _TESTS = '''\
@@ -96,12 +96,12 @@ _TESTS = '''\
 
 import pytest
 import torch
-from {module} import {name}, {name}Copies
+from {module} import {name}Criterion, {name}Recovery
 
 from lipar import load_plugins
 from lipar.testing.contracts import contract
 
-PARTS = [("criterion", {name}), ("recovery", {name}Copies)]
+PARTS = [("criterion", {name}Criterion), ("recovery", {name}Recovery)]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_equal_tokens_are_at_no_distance_and_the_gain_scales_the_others():
     before = torch.zeros(1, 1, 2, 4)
     now = before.clone()
     now[0, 0, 1] = 3.0
-    assert {name}(gain=2.0)(now, before).tolist() == [[[0.0, 6.0]]]
+    assert {name}Criterion(gain=2.0)(now, before).tolist() == [[[0.0, 6.0]]]
 
 
 def test_both_are_found_once_the_distribution_is_installed():

@@ -5,10 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from wan_toys import toy_pipeline, toy_prompt
+from wan_toys import toy_pipeline, toy_prompt, write_motion_folder
 
 from lipar.video import MotionFolder, VideoError
-from lipar.video.testing import make_video
 from lipar_adapters.time_to_move import encode_motion, time_to_move
 from lipar_adapters.time_to_move.motion_latents import (
     clip_frames,
@@ -319,20 +318,7 @@ def test_uint8_and_floats_are_scaled_alike():
 
 @pytest.fixture
 def folder(tmp_path):
-    """A white square that moves to the right over grey."""
-    frames, masks = [], []
-    for index in range(9):
-        rgb = torch.full((3, 48, 64), 90, dtype=torch.uint8)
-        mask = torch.zeros_like(rgb)
-        rgb[:, 16:32, 8 + 2 * index : 24 + 2 * index] = 255
-        mask[:, 16:32, 8 + 2 * index : 24 + 2 * index] = 255
-        frames.append(rgb)
-        masks.append(mask)
-    make_video(tmp_path / "motion_signal.mp4", frames)
-    make_video(tmp_path / "mask.mp4", masks)
-    Image.fromarray(frames[0].permute(1, 2, 0).numpy()).save(tmp_path / "first_frame.png")
-    (tmp_path / "prompt.txt").write_text("a white square\n slides to the right \n")
-    return tmp_path
+    return write_motion_folder(tmp_path / "square", 9, "a white square\n slides to the right \n")
 
 
 def test_a_folder_gives_the_first_frame_the_videos_and_the_prompt(folder):

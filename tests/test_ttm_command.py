@@ -3,20 +3,19 @@
 import json
 import sys
 import warnings
-from fractions import Fraction
 from types import SimpleNamespace
 
 import pytest
 import torch
 from PIL import Image
-from wan_toys import save_pipeline
+from wan_toys import save_pipeline, write_motion_folder
 
 import lipar
 from lipar.cli import main
 from lipar.cli.ttm import SizeType
 from lipar.motion import MotionClip, MotionScene
 from lipar.motion_report import figures_of, summarise
-from lipar.video import VideoReader, VideoWriter, probe
+from lipar.video import VideoReader, probe
 from lipar.video.contact_sheet import GAP
 from lipar_adapters.time_to_move.model import Defaults, clip_size, scaled_indices
 
@@ -25,24 +24,8 @@ STEPS = ("--steps", 4, "--tweak", 1, "--tstrong", 2)
 
 @pytest.fixture
 def folder(tmp_path):
-    """A white square that moves to the right over grey, 11 frames at 10 a second."""
-    folder = tmp_path / "square"
-    folder.mkdir()
-    frames, masks = [], []
-    for index in range(11):
-        rgb = torch.full((3, 48, 64), 90, dtype=torch.uint8)
-        mask = torch.zeros_like(rgb)
-        rgb[:, 16:32, 8 + 2 * index : 24 + 2 * index] = 255
-        mask[:, 16:32, 8 + 2 * index : 24 + 2 * index] = 255
-        frames.append(rgb)
-        masks.append(mask)
-    for name, pictures in (("motion_signal", frames), ("mask", masks)):
-        with VideoWriter(folder / f"{name}.mp4", width=64, height=48, time_base=Fraction(1, 10)) as writer:
-            for index, rgb in enumerate(pictures):
-                writer.write(rgb, pts=index, duration=1)
-    Image.fromarray(frames[0].permute(1, 2, 0).numpy()).save(folder / "first_frame.png")
-    (folder / "prompt.txt").write_text("a red square on a photo")
-    return folder
+    """11 frames at 10 a second."""
+    return write_motion_folder(tmp_path / "square", 11, "a red square on a photo")
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Wan models of a few thousand parameters, with diffusers' own classes, for tests."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -138,4 +139,26 @@ def save_pipeline(folder: Path, kind: str, **changes: Any) -> Path:
         encoder = build_text_encoder(len(tokenizer))
     pipe = toy_pipeline(kind, tokenizer=tokenizer, text_encoder=encoder, **changes)
     pipe.save_pretrained(folder)
+    return folder
+
+
+def write_motion_folder(folder: Path, frames: int, prompt: str) -> Path:
+    """What Time-to-Move is driven by: a white square that moves to the right over grey, at 10 frames a second."""
+    from PIL import Image
+
+    from lipar.video import VideoWriter
+
+    folder.mkdir()
+    motion = torch.full((frames, 3, 48, 64), 90, dtype=torch.uint8)
+    mask = torch.zeros_like(motion)
+    for index in range(frames):
+        for video in (motion, mask):
+            video[index, :, 16:32, 8 + 2 * index : 24 + 2 * index] = 255
+    for name, video in (("motion_signal", motion), ("mask", mask)):
+        # not `make_video`, whose files do not say their rate
+        with VideoWriter(folder / f"{name}.mp4", width=64, height=48, time_base=Fraction(1, 10)) as writer:
+            for index, rgb in enumerate(video):
+                writer.write(rgb, pts=index, duration=1)
+    Image.fromarray(motion[0].permute(1, 2, 0).numpy()).save(folder / "first_frame.png")
+    (folder / "prompt.txt").write_text(prompt)
     return folder

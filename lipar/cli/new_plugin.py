@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from lipar.cli.host import plugin_host
 from lipar.skeleton import skeleton
 
 
@@ -22,8 +23,14 @@ def new_plugin(name: str, parent: Path, debug: bool) -> None:
 
     Its folder is called lipar-NAME and must not be there yet.
     """
-    files = skeleton(name)
-    folder = parent / f"lipar-{name.removeprefix('lipar-')}"
+    files, short = skeleton(name), name.removeprefix("lipar-")
+    taken = plugin_host().registries
+    for kind, part in (("criterion", short), ("recovery", f"{short}-copies")):
+        if part in taken[kind]:
+            raise ValueError(
+                f"the {kind} {part!r} is there already, of {taken[kind][part].owner}; choose another name"
+            )
+    folder = parent / f"lipar-{short}"
     if folder.exists():
         raise FileExistsError(f"{folder} is there already; choose another name, or --in another folder")
     for path, text in files.items():

@@ -44,7 +44,7 @@ class TimeToMove:
         """How to run it."""
         return "\n".join(
             [
-                "  lipar ttm FOLDER -o OUT.mp4                  on the bundled model",
+                "  lipar ttm FOLDER -o OUT.mp4                  on the bundled bidirectional model, once it is trained",
                 "  lipar ttm FOLDER -o OUT.mp4 --model WAN      on Wan 2.2 TI2V 5B, A14B or Wan 2.1 image-to-video,",
                 "                                               WAN being a folder in diffusers format",
             ]
@@ -58,14 +58,9 @@ class TimeToMove:
             ValueError: it is of another kind of model.
         """
         if self.model == TINY:
-            from lipar_adapters.tiny import pipeline
+            from lipar_adapters.tiny.pipeline import image_to_video_pipeline
 
-            make = vars(pipeline).get("image_to_video_pipeline")
-            if make is None:
-                raise FileNotFoundError(
-                    "this lipar comes without a bidirectional model; name a folder by --model"
-                )
-            return make(device, dtype)
+            return image_to_video_pipeline(device, dtype)
         return load_pipeline(self.model, device, dtype, image=True, offload=self.offload)
 
     def load_motion(self, device: torch.device, dtype: torch.dtype) -> MotionModel:

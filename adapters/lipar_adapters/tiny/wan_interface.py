@@ -90,9 +90,8 @@ class TinyWanAutoencoder(ModelMixin, ConfigMixin):
         """
         count = pixel_frames.shape[2]
         if count % TEMPORAL_STRIDE != 1:
-            raise ValueError(
-                f"{count} pixel frames are not 1 + {TEMPORAL_STRIDE}n; trim them to {max(1, (count - 1) // 4 * 4 + 1)}"
-            )
+            fits = max(1, (count - 1) // TEMPORAL_STRIDE * TEMPORAL_STRIDE + 1)
+            raise ValueError(f"{count} pixel frames are not 1 + {TEMPORAL_STRIDE}n; trim them to {fits}")
         held = hold_first_frame(pixel_frames.transpose(1, 2) / 2 + 0.5)
         state: State | None = None
         latents = []

@@ -89,12 +89,8 @@ def drawn_noise(
 
 def video_count(options: dict[str, Any]) -> int:
     """How many videos a pipeline will make of these arguments: one for each prompt, times the videos for each."""
-    prompt, embeds = options.get("prompt"), options.get("prompt_embeds")
-    prompts = (
-        len(prompt)
-        if isinstance(prompt, list)
-        else 1
-        if prompt is not None or embeds is None
-        else len(embeds)
-    )
-    return int(prompts * (options.get("num_videos_per_prompt") or 1))
+    prompts = options.get("prompt")
+    if prompts is None:
+        prompts = options.get("prompt_embeds")
+    count = 1 if prompts is None or isinstance(prompts, str) else len(prompts)
+    return int(count * (options.get("num_videos_per_prompt") or 1))

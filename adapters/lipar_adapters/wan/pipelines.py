@@ -99,22 +99,31 @@ def _takes_channels(folder: Path, index: dict[str, Any]) -> bool:
 
 
 @attrs.frozen(kw_only=True)
-class Wan22TI2V:
-    """Wan 2.2 TI2V 5B: a stock diffusers pipeline from a folder of yours, for `lipar.enable` and `lipar ttm`."""
+class _Wan22:
+    """What the models of Wan 2.2 have in common."""
 
     folder: str = attrs.field(validator=instance_of(str))
-    """In diffusers format (Wan2.2-TI2V-5B-Diffusers)."""
+    """In diffusers format."""
     image: bool = True
-    """Begin with an image; else from text, or from a video with `video_to_video`."""
+    """An image-to-video pipeline; else text-to-video, which `video_to_video` takes. Of A14B they are two folders."""
     offload: bool = False
     """Keep parts on the CPU until they are needed."""
 
-    gives: ClassVar[frozenset[str]] = frozenset({"clean-first-frame", "attention-bias", "source"})
+    family: ClassVar[str]
+    example: ClassVar[str]
+    home: ClassVar[str]
 
-    @staticmethod
-    def about() -> str:
+    @classmethod
+    def about(cls) -> str:
         """What it needs."""
-        return _about("Wan2.2-TI2V-5B-Diffusers", "704x1280 pixels, 121 frames at 24 a second")
+        return "\n".join(
+            [
+                f"  It needs a folder in diffusers format, such as {cls.example}: {INDEX}, transformer, vae,",
+                "  text_encoder, tokenizer and scheduler, with their weights. Nothing is downloaded.",
+                f"  Home: {cls.home}.",
+                "  It makes a whole clip at once: use it by `lipar ttm --model FOLDER --dense`, or in Python.",
+            ]
+        )
 
     def load(self, device: torch.device, dtype: torch.dtype) -> Any:
         """A `WanImageToVideoPipeline`, or a `WanPipeline`.
@@ -123,51 +132,29 @@ class Wan22TI2V:
             FileNotFoundError: the folder is not whole.
             ValueError: it is of another model.
         """
-        _check_family(self.folder, TI2V)
+        came = family_of(read_index(self.folder))
+        if came != self.family:
+            raise ValueError(
+                f"{self.folder} is of {came}, not of {self.family}; take that adapter, or another folder"
+            )
         return load_pipeline(self.folder, device, dtype, image=self.image, offload=self.offload)
 
 
 @attrs.frozen(kw_only=True)
-class Wan22A14B:
+class Wan22TI2V(_Wan22):
+    """Wan 2.2 TI2V 5B: a stock diffusers pipeline from a folder of yours; its image is among the tokens."""
+
+    family = TI2V
+    example = "Wan2.2-TI2V-5B-Diffusers"
+    home = "704x1280 pixels, 121 frames at 24 a second"
+    gives: ClassVar[frozenset[str]] = frozenset({"clean-first-frame", "attention-bias", "source"})
+
+
+@attrs.frozen(kw_only=True)
+class Wan22A14B(_Wan22):
     """Wan 2.2 A14B with its two experts: a stock diffusers pipeline from a folder of yours."""
 
-    folder: str = attrs.field(validator=instance_of(str))
-    """In diffusers format (Wan2.2-I2V-A14B-Diffusers, or T2V)."""
-    image: bool = True
-    """Whether the folder is of the image-to-video model; text-to-video has other weights."""
-    offload: bool = False
-    """Keep parts on the CPU until they are needed."""
-
+    family = A14B
+    example = "Wan2.2-I2V-A14B-Diffusers (or T2V)"
+    home = "480x832 or 720x1280 pixels, 81 frames at 16 a second"
     gives: ClassVar[frozenset[str]] = frozenset({"attention-bias", "source"})
-
-    @staticmethod
-    def about() -> str:
-        """What it needs."""
-        return _about("Wan2.2-I2V-A14B-Diffusers", "480x832 or 720x1280 pixels, 81 frames at 16 a second")
-
-    def load(self, device: torch.device, dtype: torch.dtype) -> Any:
-        """A `WanImageToVideoPipeline`, or a `WanPipeline`.
-
-        Raises:
-            FileNotFoundError: the folder is not whole.
-            ValueError: it is of another model.
-        """
-        _check_family(self.folder, A14B)
-        return load_pipeline(self.folder, device, dtype, image=self.image, offload=self.offload)
-
-
-def _about(example: str, size: str) -> str:
-    return "\n".join(
-        [
-            f"  It needs a folder in diffusers format, such as {example}: {INDEX}, transformer, vae,",
-            "  text_encoder, tokenizer and scheduler, with their weights. Nothing is downloaded.",
-            f"  Home: {size}.",
-            "  It makes a whole clip at once: use it by `lipar ttm --model FOLDER`, or in Python with `lipar.enable`.",
-        ]
-    )
-
-
-def _check_family(folder: str, wanted: str) -> None:
-    came = family_of(read_index(folder))
-    if came != wanted:
-        raise ValueError(f"{folder} is of {came}, not of {wanted}; take that adapter, or another folder")
