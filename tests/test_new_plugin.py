@@ -4,8 +4,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from lipar.cli import cli
@@ -37,6 +39,23 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
     assert isinstance(done.exception, FileExistsError)
     assert "is there already" in str(done.exception)
     assert list((tmp_path / "lipar-mine").iterdir()) == []
+
+
+def test_a_name_that_a_part_has_already_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["new-plugin", "cosine", "--in", str(tmp_path)])
+    assert isinstance(done.exception, ValueError)
+    assert "the criterion 'cosine' is there already, of lipar" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["features", "none", "m-degree", "recovery-plan", "class"])
+def test_any_name_makes_a_module_that_can_be_imported(name: str) -> None:
+    module = next(text for path, text in skeleton(name).items() if path.startswith("lipar_"))
+    found: dict[str, Any] = {}
+    exec(compile(module, name, "exec"), found)
+    criterion = next(part for made, part in found.items() if made.endswith("Criterion"))
+    before = torch.zeros(1, 1, 2, 4)
+    assert criterion()(before + 3.0, before).tolist() == [[[3.0, 3.0]]]
 
 
 @pytest.mark.parametrize(
