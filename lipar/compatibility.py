@@ -32,9 +32,6 @@ FACTS: Mapping[str, str] = {
 CAUSAL = frozenset({"causal-cache", "pixels", "attention-bias", "source"})
 """What a causal Wan model gives when a video is edited."""
 
-DOOR = frozenset({"attention-bias"})
-"""What a model gives that `lipar.enable` holds: each forward by itself, and a layout made by somebody else."""
-
 MASK_KINDS = frozenset({"criterion", "refiner"})
 FORWARD_KINDS = frozenset({"recovery", "noise", "restorer"})
 

@@ -82,6 +82,19 @@ class CacheConfig:
     positions: Literal["rolling", "absolute"] = "rolling"
 
 
+@attrs.frozen(kw_only=True)
+class SelfRedundancyConfig:
+    """Where there is no source: redundancy is read from the clean latents that the model itself predicts.
+
+    Only for clips that are made at once, through `lipar.enable`.
+    """
+
+    full_steps: int | None = attrs.field(default=None, validator=optional(ge(1)))
+    """Steps that compute everything before the first reading; None: do not read."""
+    recheck: int | None = attrs.field(default=None, validator=optional(ge(2)))
+    """Every so many steps afterwards one computes everything and is read again; None: never."""
+
+
 _DEFAULT_REFINERS = ("median", "gaussian-threshold", "median", "open-close", "dilate", "keep-movers")
 
 
@@ -91,6 +104,7 @@ class Config:
 
     adapter: PartConfig = PartConfig("tiny")
     prune: PruneConfig = PruneConfig()
+    self_redundancy: SelfRedundancyConfig = SelfRedundancyConfig()
     criterion: PartConfig = PartConfig("l1")
     refiners: tuple[PartConfig, ...] = tuple(PartConfig(name) for name in _DEFAULT_REFINERS)
     recovery: PartConfig = PartConfig("m-degree")
@@ -226,6 +240,8 @@ def parse_config(table: Mapping[str, Any]) -> Config:
             given[key] = _structure_section(value, PruneConfig, key)
         elif key == "cache":
             given[key] = _structure_section(value, CacheConfig, key)
+        elif key == "self_redundancy":
+            given[key] = _structure_section(value, SelfRedundancyConfig, key)
         elif key == "steps":
             given[key] = structure_value(value, tuple[int, ...], key)
         else:
@@ -320,13 +336,17 @@ def parse_setting(text: str) -> dict[str, Any]:
 
 
 def build_config(
-    *, preset: str | None = None, file: Path | None = None, settings: Iterable[str] = ()
+    *,
+    preset: str | None = None,
+    file: Path | None = None,
+    settings: Iterable[str] = (),
+    base: Config = _DEFAULT,
 ) -> Config:
-    """The config of a run: the defaults, a preset, a file, then single settings, each over what came before.
+    """The config of a run: the base's parts, a preset, a file, then single settings, each over what came before.
 
     A setting of a part's option without a name, such as `criterion.trim=0.1`, goes to the part that stands there.
     """
-    table: dict[str, Any] = {key: getattr(_DEFAULT, key).name for key in _PARTS}
+    table: dict[str, Any] = {key: getattr(base, key).name for key in _PARTS}
     if preset is not None:
         table = merge(table, read_preset(preset))
     if file is not None:

@@ -9,67 +9,21 @@ from typing import Any, Protocol, runtime_checkable
 
 import attrs
 import torch
-from torch import Tensor
 
-from lipar.attention import BlockContext
-from lipar.compatibility import DOOR, FORWARD_KINDS, Giver, check
+from lipar.compatibility import FORWARD_KINDS, MASK_KINDS, Giver, check
 from lipar.config import Config, PartConfig
-from lipar.kv_cache import KVCache
+from lipar.hold import Held, Hold
 from lipar.layout import TokenLayout
-from lipar.parts import Parts, make_parts
+from lipar.parts import make_parts
 from lipar.plugins import PluginHost, load_plugins
-from lipar.protocols import BlockAttention
-from lipar.rope import RotaryEmbedding
-from lipar.types import Latents, Rotation, Tokens
 
-CACHE_FREE = Config(noise=PartConfig("noisy-chain"))
-"""What `enable` does unless told otherwise: no frame stands before the block, so copies come from inside it."""
+WHOLE_CLIP = Config(noise=PartConfig("filtering"))
+"""What `enable` does unless told otherwise: no frame stands before the clip, so copies come from inside it, drawn to
+their mean by the step's noise level. Nearest to dense in docs/time-to-move.md."""
 
 
 class DoorWarning(UserWarning):
     """What was asked for has no effect."""
-
-
-@attrs.define(eq=False, kw_only=True)
-class Hold:
-    """What a model object is held by: the chosen parts, the layout, and a count of what was saved.
-
-    A forward of the model asks it three things, in this order: the layout, an attention, the restored output.
-    """
-
-    config: Config
-    parts: Parts
-    layout: TokenLayout | None
-    """None: every token is kept."""
-    forwards: int = attrs.field(default=0, init=False)
-    kept_tokens: int = attrs.field(default=0, init=False)
-    all_tokens: int = attrs.field(default=0, init=False)
-    _everything: TokenLayout | None = attrs.field(default=None, init=False)
-
-    def layout_for(self, grid: tuple[int, int, int], device: torch.device) -> TokenLayout:
-        """The layout of the coming forward, on the model's device."""
-        if self.layout is None:
-            whole = self._everything
-            if whole is None or whole.grid != grid or whole.keep_mask.device != device:
-                whole = self._everything = TokenLayout.keep_all(grid, has_history=False, device=device)
-            return whole
-        if self.layout.keep_mask.device != device:
-            self.layout = attrs.evolve(self.layout, keep_mask=self.layout.keep_mask.to(device))
-        return self.layout
-
-    def attention(
-        self, layout: TokenLayout, rotation: Rotation, rope: RotaryEmbedding, num_layers: int
-    ) -> BlockAttention:
-        """Self-attention of one forward over its own block alone."""
-        self.forwards += 1
-        self.kept_tokens += layout.kept_count
-        self.all_tokens += layout.token_count
-        cache = KVCache(num_layers, rope, sink_frames=0, window_frames=0, persistent=False)
-        return BlockContext(cache, layout, self.parts.recovery, self.parts.noise, rotation=rotation)
-
-    def restore(self, layout: TokenLayout, kept: Tokens) -> Tensor:
-        """The model's output for the whole block; a pruned token takes that of its source."""
-        return self.parts.restorer(layout, None, kept)
 
 
 @runtime_checkable
@@ -86,8 +40,12 @@ class Door(Protocol):
         """Whether it can take hold of this object; imports nothing."""
         ...
 
+    def describe(self, target: Any) -> Held:
+        """What is known about the object."""
+        ...
+
     def attach(self, target: Any, hold: Hold) -> None:
-        """Prune every forward of the object by `hold`.
+        """Prune every forward of the object, and of all that it denoises with, by one `hold`.
 
         Raises:
             TypeError: its kind is right, but something in it was replaced.
@@ -133,47 +91,75 @@ def enable(
     target: Any,
     config: Config | None = None,
     *,
-    source: Latents | None = None,
+    source: Any = None,
     layout: TokenLayout | None = None,
     host: PluginHost | None = None,
 ) -> Any:
-    """Prune every forward of a model by a layout, until `disable`; called again, it replaces what was set before.
+    """Prune a model's every forward, until `disable`; called again, it replaces what was set before.
 
-    The output is full: pruned tokens take the output of the kept token they are restored from. For inference.
+    The whole clip is one block, and its first latent frame stands whole. Tokens that repeat in the source are not
+    computed: they get the velocity that leads to the clean latents of the token that they repeat. For inference.
 
     Args:
-        target: a `diffusers.WanTransformer3DModel`, or what another adapter recognises.
-        config: recovery, noise source and restorer; None: `m-degree` with copies from inside the block.
-        source: clean latents to read the layout from. Not there yet.
-        layout: which tokens of the block are kept; the first frame whole, since nothing stands before it.
-            None: all, with a warning.
+        target: a stock Wan pipeline of diffusers (text-, image- or video-to-video), a `WanTransformer3DModel`, or
+            what another adapter recognises.
+        config: thresholds, criterion, refiners, recovery, noise source and restorer; None: `m-degree` with
+            filtered copies from inside the clip. `self_redundancy` goes without a source.
+        source: the video whose redundancy counts: pictures, or clean latents `1 t c h w` in the scale that the model
+            sees. Of the length and size that are being made. Video-to-video reads its own. None: see `config`.
+        layout: instead of a source, which tokens are kept; the first frame whole.
         host: the plugins; None: all that are installed.
 
     Returns:
-        `target`.
+        `target`. Without source, layout and `self_redundancy` it computes everything, with a warning.
 
     Raises:
         TypeError: no adapter recognises the object.
-        ConfigError: a part needs what a forward by itself does not have, such as frames before it.
-        ValueError: a layout that prunes in the first frame. A forward of other tokens than the layout's raises it, too.
+        ConfigError: a part needs what there is not, such as frames before the clip.
+        ValueError: a source that does not fit, or a layout that prunes in the first frame. A forward of other tokens
+            than the layout's or the source's raises it, too.
     """
     host = host or load_plugins()
     door = _door_to(target, host)
-    if source is not None:
-        raise NotImplementedError(
-            "enable cannot read a source video yet; make a TokenLayout and pass layout=..."
-        )
-    config = config or CACHE_FREE
+    if source is not None and layout is not None:
+        raise ValueError("give either a source or a layout; a layout says already what the source would")
+    config = config or WHOLE_CLIP
+    held = door.describe(target)
     parts = make_parts(host, config)
-    check(host, config, parts, Giver("lipar.enable", DOOR), kinds=FORWARD_KINDS)
-    if layout is None:
-        warnings.warn("no layout was given: every token is kept, nothing is saved", DoorWarning, stacklevel=2)
-    else:
+    kinds = FORWARD_KINDS if layout is not None else FORWARD_KINDS | MASK_KINDS
+    check(
+        host, config, parts, Giver(f"lipar.enable on this {type(target).__name__}", held.facts), kinds=kinds
+    )
+    if layout is not None:
         # the model sees one block and nothing before it, whatever video the layout was made for
         layout = attrs.evolve(layout, has_history=False)
+    elif source is None and not held.brings_source and config.self_redundancy.full_steps is None:
+        warnings.warn(
+            "no source and no layout was given: every token is kept, nothing is saved; pass source=video, or set "
+            "self_redundancy.full_steps in the config",
+            DoorWarning,
+            stacklevel=2,
+        )
+    hold = Hold(config=config, parts=parts, held=held, layout=layout)
+    if source is not None:
+        hold.take_source(_latents_of(source, held))
     door.detach(target)
-    door.attach(target, Hold(config=config, parts=parts, layout=layout))
+    door.attach(target, hold)
     return target
+
+
+def _latents_of(source: Any, held: Held) -> Any:
+    if isinstance(source, torch.Tensor) and source.ndim == 5:
+        if source.shape[0] != 1:
+            raise ValueError(
+                f"source latents are of one video, 1 t c h w; got {list(source.shape)}: enable anew for each video"
+            )
+        return source
+    if held.encode is None:
+        raise ValueError(
+            "this object has no autoencoder to encode a video with; pass source latents 1 t c h w, or its pipeline"
+        )
+    return held.encode(source)
 
 
 def disable(target: Any, *, host: PluginHost | None = None) -> Any:
@@ -219,6 +205,4 @@ def _door_to(target: object, host: PluginHost) -> Door:
     hint = ""
     if hasattr(target, "_orig_mod"):
         hint = "; this one was compiled as a whole: pass the module itself, and compile its blocks"
-    elif hasattr(target, "transformer"):
-        hint = "; of a pipeline, pass its transformer"
     raise TypeError(f"lipar cannot take hold of a {type(target).__name__}; supported: {supported}{hint}")

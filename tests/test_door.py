@@ -120,25 +120,36 @@ def test_values_at_pruned_places_do_not_matter(transformer: Any, recovery: str, 
     layout, given = some_layout(), inputs(per_token=per_token)
     config = Config(recovery=PartConfig(recovery), noise=PartConfig("noisy-chain"))
     lipar.enable(transformer, config, layout=layout)
-    clean = run(transformer, given)
+    kept = layout.keep_mask.flatten()
+    clean = tokens_of(run(transformer, given))[:, kept]
     pruned = (~layout.keep_mask).repeat_interleave(2, 1).repeat_interleave(2, 2)
     given["hidden_states"] = given["hidden_states"].masked_fill(pruned, torch.nan)
-    assert torch.equal(run(transformer, given), clean)
+    assert torch.equal(tokens_of(run(transformer, given))[:, kept], clean)
 
 
-def test_a_pruned_place_takes_its_sources_output(transformer: Any) -> None:
-    layout = some_layout()
+@pytest.mark.parametrize("per_token", [False, True], ids=["timestep", "timestep-per-token"])
+def test_a_pruned_place_is_led_to_its_sources_clean_value(transformer: Any, per_token: bool) -> None:
+    layout, given = some_layout(), inputs(2, per_token)
     lipar.enable(transformer, layout=layout)
-    output = tokens_of(run(transformer, inputs(2)))
+    sigma = given["timestep"].reshape(2, -1, 1) / 1000
+    clean = tokens_of(given["hidden_states"]) - sigma * tokens_of(run(transformer, given))
     source = attrs.evolve(layout, has_history=False).restore_source
-    assert torch.equal(output, output[:, source])
+    torch.testing.assert_close(clean, clean[:, source], rtol=0, atol=1e-5)
+
+
+def test_a_clean_forward_copies_outputs(transformer: Any) -> None:
+    layout, given = some_layout(), {**inputs(), "timestep": torch.zeros(1)}
+    lipar.enable(transformer, layout=layout)
+    output = tokens_of(run(transformer, given))
+    assert torch.equal(output, output[:, attrs.evolve(layout, has_history=False).restore_source])
 
 
 def test_a_static_clip_is_exact_in_one_layer() -> None:
     transformer, given = toy_transformer(num_layers=1), inputs()
+    copies = Config(noise=PartConfig("noisy-chain"))
     given["hidden_states"] = given["hidden_states"][:, :, :1].repeat(1, 1, 3, 1, 1)
     layout, stock = some_layout(), tokens_of(run(transformer, given))
-    lipar.enable(transformer, layout=layout)
+    lipar.enable(transformer, copies, layout=layout)
     kept = layout.keep_mask.flatten()
     pruned = tokens_of(run(transformer, given))
     torch.testing.assert_close(pruned[:, kept], stock[:, kept], rtol=0, atol=2e-6)
@@ -148,6 +159,7 @@ def test_a_static_clip_is_exact_in_one_layer() -> None:
 
 def test_guidance_branches_do_not_change_each_other(transformer: Any) -> None:
     given = inputs(2)
+    given["timestep"] = given["timestep"][:1].repeat(2)  # as pipelines have it
     lipar.enable(transformer, layout=some_layout())
     together = run(transformer, given)
     for branch in range(2):
@@ -217,8 +229,8 @@ def test_without_a_layout_all_is_kept_and_said(transformer: Any) -> None:
 def test_a_noise_source_that_needs_frames_before_the_block_is_refused(transformer: Any) -> None:
     before = object_graph(transformer)
     said = (
-        "noise 'step-matched' needs a KV cache of the frames before the block, which lipar.enable does not give; "
-        "a noise that runs there: noisy-chain"
+        "noise 'step-matched' needs a KV cache of the frames before the block, which lipar.enable on this "
+        "WanTransformer3DModel does not give; a noise that runs there: noisy-chain, filtering"
     )
     with pytest.raises(lipar.ConfigError, match=said):
         lipar.enable(transformer, Config(), layout=some_layout())
@@ -236,15 +248,6 @@ def test_unknown_objects_are_told_what_is_supported(transformer: Any) -> None:
     supported = "supported: diffusers.WanTransformer3DModel"
     with pytest.raises(TypeError, match=f"cannot take hold of a Linear; {supported}"):
         lipar.enable(torch.nn.Linear(1, 1), layout=some_layout())
-
-    class Pipeline:
-        def __init__(self) -> None:
-            self.transformer = transformer
-
-    with pytest.raises(TypeError, match=f"{supported}; of a pipeline, pass its transformer"):
-        lipar.summary(Pipeline())
-    with pytest.raises(NotImplementedError, match="pass layout="):
-        lipar.enable(transformer, source=torch.zeros(1, 3, 16, 6, 10))
 
 
 def test_a_transformer_that_lipar_drives_is_left_to_it(transformer: Any) -> None:
@@ -292,9 +295,7 @@ def test_the_summary_says_what_was_computed(transformer: Any) -> None:
     assert str(lipar.summary(transformer)) == "WanTransformer3DModel: lipar is off"
     layout = some_layout()
     lipar.enable(transformer, layout=layout)
-    assert str(lipar.summary(transformer)).endswith(
-        "lipar is on (m-degree, noisy-chain, copy), no forward yet"
-    )
+    assert str(lipar.summary(transformer)).endswith("lipar is on (m-degree, filtering, copy), no forward yet")
     run(transformer, inputs())
     run(transformer, inputs())
     found = lipar.summary(transformer)

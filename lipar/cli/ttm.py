@@ -15,6 +15,7 @@ from lipar.cli.edit import DTYPES, SizeType, pick_device
 from lipar.cli.grouped import GroupedCommand
 from lipar.cli.host import plugin_host
 from lipar.config import Config, ConfigError, PartConfig, build_config
+from lipar.door import WHOLE_CLIP
 from lipar.motion import MotionAdapter, MotionClip, MotionModel, MotionRequest, MotionScene
 from lipar.motion_report import figures_of, summarise
 from lipar.parts import make_part, make_parts
@@ -192,7 +193,7 @@ def _config(
     """None where nothing was asked for: pruning then does what suits a model that sees the whole clip."""
     if file is None and preset is None and not settings:
         return None
-    config = build_config(preset=preset, file=file, settings=settings)
+    config = build_config(preset=preset, file=file, settings=settings, base=WHOLE_CLIP)
     make_parts(host, config)  # what cannot be is said before anything is loaded
     return config
 

@@ -13,6 +13,7 @@ import torch
 from attrs.validators import and_, ge, in_, lt
 from torch import Tensor
 
+from lipar.attention import sequence_donors
 from lipar.layout import TokenLayout
 from lipar.protocols import Donation
 from lipar.types import Heads, Indices
@@ -154,11 +155,14 @@ class StepShift(DonorRule):
 class Filtering(DonorRule):
     """Clean estimates of noisy tokens: the restoration source's key and value of this pass, filtered (Wiener).
 
-    Each channel is drawn towards the mean of the clean tokens by clean variance / noisy variance, the best linear
-    estimate where noise is independent of content; both are measured on the kept tokens of the pass and on the clean
-    frame before the block. Places whose source is that frame take it as it is. What this is not: a clean estimate made
-    of latents (the step before predicts x_0, but its keys and values would cost a forward of their own), nor an average
-    over the run of equal tokens (only one of a run is computed).
+        Each channel is drawn towards the mean of the clean tokens by clean variance / noisy variance, the best linear
+        estimate where noise is independent of content; both are measured on the kept tokens of the pass and on the clean
+        frame before the block. Places whose source is that frame take it as it is. Where no frame stands before the block, as
+    in a clip that is made at once, nothing clean is at hand: the gain is that of latents of unit variance at the step's
+    noise level, (1 - sigma)^2 / ((1 - sigma)^2 + sigma^2), and the mean that of the step's kept tokens, so that donors stay
+    at its noise level. What this is not: a clean estimate made
+        of latents (the step before predicts x_0, but its keys and values would cost a forward of their own), nor an average
+        over the run of equal tokens (only one of a run is computed).
     """
 
     fresh_noise: bool = False
@@ -166,8 +170,14 @@ class Filtering(DonorRule):
     takes the place of the noise that they had in common with their source."""
 
     per_step = True
+    needs = frozenset[str]()
+
+    def ready(self, layout: TokenLayout) -> bool:
+        return True
 
     def donors(self, donation: Donation) -> tuple[Heads, Heads]:
+        if donation.history_k is None:
+            return _filtered_by_sigma(donation)
         noisy, clean = of_kept(donation, spread=True)
         gains = [(c / n.clamp(min=1e-6)).clamp(max=1) for n, c in zip(noisy[2:], clean[2:], strict=True)]
         filtered = (
@@ -182,6 +192,14 @@ class Filtering(DonorRule):
         return in_block_times(layout, places, torch.full_like(places, -1))
 
 
+def _filtered_by_sigma(donation: Donation) -> tuple[Heads, Heads]:
+    sigma = donation.forward_pass.sigma
+    gain = (1 - sigma) ** 2 / ((1 - sigma) ** 2 + sigma**2)
+    means = level_of(donation.k, donation.v, spread=False)
+    k, v = (torch.lerp(mean, x, gain) for x, mean in zip((donation.k, donation.v), means, strict=True))
+    return sequence_donors(attrs.evolve(donation, k=k, v=v))
+
+
 @attrs.define(kw_only=True)
 class ImageCondition(DonorRule):
     """The clean tokens of a model whose first frame is a given image, in the same pass (the paper's, on Wan 2.2 TI2V).
@@ -190,8 +208,10 @@ class ImageCondition(DonorRule):
     and at timestep 0. A model that joins the condition on channels has no clean token; see `noisy-chain` there.
     """
 
+    shift: bool = False
+    """Bring the copies to the mean of the kept tokens behind the first frame: the step's noise level."""
     fresh_noise: bool = False
-    """Bring the copies to the mean and variance of the kept tokens behind the first frame, with Gaussian noise."""
+    """Likewise to their mean and variance, with Gaussian noise."""
 
     per_step = True
     needs = frozenset({"clean-first-frame"})
@@ -203,10 +223,10 @@ class ImageCondition(DonorRule):
         layout = donation.layout
         position, first = layout.position(donation.places), layout.tokens_per_frame
         k, v = donation.k.index_select(1, position), donation.v.index_select(1, position)
-        if not self.fresh_noise or layout.kept_count == first:
+        if not (self.shift or self.fresh_noise) or layout.kept_count == first:
             return k, v
-        noisy = level_of(donation.k[:, first:], donation.v[:, first:], spread=True)
-        clean = level_of(donation.k[:, :first], donation.v[:, :first], spread=True)
+        noisy = level_of(donation.k[:, first:], donation.v[:, first:], spread=self.fresh_noise)
+        clean = level_of(donation.k[:, :first], donation.v[:, :first], spread=self.fresh_noise)
         return raised(donation, k, v, gap(noisy, clean))
 
     def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lipar import ConfigError, load_plugins
-from lipar.compatibility import DOOR, FACTS, FORWARD_KINDS, Giver, check_chain, needs_of, spoken
+from lipar.compatibility import FACTS, FORWARD_KINDS, Giver, check_chain, needs_of, spoken
 from lipar.config import PartConfig
 from lipar.parts import make_part
 from lipar.plugins import PluginHost
@@ -22,7 +22,7 @@ def own_parts(host: PluginHost, kind: str) -> list[Registered]:
 def givers(host: PluginHost) -> list[Giver]:
     """Every adapter that comes with lipar, and `lipar.enable`."""
     adapters = [Giver.of(part.part, part.name) for part in own_parts(host, "adapter")]
-    return [*adapters, Giver("lipar.enable", DOOR)]
+    return [*adapters, Giver("lipar.enable", frozenset({"attention-bias", "source"}))]
 
 
 def needing(host: PluginHost) -> Iterator[tuple[str, str, frozenset[str]]]:

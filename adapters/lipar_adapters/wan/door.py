@@ -1,9 +1,26 @@
-"""How `lipar.enable` takes hold of Wan transformers: the class methods of `lipar.door.Door`."""
+"""How `lipar.enable` takes hold of Wan transformers and pipelines: the class methods of `lipar.door.Door`."""
 
 import sys
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from lipar.door import Hold
+import attrs
+
+from lipar.hold import Held, Hold, Moment
+
+_PIPELINES = {
+    "pipeline_wan": "WanPipeline",
+    "pipeline_wan_i2v": "WanImageToVideoPipeline",
+    "pipeline_wan_video2video": "WanVideoToVideoPipeline",
+}
+
+
+@attrs.frozen
+class WanThresholds:
+    """Of the paper, in the latents of Wan's own autoencoders (arXiv 2603.05811, Sec. 4)."""
+
+    tau_short: float = 0.15
+    tau_long: float = 0.3
 
 
 class WanDoor:
@@ -11,32 +28,133 @@ class WanDoor:
 
     __slots__ = ()
 
-    door_targets: ClassVar[str] = "diffusers.WanTransformer3DModel"
+    door_targets: ClassVar[str] = (
+        "diffusers.WanTransformer3DModel, WanPipeline, WanImageToVideoPipeline, WanVideoToVideoPipeline"
+    )
 
     @classmethod
     def recognises(cls, target: object) -> bool:
-        """Whether it is a stock Wan transformer; looks it up where it would have been imported from."""
-        module = sys.modules.get("diffusers.models.transformers.transformer_wan")
-        return module is not None and isinstance(target, module.WanTransformer3DModel)
+        """Whether it is a stock Wan transformer or pipeline; looks it up where it would have been imported from."""
+        return _is(target, "models.transformers.transformer_wan", "WanTransformer3DModel") or _is_pipeline(
+            target
+        )
+
+    @classmethod
+    def describe(cls, target: Any) -> Held:
+        """Facts, noise levels and autoencoder; a bare transformer has neither of the last two."""
+        facts = frozenset({"attention-bias", "source"})
+        patch = next(_transformers(target)).config.patch_size[1]
+        if not _is_pipeline(target):
+            return Held(facts=facts, patch_size=patch)
+        has_image = _is(target, "pipelines.wan.pipeline_wan_i2v", "WanImageToVideoPipeline")
+        if has_image and target.config.expand_timesteps:
+            facts |= {"clean-first-frame"}
+
+        def encode(video: Any) -> Any:
+            from lipar_adapters.wan.video_to_video import encode_video
+
+            return encode_video(target, video)
+
+        own = target.vae if hasattr(target.vae, "tau_short") else WanThresholds()
+        return Held(
+            facts=facts,
+            patch_size=patch,
+            coder=own,
+            clock=lambda: _moment(target.scheduler),
+            encode=encode,
+            brings_source=_brings_source(target),
+        )
 
     @classmethod
     def attach(cls, target: Any, hold: Hold) -> None:
         from lipar_adapters.wan.seam import WanSeam
 
-        WanSeam(target, hold=hold)
+        attached = []
+        try:
+            for transformer in _transformers(target):
+                attached.append(WanSeam(transformer, hold=hold))
+        except (TypeError, ValueError):
+            for seam in attached:
+                seam.remove()
+            raise
+        if _brings_source(target):
+            target.prepare_latents = _SourceReader(target, hold)
 
     @classmethod
     def hold_of(cls, target: Any) -> Hold | None:
         from lipar_adapters.wan.seam import seam_of
 
-        seam = seam_of(target)
+        seam = seam_of(next(_transformers(target)))
         return seam.hold if seam is not None else None
 
     @classmethod
     def detach(cls, target: Any) -> None:
         from lipar_adapters.wan.seam import seam_of
 
-        seam = seam_of(target)
-        # a seam without a hold belongs to a model that lipar drives itself
-        if seam is not None and seam.hold is not None:
-            seam.remove()
+        for transformer in _transformers(target):
+            seam = seam_of(transformer)
+            # a seam without a hold belongs to a model that lipar drives itself
+            if seam is not None and seam.hold is not None:
+                seam.remove()
+        if isinstance(vars(target).get("prepare_latents"), _SourceReader):
+            del target.prepare_latents
+
+
+def _is(target: object, module: str, name: str) -> bool:
+    found = sys.modules.get(f"diffusers.{module}")
+    return found is not None and isinstance(target, getattr(found, name))
+
+
+def _is_pipeline(target: object) -> bool:
+    return any(_is(target, f"pipelines.wan.{module}", name) for module, name in _PIPELINES.items())
+
+
+def _transformers(target: Any) -> Iterator[Any]:
+    """All that denoise: of a pipeline one or two experts."""
+    if not _is_pipeline(target):
+        yield target
+        return
+    for name in ("transformer", "transformer_2"):
+        transformer = getattr(target, name, None)
+        if transformer is not None:
+            yield transformer
+
+
+def _brings_source(target: Any) -> bool:
+    return _is(target, "pipelines.wan.pipeline_wan_video2video", "WanVideoToVideoPipeline")
+
+
+def _moment(scheduler: Any) -> Moment | None:
+    """Where the schedule stands; its list of timesteps is made anew for every run."""
+    timesteps, sigmas = scheduler.timesteps, getattr(scheduler, "sigmas", None)
+    if timesteps is None or sigmas is None or not len(timesteps):
+        return None
+    index = scheduler.step_index
+    if index is None:  # before the first step
+        index = scheduler.begin_index or 0
+    return Moment(timesteps, int(index), float(sigmas[int(index)]))
+
+
+class _SourceReader:
+    """Stands in for the `prepare_latents` of a video-to-video pipeline: what it encodes is the source."""
+
+    def __init__(self, pipe: Any, hold: Hold) -> None:
+        self._stock, self._pipe, self._hold = pipe.prepare_latents, pipe, hold
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        scheduler = self._pipe.scheduler
+        name = "add_noise" if hasattr(scheduler, "add_noise") else "scale_noise"
+        stock, encoded = getattr(scheduler, name), []
+
+        def noted(sample: Any, *rest: Any, **named: Any) -> Any:
+            encoded.append(sample)
+            return stock(sample, *rest, **named)
+
+        setattr(scheduler, name, noted)
+        try:
+            latents = self._stock(*args, **kwargs)
+        finally:
+            delattr(scheduler, name)
+        # the first of several videos decides, as one mask serves a call
+        self._hold.take_source(encoded[0][:1].transpose(1, 2) if encoded else None)
+        return latents

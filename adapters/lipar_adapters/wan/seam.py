@@ -18,9 +18,10 @@ from typing import Any
 
 import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
+from einops import rearrange
 from torch import Tensor, nn
 
-from lipar.door import Hold
+from lipar.hold import Hold, NoisyTokens
 from lipar.layout import TokenLayout
 from lipar.protocols import BlockAttention
 from lipar.rope import RotaryEmbedding
@@ -151,6 +152,7 @@ class WanSeam:
         self.hold = hold
         self.layout: TokenLayout | None = None
         self.attention: BlockAttention | None = None
+        self._noisy: NoisyTokens | None = None
         self.prompts_seen = 0
         """Counts the prompts, so that projections of an older one are known to be old."""
         self._prompt: tuple[Tensor, int] | None = None
@@ -203,7 +205,8 @@ class WanSeam:
         )
         if self.hold is not None and self.attention is None:
             self._refuse_what_cannot_be_held()
-            self.layout = self.hold.layout_for((frames, rows, cols), hidden_states.device)
+            timestep = _argument(args, kwargs, 1, "timestep")
+            self.layout = self.hold.begin((frames, rows, cols), hidden_states.device, timestep)
         if self.layout is None:
             return None
         _check_grid(self.layout, (frames, rows, cols))
@@ -213,12 +216,16 @@ class WanSeam:
             # no layer looks at the text again, so one row is embedded for its type and the rest is saved
             args, kwargs = _replace(args, kwargs, 2, "encoder_hidden_states", prompt_embeds[:, :1])
         timestep = _argument(args, kwargs, 1, "timestep")
+        if timestep.ndim == 2 and timestep.shape[1] != self.layout.token_count:
+            raise ValueError(
+                f"timesteps per token come as b, {self.layout.token_count} for this layout, "
+                f"got {list(timestep.shape)}"
+            )
+        if self.hold is not None and self.attention is None:
+            # the image may come on channels behind those that are denoised
+            noisy = hidden_states[:, : self.transformer.config.out_channels]
+            self._noisy = self.hold.noisy_tokens(_output_tokens(noisy, patches), timestep)
         if timestep.ndim == 2:
-            if timestep.shape[1] != self.layout.token_count:
-                raise ValueError(
-                    f"timesteps per token come as b, {self.layout.token_count} for this layout, "
-                    f"got {list(timestep.shape)}"
-                )
             args, kwargs = _replace(args, kwargs, 1, "timestep", self.layout.prune(timestep))
         return args, kwargs
 
@@ -268,14 +275,21 @@ class WanSeam:
             return None
         if self.hold is None:
             return self.layout.scatter(output)
-        return self.hold.restore(self.layout, output)
+        assert self._noisy is not None
+        return self.hold.restore(self.layout, output, self._noisy)
 
     def _end(self, module: nn.Module, args: Any, output: Any) -> None:
         # without output the forward failed, perhaps before every layer had projected the prompt
         if self.layout is not None and output is not None:
             self._projected_for = self.prompts_seen
         if self.hold is not None:
-            self.layout = self.attention = None
+            self.layout = self.attention = self._noisy = None
+
+
+def _output_tokens(latents: Tensor, patches: tuple[int, int, int]) -> Tensor:
+    """Latents `b c t h w` as tokens, features in the order that `proj_out` has them."""
+    frames, rows, cols = patches
+    return rearrange(latents, "b c (t f) (h p) (w q) -> b (t h w) (f p q c)", f=frames, p=rows, q=cols)
 
 
 def seam_of(transformer: Any) -> WanSeam | None:

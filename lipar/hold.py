@@ -1,0 +1,278 @@
+"""What a model object is held by while `lipar.enable` lasts: parts, layout, and where in a run it stands."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import attrs
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lipar.attention import BlockContext
+from lipar.config import Config, ConfigError
+from lipar.kv_cache import KVCache
+from lipar.layout import TokenLayout
+from lipar.mask_stream import clip_mask
+from lipar.measure import measure_of, needed_thresholds
+from lipar.parts import Parts
+from lipar.protocols import BlockAttention, ForwardPass
+from lipar.rope import RotaryEmbedding
+from lipar.source import SourceBlock, SourceFormat
+from lipar.thresholds import LONG_OVER_SHORT
+from lipar.types import KeepMask, Latents, Rotation
+
+Grid: TypeAlias = tuple[int, int, int]
+SEARCH_ROUNDS = 12
+
+
+@attrs.frozen
+class Moment:
+    """Where in its schedule a model is called."""
+
+    run: object
+    """The same object for all forwards of one denoising run."""
+    step: int
+    sigma: float
+    rough: bool = False
+    """Known by the timestep alone, as sigma = t / 1000."""
+
+
+@attrs.frozen(kw_only=True)
+class Held:
+    """What a door tells about the object that it takes hold of."""
+
+    facts: frozenset[str]
+    """Of `lipar.compatibility.FACTS`."""
+    patch_size: int
+    coder: Any = None
+    """Tells `tau_short` and `tau_long` of the latents; None: nobody knows."""
+    clock: Callable[[], Moment | None] = lambda: None
+    """The moment of the coming forward; None: only its timestep tells."""
+    encode: Callable[[Any], Latents] | None = None
+    """Makes source latents of a video; None: there is no autoencoder."""
+    brings_source: bool = False
+    """It is given a video by its user in every call, and says so by `Hold.take_source`."""
+
+
+@attrs.frozen(eq=False)
+class NoisyTokens:
+    """What came into a forward, and how noisy it is."""
+
+    values: Float[Tensor, "b places d"]
+    """The noisy latents, in the order of the model's output."""
+    sigma: Float[Tensor, "b_or_1 places_or_1 1"]
+
+
+@attrs.define(eq=False, kw_only=True)
+class Hold:
+    """One state for everything that denoises a clip: both experts of a model share it.
+
+    A forward asks it three things, in this order: `begin` for the layout, `attention`, and `restore` for the output.
+    """
+
+    config: Config
+    parts: Parts
+    held: Held
+    layout: TokenLayout | None = None
+    """Given by the user; None: read from the source, or from the model's own prediction."""
+    source: Tensor | None = None
+    """Clean latents, `1 t c h w`."""
+    forwards: int = attrs.field(default=0, init=False)
+    kept_tokens: int = attrs.field(default=0, init=False)
+    all_tokens: int = attrs.field(default=0, init=False)
+    _moment: Moment | None = attrs.field(default=None, init=False)
+    _last_level: float = attrs.field(default=0.0, init=False)
+    _read: TokenLayout | None = attrs.field(default=None, init=False)
+    """Of this run's source or prediction."""
+    _everything: TokenLayout | None = attrs.field(default=None, init=False)
+    _predictions: list[Tensor] = attrs.field(factory=list, init=False)
+    """The clean latents that each branch of the full step at hand predicts."""
+
+    def take_source(self, source: Latents | None) -> None:
+        """Read the coming run's layout from these latents."""
+        self.source, self._read = source, None
+
+    def begin(self, grid: Grid, device: torch.device, timestep: Tensor) -> TokenLayout:
+        """The layout of the coming forward, on the model's device."""
+        moment = self.held.clock() or self._by_timestep(timestep)
+        before, self._moment = self._moment, moment
+        if before is None or before.run is not moment.run:
+            self.parts.noise.reset()
+            self._predictions.clear()
+            if self.source is None:
+                self._read = None
+        elif before.step != moment.step and self._predictions:
+            mean = torch.stack(self._predictions).mean(0)
+            self._predictions.clear()
+            self._read = self._layout_of(mean, grid)
+        return self._on(self._chosen(grid, moment.step), grid, device)
+
+    def _chosen(self, grid: Grid, step: int) -> TokenLayout | None:
+        if self.layout is not None:
+            return self.layout
+        if self.source is not None:
+            if self._read is None:
+                self._read = self._layout_of(self.source, grid)
+            return self._read
+        return None if self._is_full(step) else self._read
+
+    def _is_full(self, step: int) -> bool:
+        """Whether a step without a source is computed whole, so that redundancy can be read from it."""
+        own = self.config.self_redundancy
+        if own.full_steps is None or step < own.full_steps:
+            return True
+        return own.recheck is not None and (step - own.full_steps) % own.recheck == own.recheck - 1
+
+    def _is_read(self, step: int) -> bool:
+        own = self.config.self_redundancy
+        if self.layout is not None or self.source is not None or own.full_steps is None:
+            return False
+        return self._is_full(step) and step >= own.full_steps - 1
+
+    def _by_timestep(self, timestep: Tensor) -> Moment:
+        """A bare model is in a new run where its timestep rises or stays after another step; sigma is t / 1000."""
+        level, before = float(timestep.max()), self._moment
+        if before is None or level > self._last_level:
+            moment = Moment(object(), 0, level / 1000, rough=True)
+        else:
+            moment = Moment(before.run, before.step + (level < self._last_level), level / 1000, rough=True)
+        self._last_level = level
+        return moment
+
+    def _on(self, layout: TokenLayout | None, grid: Grid, device: torch.device) -> TokenLayout:
+        if layout is None:
+            whole = self._everything
+            if whole is None or whole.grid != grid or whole.keep_mask.device != device:
+                whole = self._everything = TokenLayout.keep_all(grid, has_history=False, device=device)
+            return whole
+        if layout.keep_mask.device != device:
+            layout = attrs.evolve(layout, keep_mask=layout.keep_mask.to(device))
+            if self.layout is not None:
+                self.layout = layout
+            else:
+                self._read = layout
+        return layout
+
+    def _layout_of(self, clean: Latents, grid: Grid) -> TokenLayout:
+        form = SourceFormat(patch_size=self.held.patch_size, coder=self.held.coder)
+        if form.grid(clean) != grid:
+            came, wanted = ("x".join(map(str, sizes)) for sizes in (form.grid(clean), grid))
+            raise ValueError(
+                f"the source has {came} latent frames, rows and columns of tokens, but {wanted} are being made; "
+                "give a source of the same length and size"
+            )
+        return TokenLayout(self._keep_mask(clean, form), has_history=False)
+
+    def _keep_mask(self, clean: Latents, form: SourceFormat) -> KeepMask:
+        """The mask of a clip that is one block: its first frame stands whole."""
+        prune, parts = self.config.prune, self.parts
+        measure = measure_of(parts.criterion, form, tau_short=prune.tau_short, tau_long=prune.tau_long)
+        features = measure.read(SourceBlock(latents=clean.float(), first_frame=0))
+        frames = features.shape[0]
+        whole = min(prune.first_frames or 1, frames)
+        # the rest is compared with the first frame's content, so that frame is a block before it, as it were
+        if frames == whole:
+            return torch.ones(features.shape[:3], dtype=torch.bool, device=features.device)
+
+        def mask(tau_short: float, tau_long: float) -> KeepMask:
+            return clip_mask(
+                features,
+                measure.short,
+                parts.refiners,
+                tau_short=tau_short,
+                tau_long=tau_long,
+                block_frames=frames,
+                reference=prune.long_reference,
+                whole_first_frames=whole,
+                long_criterion=measure.long,
+            )
+
+        if prune.keep is None and prune.quantile is None:
+            return mask(*needed_thresholds(measure, self.config.criterion.name))
+        ranked = measure.short(features[1:], features[:-1]).flatten().sort().values
+        if prune.quantile is not None:
+            tau = float(ranked[round(prune.quantile * (len(ranked) - 1))])
+            return mask(tau, LONG_OVER_SHORT * tau)
+        assert prune.keep is not None
+        return _search(lambda tau: mask(tau, LONG_OVER_SHORT * tau), ranked, whole, prune.keep)
+
+    def attention(
+        self, layout: TokenLayout, rotation: Rotation, rope: RotaryEmbedding, num_layers: int
+    ) -> BlockAttention:
+        """Self-attention of one forward over its own block alone."""
+        self.forwards += 1
+        self.kept_tokens += layout.kept_count
+        self.all_tokens += layout.token_count
+        cache = KVCache(num_layers, rope, sink_frames=0, window_frames=0, persistent=False)
+        context = BlockContext(cache, layout, self.parts.recovery, self.parts.noise, rotation=rotation)
+        assert self._moment is not None
+        context.begin_pass(ForwardPass.at(self._moment.step, self._moment.sigma))
+        return context
+
+    def noisy_tokens(self, values: Tensor, timestep: Tensor) -> NoisyTokens:
+        """What a forward was given, with the noise level of each token.
+
+        Args:
+            values: noisy latents as tokens, `b places d`.
+            timestep: `b`, or `b places` where tokens have their own; 0 is clean.
+        """
+        assert self._moment is not None
+        told = timestep.float().reshape(timestep.shape[0], -1, 1)
+        # what a schedule tells is exact; timesteps may have been rounded
+        unit = 1000.0 if self._moment.rough else told.amax().clamp(min=1e-9) / self._moment.sigma
+        return NoisyTokens(values, told / unit)
+
+    def restore(
+        self, layout: TokenLayout, kept: Float[Tensor, "b n d"], noisy: NoisyTokens
+    ) -> Float[Tensor, "b places d"]:
+        """The model's output for the whole block.
+
+        A pruned token gets the velocity (x - x0) / sigma that leads from where it is to the clean value of its
+        source, x0. Every solver of first order data, such as Euler and UniPC, then lands there, as if clean latents
+        had been restored after it; guidance, which is linear, keeps it.
+        """
+        assert self._moment is not None
+        everything = layout.kept_count == layout.token_count
+        reads = self._is_read(self._moment.step)
+        if everything and not reads:
+            return self.parts.restorer(layout, None, kept)
+        if self._moment.sigma == 0:  # clean tokens: their output leads nowhere
+            return self.parts.restorer(layout, None, kept)
+        x, sigma = noisy.values.float(), noisy.sigma
+        full = layout.fill(None, kept)
+        predicted = (x - sigma * full.float()).index_select(1, layout.kept)
+        if reads:
+            self._predictions.append(self._as_latents(predicted, layout))
+        if everything:
+            return full
+        restored = self.parts.restorer(layout, None, predicted)
+        velocity = torch.where(sigma > 0, (x - restored) / sigma.clamp(min=1e-6), full.float()).to(kept.dtype)
+        if not getattr(self.parts.restorer, "changes_kept", False):
+            velocity.index_copy_(1, layout.kept, kept)
+        return velocity
+
+    def _as_latents(self, tokens: Tensor, layout: TokenLayout) -> Latents:
+        # one row and column per token would do, but criteria read latents; of the first branch's first video
+        from einops import rearrange
+
+        patch = self.held.patch_size
+        frames, rows, cols = layout.grid
+        return rearrange(
+            tokens[:1], "b (t h w) (p q c) -> b t c (h p) (w q)", t=frames, h=rows, w=cols, p=patch, q=patch
+        )
+
+
+def _search(mask: Callable[[float], KeepMask], ranked: Tensor, whole: int, keep: float) -> KeepMask:
+    """The mask whose kept fraction, behind the frames that are whole anyway, comes nearest to a target."""
+    low, high = 0.0, float(ranked[-1]) * 1.01 + 1e-9
+    best, distance = None, float("inf")
+    for _ in range(SEARCH_ROUNDS):
+        tau = (low + high) / 2
+        found = mask(tau)
+        fraction = float(found[whole:].float().mean())
+        if abs(fraction - keep) < distance:
+            best, distance = found, abs(fraction - keep)
+        low, high = (tau, high) if fraction > keep else (low, tau)
+    if best is None:
+        raise ConfigError(f"no threshold keeps {keep} of this source")
+    return best
