@@ -116,6 +116,12 @@ class Hold:
             return self._read
         return None if self._is_full(step) else self._read
 
+    @property
+    def changes_between_steps(self) -> bool:
+        """Whether one run has several layouts."""
+        own = self.config.self_redundancy.full_steps
+        return own is not None and self.layout is None and self.source is None
+
     def _is_full(self, step: int) -> bool:
         """Whether a step without a source is computed whole, so that redundancy can be read from it."""
         own = self.config.self_redundancy
@@ -125,7 +131,7 @@ class Hold:
 
     def _is_read(self, step: int) -> bool:
         own = self.config.self_redundancy
-        if self.layout is not None or self.source is not None or own.full_steps is None:
+        if own.full_steps is None or not self.changes_between_steps:
             return False
         return self._is_full(step) and step >= own.full_steps - 1
 
@@ -170,7 +176,6 @@ class Hold:
         features = measure.read(SourceBlock(latents=clean.float(), first_frame=0))
         frames = features.shape[0]
         whole = min(prune.first_frames or 1, frames)
-        # the rest is compared with the first frame's content, so that frame is a block before it, as it were
         if frames == whole:
             return torch.ones(features.shape[:3], dtype=torch.bool, device=features.device)
 

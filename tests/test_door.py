@@ -230,7 +230,7 @@ def test_a_noise_source_that_needs_frames_before_the_block_is_refused(transforme
     before = object_graph(transformer)
     said = (
         "noise 'step-matched' needs a KV cache of the frames before the block, which lipar.enable on this "
-        "WanTransformer3DModel does not give; a noise that runs there: noisy-chain, filtering"
+        "WanTransformer3DModel does not give; a noise that runs there: filtering, noisy-chain"
     )
     with pytest.raises(lipar.ConfigError, match=said):
         lipar.enable(transformer, Config(), layout=some_layout())

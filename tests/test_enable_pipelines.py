@@ -256,7 +256,7 @@ def test_what_does_not_fit_is_said() -> None:
     with pytest.raises(ValueError, match=r"source latents are of one video, 1 t c h w; got \[2, 3"):
         lipar.enable(pipe, source=torch.zeros(2, 3, 16, 4, 6))
     lipar.enable(pipe, source=clip(5))
-    with pytest.raises(ValueError, match="the source has 2x2x3 latent frames, .* but 3x2x3 are being made"):
+    with pytest.raises(ValueError, match=r"the source has 2x2x3 latent frames, .* but 3x2x3 are being made"):
         run(pipe, "t2v")
     with pytest.raises(ConfigError, match="self_redundancy"):
         build_config(settings=["self_redundancy.full_steps=0"])
@@ -288,6 +288,108 @@ def test_it_lives_with_other_features(change: str) -> None:
         torch.testing.assert_close(run(pipe, "t2v", **extra), plain, rtol=0, atol=2e-2)
     finally:
         torch._dynamo.reset()
+
+
+def cache_configs(pipe: Any) -> dict[str, Any]:
+    from diffusers import FirstBlockCacheConfig, PyramidAttentionBroadcastConfig
+    from diffusers.hooks import MagCacheConfig, TaylorSeerCacheConfig
+
+    return {
+        "first-block": FirstBlockCacheConfig(threshold=0.2),
+        "pyramid": PyramidAttentionBroadcastConfig(
+            spatial_attention_block_skip_range=2, current_timestep_callback=lambda: pipe.current_timestep
+        ),
+        "mag": MagCacheConfig(num_inference_steps=6, mag_ratios=torch.ones(12), retention_ratio=0.2),
+        "taylor-seer": TaylorSeerCacheConfig(cache_interval=2),
+    }
+
+
+@pytest.mark.parametrize("lipar_first", [False, True])
+@pytest.mark.parametrize("name", ["first-block", "pyramid", "mag", "taylor-seer"])
+def test_the_caches_of_diffusers_work_on_the_kept_tokens(name: str, lipar_first: bool) -> None:
+    pipe, layout = toy_pipeline("t2v"), some_layout()
+    if lipar_first:
+        lipar.enable(pipe, layout=layout)
+    pipe.transformer.enable_cache(cache_configs(pipe)[name])
+    if not lipar_first:
+        lipar.enable(pipe, layout=layout)
+    end = tokens(run(pipe, "t2v"))
+    torch.testing.assert_close(end, layout.fill(None, layout.prune(end)), rtol=0, atol=2e-4)
+    other = some_layout(3)
+    assert other.kept_count != layout.kept_count
+    lipar.enable(pipe, layout=other)
+    assert run(pipe, "t2v").isfinite().all()
+    lipar.disable(pipe)
+    pipe.transformer.disable_cache()
+    assert torch.equal(run(pipe, "t2v"), run(toy_pipeline("t2v"), "t2v"))
+
+
+def test_a_cache_over_steps_and_a_layout_that_changes_between_them_are_refused() -> None:
+    pipe = toy_pipeline("t2v")
+    pipe.transformer.enable_cache(cache_configs(pipe)["first-block"])
+    config = build_config(settings=["self_redundancy.full_steps=2", "prune.keep=0.4"], base=WHOLE_CLIP)
+    lipar.enable(pipe, config)
+    with pytest.raises(RuntimeError, match=r"FirstBlockCacheConfig .* self_redundancy"):
+        run(pipe, "t2v")
+
+
+@pytest.mark.parametrize("lipar_first", [False, True])
+def test_cache_dit_works_on_the_kept_tokens(lipar_first: bool) -> None:
+    cache_dit = pytest.importorskip("cache_dit", reason="cache-dit is not installed: tox -e features")
+    pipe, layout = toy_pipeline("t2v"), some_layout()
+    settings = cache_dit.DBCacheConfig(
+        Fn_compute_blocks=1, Bn_compute_blocks=0, residual_diff_threshold=0.5, max_warmup_steps=1
+    )
+    if lipar_first:
+        lipar.enable(pipe, layout=layout)
+    cache_dit.enable_cache(pipe, cache_config=settings)
+    if not lipar_first:
+        lipar.enable(pipe, layout=layout)
+    end = tokens(run(pipe, "t2v"))
+    torch.testing.assert_close(end, layout.fill(None, layout.prune(end)), rtol=0, atol=2e-4)
+    cache_dit.disable_cache(pipe)
+    lipar.disable(pipe)
+    assert torch.equal(run(pipe, "t2v"), run(toy_pipeline("t2v"), "t2v"))
+
+
+@pytest.mark.parametrize("lipar_first", [False, True])
+def test_a_lora_acts_on_the_kept_tokens(lipar_first: bool) -> None:
+    peft = pytest.importorskip("peft", reason="peft is not installed: tox -e features")
+    adapter = peft.LoraConfig(
+        r=2, lora_alpha=4, init_lora_weights=False, target_modules=["to_q", "to_k", "to_v"]
+    )
+    pipe = toy_pipeline("t2v")
+    everything = TokenLayout.keep_all(GRID, has_history=False)
+    if lipar_first:
+        lipar.enable(pipe, layout=everything)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        pipe.transformer.add_adapter(adapter)
+    pipe.transformer.eval()
+    if not lipar_first:
+        lipar.enable(pipe, layout=everything)
+    adapted = run(pipe, "t2v")
+    lipar.disable(pipe)
+    assert torch.equal(run(pipe, "t2v"), adapted)
+    assert not torch.equal(run(toy_pipeline("t2v"), "t2v"), adapted)
+
+
+@pytest.mark.parametrize("lipar_first", [False, True])
+def test_group_offload_moves_what_lipar_prunes(lipar_first: bool) -> None:
+    pipe, layout = toy_pipeline("t2v"), some_layout()
+    lipar.enable(pipe, layout=layout)
+    pruned = run(pipe, "t2v")
+    if not lipar_first:
+        lipar.disable(pipe)
+    pipe.transformer.enable_group_offload(
+        onload_device=torch.device("cpu"),
+        offload_device=torch.device("cpu"),
+        offload_type="block_level",
+        num_blocks_per_group=1,
+    )
+    if not lipar_first:
+        lipar.enable(pipe, layout=layout)
+    assert torch.equal(run(pipe, "t2v"), pruned)
 
 
 def test_scheduler_objects_of_both_kinds_tell_exact_noise_levels() -> None:

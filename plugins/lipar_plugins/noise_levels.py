@@ -156,13 +156,14 @@ class Filtering(DonorRule):
     """Clean estimates of noisy tokens: the restoration source's key and value of this pass, filtered (Wiener).
 
         Each channel is drawn towards the mean of the clean tokens by clean variance / noisy variance, the best linear
-        estimate where noise is independent of content; both are measured on the kept tokens of the pass and on the clean
-        frame before the block. Places whose source is that frame take it as it is. Where no frame stands before the block, as
-    in a clip that is made at once, nothing clean is at hand: the gain is that of latents of unit variance at the step's
-    noise level, (1 - sigma)^2 / ((1 - sigma)^2 + sigma^2), and the mean that of the step's kept tokens, so that donors stay
-    at its noise level. What this is not: a clean estimate made
-        of latents (the step before predicts x_0, but its keys and values would cost a forward of their own), nor an average
-        over the run of equal tokens (only one of a run is computed).
+    estimate where noise is independent of content; both are measured on the kept tokens of the pass and on the clean
+    frame before the block. Places whose source is that frame take it as it is. What this is not: a clean estimate made
+    of latents (the step before predicts x_0, but its keys and values would cost a forward of their own), nor an average
+    over the run of equal tokens (only one of a run is computed).
+
+    Where no frame stands before the block, as in a clip that is made at once, nothing clean is at hand: the gain is
+    that of latents of unit variance at the step's noise level, (1 - sigma)^2 / ((1 - sigma)^2 + sigma^2), and the mean
+    that of the step's kept tokens, so that donors stay at its noise level.
     """
 
     fresh_noise: bool = False

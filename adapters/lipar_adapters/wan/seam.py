@@ -240,6 +240,12 @@ class WanSeam:
             raise RuntimeError(
                 "lipar cannot prune a transformer under context parallelism yet; lipar.disable it first"
             )
+        cache = _cache_over_steps(transformer)
+        if cache is not None and self.hold is not None and self.hold.changes_between_steps:
+            raise RuntimeError(
+                f"{cache} keeps what tokens were between steps, and self_redundancy changes which tokens there are; "
+                "give lipar.enable a source, or disable the cache"
+            )
 
     def _note_prompt(self, prompt_embeds: Tensor) -> None:
         # inference tensors carry no version: a change in place could not be seen, so each forward counts anew
@@ -284,6 +290,13 @@ class WanSeam:
             self._projected_for = self.prompts_seen
         if self.hold is not None:
             self.layout = self.attention = self._noisy = None
+
+
+def _cache_over_steps(transformer: Any) -> str | None:
+    """The name of what reuses the results of earlier steps in a transformer, if anything does."""
+    if getattr(transformer, "is_cache_enabled", False):
+        return type(transformer._cache_config).__name__
+    return "cache-dit" if getattr(transformer, "_is_cached", False) else None
 
 
 def _output_tokens(latents: Tensor, patches: tuple[int, int, int]) -> Tensor:
