@@ -158,6 +158,23 @@ def test_a_bidirectional_shape_is_measured_in_one_forward(tmp_path):
     assert forward["ratio_to_stock"]["pairs"] == 1
 
 
+@pytest.mark.parametrize("shape", ["toy", "wan2.2-5b"])
+def test_an_enabled_pipeline_is_measured_against_the_stock_one(tmp_path, shape):
+    path = tmp_path / "bench.json"
+    arguments = ["--shape", shape, "--layers", "1", "--size", "2x2", "--frames", "3", "--repeats", "1"]
+    outcome = CliRunner().invoke(
+        bench,
+        [*arguments, "--kept", "0.5", "--section", "pipeline", "--json", str(path)],
+        catch_exceptions=False,
+    )
+    assert outcome.exit_code == 0
+    pipeline = json.loads(path.read_text())["pipeline"]
+    assert pipeline["keep_all_bit_equal"] is True
+    assert pipeline["kept"] == {"keep_all": 1.0, "0.5": 0.5}
+    assert pipeline["ratio"]["0.5"]["pairs"] == 1
+    assert "bit-equal to stock" in outcome.output
+
+
 @pytest.mark.parametrize("window", ["full", "trimmed"])
 def test_a_stream_stays_in_steady_state(toy, window):
     stream = BlockStream(toy, bench_config(toy.shape, window, "video-to-video", steps=(400,)))

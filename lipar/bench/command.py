@@ -15,7 +15,7 @@ from lipar.bench.machine import describe, matmul_ceiling
 from lipar.bench.shapes import SHAPES, BenchModel, forward_flops, shape_named
 
 FRACTIONS = (1.0, 0.9, 0.8, 0.68, 0.5, 0.35, 0.2)
-SECTIONS = ("overhead", "sweep", "forward", "mask", "memory", "syncs", "profile")
+SECTIONS = ("overhead", "sweep", "forward", "pipeline", "mask", "memory", "syncs", "profile")
 
 
 @attrs.frozen(kw_only=True)
@@ -100,6 +100,7 @@ class Bench:
             "overhead": True,
             "sweep": causal,
             "forward": not causal,
+            "pipeline": True,
             "mask": True,
             "memory": causal,
             "syncs": causal and on_cuda,
@@ -161,6 +162,19 @@ class Bench:
             for name, kept in measured["kept_tokens"].items()
         ]
         self._put("forward", measured, report.forward_lines)
+
+    def pipeline(self) -> None:
+        from lipar.bench.pipeline import measure_pipeline
+
+        settings = self.settings
+        measured = measure_pipeline(
+            self.model,
+            self.host,
+            sorted(settings.fractions, reverse=True),
+            repeats=settings.repeats,
+            frames=settings.frames,
+        )
+        self._put("pipeline", measured, report.pipeline_lines)
 
     def mask(self) -> None:
         from lipar.bench.mask_cost import measure_mask

@@ -45,6 +45,22 @@ def overhead_lines(overhead: Section) -> list[str]:
     ]
 
 
+def pipeline_lines(pipeline: Section) -> list[str]:
+    """A stock pipeline with `lipar.enable`, against itself without."""
+    frames, rows, cols = pipeline["grid"]
+    equal = "bit-equal to stock" if pipeline["keep_all_bit_equal"] else "NOT bit-equal to stock"
+    lines = [
+        f"denoising of an enabled pipeline, {frames} frames of {rows}x{cols} tokens, {pipeline['steps']} steps, "
+        "against stock",
+        "  kept   T(enabled)/T(stock) (min..max)   over kept",
+    ]
+    for name, ratio in pipeline["ratio"].items():
+        kept = pipeline["kept"][name]
+        note = f"   {equal}" if name == "keep_all" else ""
+        lines.append(f"  {kept:.3f}  {ratio!s:>29}   {ratio.median / kept:9.3f}{note}")
+    return lines
+
+
 def sweep_lines(sweep: Section) -> list[str]:
     """A table of kept fractions, and where a block's time goes."""
     lines = [

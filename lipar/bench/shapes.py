@@ -1,6 +1,6 @@
 """The shapes of models that are measured, and what a forward of them costs in floating point operations."""
 
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import attrs
 from torch import Tensor
@@ -123,6 +123,18 @@ class BenchModel(Model, Protocol):
 
     def forward_at(self, latents: Latents, timestep: Tensor, attention: BlockAttention) -> Latents:
         """The same forward through lipar, with nothing memoised; zeros at pruned places."""
+        ...
+
+    def stock_pipeline(self) -> Any:
+        """A new pipeline of the library on the same weights, which `lipar.enable` recognises."""
+        ...
+
+    def denoise(self, pipe: Any, frames: int, steps: int) -> Latents:
+        """Run such a pipeline from noise, the same at every call, without decoding.
+
+        Args:
+            frames: latent frames.
+        """
         ...
 
 

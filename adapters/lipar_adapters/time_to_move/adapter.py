@@ -44,7 +44,7 @@ class TimeToMove:
         """How to run it."""
         return "\n".join(
             [
-                "  lipar ttm FOLDER -o OUT.mp4                  on the bundled bidirectional model, once it is trained",
+                "  lipar ttm FOLDER -o OUT.mp4                  on the bundled bidirectional model",
                 "  lipar ttm FOLDER -o OUT.mp4 --model WAN      on Wan 2.2 TI2V 5B, A14B or Wan 2.1 image-to-video,",
                 "                                               WAN being a folder in diffusers format",
             ]
@@ -73,7 +73,9 @@ class TimeToMove:
         from lipar_adapters.time_to_move.model import Defaults, TimeToMoveModel
 
         if self.model == TINY:
-            defaults = Defaults(pixels=256 * 256, frames=33)
+            defaults = Defaults(
+                pixels=256 * 256, frames=33, steps=20, tweak_index=12, tstrong_index=16, guidance_scale=1.5
+            )
         else:
             family = family_of(read_index(self.model))
             defaults = Defaults(**FROM_FOLDER[family], negative_prompt=NEGATIVE_PROMPT)

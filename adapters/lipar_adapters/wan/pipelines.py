@@ -121,7 +121,7 @@ class _Wan22:
                 f"  It needs a folder in diffusers format, such as {cls.example}: {INDEX}, transformer, vae,",
                 "  text_encoder, tokenizer and scheduler, with their weights. Nothing is downloaded.",
                 f"  Home: {cls.home}.",
-                "  It makes a whole clip at once: use it by `lipar ttm --model FOLDER --dense`, or in Python.",
+                "  It makes a whole clip at once: use it by `lipar ttm --model FOLDER`, or `lipar.enable` in Python.",
             ]
         )
 

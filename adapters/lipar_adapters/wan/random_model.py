@@ -46,6 +46,39 @@ class RandomWanModel(CausalWan):
         with self._hooked_seam.using(attention):
             return _forward(self._hooked, latents, timestep, self.prompt_embeds)
 
+    def stock_pipeline(self) -> Any:
+        """A `WanPipeline` without text encoder and autoencoder."""
+        from diffusers import UniPCMultistepScheduler, WanPipeline
+
+        scheduler = UniPCMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=5.0
+        )
+        pipe = WanPipeline(
+            tokenizer=None,
+            text_encoder=None,
+            vae=None,
+            scheduler=scheduler,
+            transformer=_twin(self._stock),
+            expand_timesteps=not self.shape.causal,
+        )
+        pipe.set_progress_bar_config(disable=True)
+        return pipe
+
+    def denoise(self, pipe: Any, frames: int, steps: int) -> Latents:
+        """Without guidance: one forward a step."""
+        shape = self.shape
+        latents: Latents = pipe(
+            prompt_embeds=self.prompt_embeds,
+            height=shape.rows * shape.patch * pipe.vae_scale_factor_spatial,
+            width=shape.cols * shape.patch * pipe.vae_scale_factor_spatial,
+            num_frames=(frames - 1) * pipe.vae_scale_factor_temporal + 1,
+            num_inference_steps=steps,
+            guidance_scale=1.0,
+            generator=torch.Generator().manual_seed(0),
+            output_type="latent",
+        ).frames
+        return latents
+
 
 def _twin(transformer: Any) -> Any:
     """Another module on the same tensors."""

@@ -11,7 +11,7 @@ They are torch's own hooks: diffusers' `HookRegistry` and accelerate wrap `forwa
 can come and go in any order.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -299,7 +299,7 @@ def _cache_over_steps(transformer: Any) -> str | None:
     return "cache-dit" if getattr(transformer, "_is_cached", False) else None
 
 
-def _output_tokens(latents: Tensor, patches: tuple[int, int, int]) -> Tensor:
+def _output_tokens(latents: Tensor, patches: Sequence[int]) -> Tensor:
     """Latents `b c t h w` as tokens, features in the order that `proj_out` has them."""
     frames, rows, cols = patches
     return rearrange(latents, "b c (t f) (h p) (w q) -> b (t h w) (f p q c)", f=frames, p=rows, q=cols)
