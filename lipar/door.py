@@ -41,7 +41,11 @@ class Door(Protocol):
         ...
 
     def describe(self, target: Any) -> Held:
-        """What is known about the object."""
+        """What is known about the object.
+
+        Raises:
+            TypeError: it denoises in a way in which pruned tokens cannot be led to clean values.
+        """
         ...
 
     def attach(self, target: Any, hold: Hold) -> None:
@@ -114,7 +118,7 @@ def enable(
         `target`. Without source, layout and `self_redundancy` it computes everything, with a warning.
 
     Raises:
-        TypeError: no adapter recognises the object.
+        TypeError: no adapter recognises the object, or a pipeline's scheduler does not follow flow matching.
         ConfigError: a part needs what there is not, such as frames before the clip.
         ValueError: a source that does not fit, or a layout that prunes in the first frame. A forward of other tokens
             than the layout's or the source's raises it, too.

@@ -245,6 +245,17 @@ def test_every_part_that_runs_there_gives_finite_clips(noise: str, restorer: str
     assert run(pipe, "t2v-5b").isfinite().all()
 
 
+def test_a_schedule_that_is_not_of_flow_matching_is_refused() -> None:
+    from diffusers import UniPCMultistepScheduler
+
+    pipe = toy_pipeline("t2v")
+    pipe.scheduler = UniPCMultistepScheduler()
+    before = graph(pipe)
+    with pytest.raises(TypeError, match="UniPCMultistepScheduler does not follow flow matching"):
+        lipar.enable(pipe, layout=some_layout())
+    assert graph(pipe) == before
+
+
 def test_what_does_not_fit_is_said() -> None:
     pipe = toy_pipeline("t2v")
     with pytest.raises(ValueError, match="give either a source or a layout"):

@@ -55,13 +55,23 @@ def begin_at(pipe: Any, index: int) -> Iterator[None]:
             scheduler.set_timesteps = before
 
 
-def _check(scheduler: Any) -> None:
+def check_flow(scheduler: Any) -> None:
+    """Refuse a scheduler that does not follow flow matching.
+
+    Raises:
+        TypeError: names it, and what would do.
+    """
     name = type(scheduler).__name__
     if not (name.startswith("FlowMatch") or getattr(scheduler.config, "use_flow_sigmas", False)):
         raise TypeError(
             f"{name} does not follow flow matching, where x = (1 - sigma) clean + sigma noise; take "
             "FlowMatchEulerDiscreteScheduler, or UniPCMultistepScheduler with use_flow_sigmas=True"
         )
+
+
+def _check(scheduler: Any) -> None:
+    check_flow(scheduler)
+    name = type(scheduler).__name__
     if scheduler.order != 1:
         raise TypeError(
             f"{name} goes through {scheduler.order} model calls per step, so its schedule cannot be cut between "

@@ -46,6 +46,9 @@ class WanDoor:
         patch = next(_transformers(target)).config.patch_size[1]
         if not _is_pipeline(target):
             return Held(facts=facts, patch_size=patch)
+        from lipar_adapters.wan.begin import check_flow
+
+        check_flow(target.scheduler)
         has_image = _is(target, "pipelines.wan.pipeline_wan_i2v", "WanImageToVideoPipeline")
         if has_image and target.config.expand_timesteps:
             facts |= {"clean-first-frame"}
