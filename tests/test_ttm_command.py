@@ -278,3 +278,15 @@ def test_compared_clips_stand_side_by_side_with_their_figures(run, models, held,
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.size == (6 * 64 + 5 * GAP, 3 * 48 + 2 * GAP)
     torch.testing.assert_close(both[..., :60], both[..., 64:124], atol=0.15, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["t2v-5b", "i2v-a14b"])
+def test_tokens_that_repeat_in_the_motion_video_are_pruned(run, models, tmp_path, kind):
+    figures = tmp_path / "figures.json"
+    options = ("--size", "64x48", *STEPS, "--compare", "--json", figures, "--set", "prune.keep=0.4")
+    code, said, error = run("--model", models[kind], *options)
+    assert code == 0, error
+    found = json.loads(figures.read_text())
+    assert 1 / 3 < found["kept_fraction"] < 0.9
+    assert found["psnr_to_dense"] is not None
+    assert "faster than computing every token" in said or "slower" in said
