@@ -256,6 +256,24 @@ def test_a_schedule_that_is_not_of_flow_matching_is_refused() -> None:
     assert graph(pipe) == before
 
 
+def test_latents_without_a_video_are_no_source_and_that_is_said() -> None:
+    pipe = toy_pipeline("v2v")
+    latents = torch.randn(1, 16, 3, 4, 6, generator=torch.Generator().manual_seed(0))
+    stock = run(pipe, "v2v", video=None, latents=latents)
+    lipar.enable(pipe)
+    with pytest.warns(DoorWarning, match="there is no source"):
+        assert torch.equal(run(pipe, "v2v", video=None, latents=latents), stock)
+
+
+def test_a_transformer_compiled_as_a_whole_is_refused() -> None:
+    pipe = toy_pipeline("t2v-a14b")
+    pipe.transformer_2 = torch.compile(pipe.transformer_2, backend="eager")
+    before = object_graph(pipe.transformer)
+    with pytest.raises(TypeError, match="compiled as a whole"):
+        lipar.enable(pipe, layout=some_layout())
+    assert object_graph(pipe.transformer) == before
+
+
 def test_what_does_not_fit_is_said() -> None:
     pipe = toy_pipeline("t2v")
     with pytest.raises(ValueError, match="give either a source or a layout"):

@@ -1,11 +1,13 @@
 """How `lipar.enable` takes hold of Wan transformers and pipelines: the class methods of `lipar.door.Door`."""
 
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import attrs
 
+from lipar.door import DoorWarning
 from lipar.hold import Held, Hold, Moment
 
 _PIPELINES = {
@@ -158,6 +160,13 @@ class _SourceReader:
             latents = self._stock(*args, **kwargs)
         finally:
             delattr(scheduler, name)
+        if not encoded and self._hold.layout is None:
+            warnings.warn(
+                "latents were given instead of a video, so there is no source: every token is kept, nothing is saved; "
+                "pass source=... to lipar.enable on a WanPipeline, or the video itself",
+                DoorWarning,
+                stacklevel=2,
+            )
         # the first of several videos decides, as one mask serves a call
         self._hold.take_source(encoded[0][:1].transpose(1, 2) if encoded else None)
         return latents

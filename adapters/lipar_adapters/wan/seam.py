@@ -312,6 +312,11 @@ def seam_of(transformer: Any) -> WanSeam | None:
 
 
 def _check_stock(transformer: Any) -> None:
+    if hasattr(transformer, "_orig_mod"):
+        raise TypeError(
+            "this transformer was compiled as a whole, and lipar changes which tokens its layers see; compile "
+            "its blocks instead: transformer.compile_repeated_blocks()"
+        )
     needed = ("rope", "patch_embedding", "blocks", "proj_out")
     missing = [name for name in needed if not hasattr(transformer, name)]
     if missing:
