@@ -128,6 +128,17 @@ def test_a_source_decides_what_is_kept(kind: str) -> None:
     assert torch.equal(run(pipe, kind), by_video)
 
 
+@pytest.mark.parametrize("kind", ["array", "tensor"])
+def test_whole_numbers_are_read_as_shades_of_255(kind: str) -> None:
+    pipe, video = toy_pipeline("t2v"), (255 * clip()).round().byte()
+    unit = video / 255
+    if kind == "array":
+        read = encode_video(pipe, video.permute(0, 2, 3, 1).numpy())
+    else:
+        read = encode_video(pipe, video)
+    torch.testing.assert_close(read, encode_video(pipe, unit), rtol=0, atol=1e-5)
+
+
 def test_pictures_are_a_source_too() -> None:
     pipe = toy_pipeline("t2v")
     pictures = [Image.fromarray((255 * frame).byte().permute(1, 2, 0).numpy()) for frame in clip()]
@@ -284,6 +295,8 @@ def test_what_does_not_fit_is_said() -> None:
         lipar.enable(pipe.transformer, source=clip())
     with pytest.raises(ValueError, match=r"source latents are of one video, 1 t c h w; got \[2, 3"):
         lipar.enable(pipe, source=torch.zeros(2, 3, 16, 4, 6))
+    with pytest.raises(ValueError, match="values that are not finite"):
+        lipar.enable(pipe, source=torch.full((1, 3, 16, 4, 6), torch.nan))
     lipar.enable(pipe, source=clip(5))
     with pytest.raises(ValueError, match=r"the source has 2x2x3 latent frames, .* but 3x2x3 are being made"):
         run(pipe, "t2v")

@@ -16,7 +16,8 @@ def encode_video(pipe: Any, video: Any, height: int | None = None, width: int | 
 
     Args:
         pipe: a Wan pipeline; its autoencoder and sizes are used.
-        video: pictures of PIL, or an array `frames height width 3` or tensor `frames 3 height width` in [0, 1].
+        video: pictures of PIL, or an array `frames height width 3` or tensor `frames 3 height width`; in [0, 1], or
+            uint8.
         height: pixels to scale to; None: the video's own.
         width: likewise.
 
@@ -26,6 +27,8 @@ def encode_video(pipe: Any, video: Any, height: int | None = None, width: int | 
     count, own_height, own_width = _shape(video)
     height, width = height or own_height, width or own_width
     check_clip(pipe, frames=count, height=height, width=width)
+    if not isinstance(video, list) and video.dtype in (np.uint8, torch.uint8):
+        video = video / 255  # the processor would take them for values in [0, 1]
     clip = pipe.video_processor.preprocess_video(video, height=height, width=width).float()
     return encode_clip(pipe, clip)
 
@@ -41,7 +44,7 @@ def _shape(video: Any) -> tuple[int, int, int]:
     came = type(video).__name__ + (f" {list(video.shape)}" if hasattr(video, "shape") else "")
     raise ValueError(
         "a video is a list of PIL pictures, an array `frames height width 3` or a tensor `frames 3 height width`, "
-        f"both in [0, 1]; got {came}"
+        f"both in [0, 1] or uint8; got {came}"
     )
 
 
