@@ -1,28 +1,24 @@
 """What a model object is held by while `lipar.enable` lasts: parts, layout, and where in a run it stands."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
 from lipar.attention import BlockContext
-from lipar.config import Config, ConfigError
+from lipar.clip_layout import Grid, clip_layout
+from lipar.config import Config
 from lipar.kv_cache import KVCache
 from lipar.layout import TokenLayout
-from lipar.mask_stream import clip_mask
-from lipar.measure import measure_of, needed_thresholds
 from lipar.parts import Parts
 from lipar.protocols import BlockAttention, ForwardPass
 from lipar.rope import RotaryEmbedding
-from lipar.source import SourceBlock, SourceFormat
-from lipar.thresholds import LONG_OVER_SHORT
-from lipar.types import KeepMask, Latents, Rotation
-
-Grid: TypeAlias = tuple[int, int, int]
-SEARCH_ROUNDS = 12
+from lipar.source import SourceFormat
+from lipar.types import Latents, Rotation
 
 
 @attrs.frozen
@@ -161,45 +157,7 @@ class Hold:
 
     def _layout_of(self, clean: Latents, grid: Grid) -> TokenLayout:
         form = SourceFormat(patch_size=self.held.patch_size, coder=self.held.coder)
-        if form.grid(clean) != grid:
-            came, wanted = ("x".join(map(str, sizes)) for sizes in (form.grid(clean), grid))
-            raise ValueError(
-                f"the source has {came} latent frames, rows and columns of tokens, but {wanted} are being made; "
-                "give a source of the same length and size"
-            )
-        return TokenLayout(self._keep_mask(clean, form), has_history=False)
-
-    def _keep_mask(self, clean: Latents, form: SourceFormat) -> KeepMask:
-        """The mask of a clip that is one block: its first frame stands whole."""
-        prune, parts = self.config.prune, self.parts
-        measure = measure_of(parts.criterion, form, tau_short=prune.tau_short, tau_long=prune.tau_long)
-        features = measure.read(SourceBlock(latents=clean.float(), first_frame=0))
-        frames = features.shape[0]
-        whole = min(prune.first_frames or 1, frames)
-        if frames == whole:
-            return torch.ones(features.shape[:3], dtype=torch.bool, device=features.device)
-
-        def mask(tau_short: float, tau_long: float) -> KeepMask:
-            return clip_mask(
-                features,
-                measure.short,
-                parts.refiners,
-                tau_short=tau_short,
-                tau_long=tau_long,
-                block_frames=frames,
-                reference=prune.long_reference,
-                whole_first_frames=whole,
-                long_criterion=measure.long,
-            )
-
-        if prune.keep is None and prune.quantile is None:
-            return mask(*needed_thresholds(measure, self.config.criterion.name))
-        ranked = measure.short(features[1:], features[:-1]).flatten().sort().values
-        if prune.quantile is not None:
-            tau = float(ranked[round(prune.quantile * (len(ranked) - 1))])
-            return mask(tau, LONG_OVER_SHORT * tau)
-        assert prune.keep is not None
-        return _search(lambda tau: mask(tau, LONG_OVER_SHORT * tau), ranked, whole, prune.keep)
+        return clip_layout(clean, grid, form, self.config, self.parts)
 
     def attention(
         self, layout: TokenLayout, rotation: Rotation, rope: RotaryEmbedding, num_layers: int
@@ -257,27 +215,9 @@ class Hold:
         return velocity
 
     def _as_latents(self, tokens: Tensor, layout: TokenLayout) -> Latents:
-        # one row and column per token would do, but criteria read latents; of the first branch's first video
-        from einops import rearrange
-
+        # of the first video of a batch: one mask serves a call
         patch = self.held.patch_size
         frames, rows, cols = layout.grid
         return rearrange(
             tokens[:1], "b (t h w) (p q c) -> b t c (h p) (w q)", t=frames, h=rows, w=cols, p=patch, q=patch
         )
-
-
-def _search(mask: Callable[[float], KeepMask], ranked: Tensor, whole: int, keep: float) -> KeepMask:
-    """The mask whose kept fraction, behind the frames that are whole anyway, comes nearest to a target."""
-    low, high = 0.0, float(ranked[-1]) * 1.01 + 1e-9
-    best, distance = None, float("inf")
-    for _ in range(SEARCH_ROUNDS):
-        tau = (low + high) / 2
-        found = mask(tau)
-        fraction = float(found[whole:].float().mean())
-        if abs(fraction - keep) < distance:
-            best, distance = found, abs(fraction - keep)
-        low, high = (tau, high) if fraction > keep else (low, tau)
-    if best is None:
-        raise ConfigError(f"no threshold keeps {keep} of this source")
-    return best
