@@ -42,8 +42,8 @@ class Held:
     patch_size: int
     coder: Any = None
     """Tells `tau_short` and `tau_long` of the latents; None: nobody knows."""
-    clock: Callable[[], Moment | None] = lambda: None
-    """The moment of the coming forward; None: only its timestep tells."""
+    clock: Callable[[float], Moment | None] = lambda timestep: None
+    """The moment of a forward with this timestep; None: only its timestep tells."""
     encode: Callable[[Any], Latents] | None = None
     """Makes source latents of a video; None: there is no autoencoder."""
     brings_source: bool = False
@@ -77,6 +77,9 @@ class Hold:
     kept_tokens: int = attrs.field(default=0, init=False)
     all_tokens: int = attrs.field(default=0, init=False)
     _moment: Moment | None = attrs.field(default=None, init=False)
+    _grid: Grid | None = attrs.field(default=None, init=False)
+    _first_step: int = attrs.field(default=0, init=False)
+    """Of the run; one that begins late in its schedule counts from there."""
     _last_level: float = attrs.field(default=0.0, init=False)
     _read: TokenLayout | None = attrs.field(default=None, init=False)
     """Of this run's source or prediction."""
@@ -90,9 +93,11 @@ class Hold:
 
     def begin(self, grid: Grid, device: torch.device, timestep: Tensor) -> TokenLayout:
         """The layout of the coming forward, on the model's device."""
-        moment = self.held.clock() or self._by_timestep(timestep)
+        level = float(timestep.max())
+        moment = self.held.clock(level) or self._by_timestep(level)
         before, self._moment = self._moment, moment
-        if before is None or before.run is not moment.run:
+        if before is None or before.run is not moment.run or grid != self._grid:
+            self._grid, self._first_step = grid, moment.step
             self.parts.noise.reset()
             self._predictions.clear()
             if self.source is None:
@@ -120,7 +125,7 @@ class Hold:
 
     def _is_full(self, step: int) -> bool:
         """Whether a step without a source is computed whole, so that redundancy can be read from it."""
-        own = self.config.self_redundancy
+        own, step = self.config.self_redundancy, step - self._first_step
         if own.full_steps is None or step < own.full_steps:
             return True
         return own.recheck is not None and (step - own.full_steps) % own.recheck == own.recheck - 1
@@ -129,11 +134,11 @@ class Hold:
         own = self.config.self_redundancy
         if own.full_steps is None or not self.changes_between_steps:
             return False
-        return self._is_full(step) and step >= own.full_steps - 1
+        return self._is_full(step) and step - self._first_step >= own.full_steps - 1
 
-    def _by_timestep(self, timestep: Tensor) -> Moment:
-        """A bare model is in a new run where its timestep rises or stays after another step; sigma is t / 1000."""
-        level, before = float(timestep.max()), self._moment
+    def _by_timestep(self, level: float) -> Moment:
+        """A bare model is in a new run where its timestep rises; sigma is t / 1000."""
+        before = self._moment
         if before is None or level > self._last_level:
             moment = Moment(object(), 0, level / 1000, rough=True)
         else:

@@ -267,6 +267,38 @@ def test_a_schedule_that_is_not_of_flow_matching_is_refused() -> None:
     assert graph(pipe) == before
 
 
+@pytest.mark.parametrize("scheduler", ["euler", "unipc"])
+@pytest.mark.parametrize("strength", [0.2, 0.5])
+def test_a_start_late_in_the_schedule_knows_its_noise_level(scheduler: str, strength: float) -> None:
+    pipe, layout = toy_pipeline("v2v", scheduler=scheduler), some_layout()
+    lipar.enable(pipe, layout=layout)
+    end = tokens(run(pipe, "v2v", strength=strength))
+    torch.testing.assert_close(end, layout.fill(None, layout.prune(end)), rtol=0, atol=2e-4)
+
+
+def test_a_transformer_that_another_pipeline_drives_knows_its_noise_level() -> None:
+    pipe, layout = toy_pipeline("t2v"), some_layout()
+    other = toy_pipeline("t2v", transformer=pipe.transformer)
+    lipar.enable(other, layout=layout)
+    end = tokens(run(pipe, "t2v"))
+    torch.testing.assert_close(end, layout.fill(None, layout.prune(end)), rtol=0, atol=2e-3)
+
+
+def test_a_source_of_the_users_goes_before_the_video() -> None:
+    pipe = toy_pipeline("v2v")
+    lipar.enable(pipe, build_config(settings=["prune.keep=0.4"], base=WHOLE_CLIP), source=clip())
+    run(pipe, "v2v", video=None, latents=torch.randn(1, 16, 3, 4, 6))
+    found = lipar.summary(pipe)
+    assert found.kept_tokens < found.all_tokens
+
+
+def test_the_summary_knows_of_either_expert() -> None:
+    pipe = toy_pipeline("t2v-a14b")
+    lipar.enable(pipe, layout=some_layout())
+    lipar.disable(pipe.transformer)
+    assert lipar.summary(pipe).enabled
+
+
 def test_latents_without_a_video_are_no_source_and_that_is_said() -> None:
     pipe = toy_pipeline("v2v")
     latents = torch.randn(1, 16, 3, 4, 6, generator=torch.Generator().manual_seed(0))
@@ -282,6 +314,10 @@ def test_a_transformer_compiled_as_a_whole_is_refused() -> None:
     before = object_graph(pipe.transformer)
     with pytest.raises(TypeError, match="compiled as a whole"):
         lipar.enable(pipe, layout=some_layout())
+    in_place = toy_pipeline("t2v")
+    in_place.transformer.compile(backend="eager")
+    with pytest.raises(TypeError, match="compiled as a whole"):
+        lipar.enable(in_place, layout=some_layout())
     assert object_graph(pipe.transformer) == before
 
 

@@ -17,6 +17,9 @@ _PIPELINES = {
 }
 
 
+TIMESTEP_ERROR = 1e-2
+
+
 @attrs.frozen
 class WanThresholds:
     """Of the paper, in the latents of Wan's own autoencoders (arXiv 2603.05811, Sec. 4)."""
@@ -45,7 +48,10 @@ class WanDoor:
     def describe(cls, target: Any) -> Held:
         """Facts, noise levels and autoencoder; a bare transformer has neither of the last two."""
         facts = frozenset({"attention-bias", "source"})
-        patch = next(_transformers(target)).config.patch_size[1]
+        first = next(_transformers(target), None)
+        if first is None:
+            raise TypeError(f"this {type(target).__name__} has no transformer that could be pruned")
+        patch = first.config.patch_size[1]
         if not _is_pipeline(target):
             return Held(facts=facts, patch_size=patch)
         from lipar_adapters.wan.begin import check_flow
@@ -65,7 +71,7 @@ class WanDoor:
             facts=facts,
             patch_size=patch,
             coder=own,
-            clock=lambda: _moment(target.scheduler),
+            clock=lambda timestep: _moment(target.scheduler, timestep),
             encode=encode,
             brings_source=_brings_source(target),
         )
@@ -82,15 +88,15 @@ class WanDoor:
             for seam in attached:
                 seam.remove()
             raise
-        if _brings_source(target):
+        if _brings_source(target) and hold.source is None:
             target.prepare_latents = _SourceReader(target, hold)
 
     @classmethod
     def hold_of(cls, target: Any) -> Hold | None:
         from lipar_adapters.wan.seam import seam_of
 
-        seam = seam_of(next(_transformers(target)))
-        return seam.hold if seam is not None else None
+        seams = (seam_of(transformer) for transformer in _transformers(target))
+        return next((seam.hold for seam in seams if seam is not None and seam.hold is not None), None)
 
     @classmethod
     def detach(cls, target: Any) -> None:
@@ -129,15 +135,25 @@ def _brings_source(target: Any) -> bool:
     return _is(target, "pipelines.wan.pipeline_wan_video2video", "WanVideoToVideoPipeline")
 
 
-def _moment(scheduler: Any) -> Moment | None:
-    """Where the schedule stands; its list of timesteps is made anew for every run."""
+def _moment(scheduler: Any, timestep: float) -> Moment | None:
+    """Where the schedule stands; its list of timesteps is made anew for every run.
+
+    Video-to-video begins in the middle without telling the scheduler, and a transformer may be called by somebody else:
+    the timestep decides. None: it is not of this schedule.
+    """
     timesteps, sigmas = scheduler.timesteps, getattr(scheduler, "sigmas", None)
     if timesteps is None or sigmas is None or not len(timesteps):
         return None
     index = scheduler.step_index
     if index is None:  # before the first step
         index = scheduler.begin_index or 0
-    return Moment(timesteps, int(index), float(sigmas[int(index)]))
+    index = int(index)
+    if index >= len(timesteps) or abs(float(timesteps[index]) - timestep) > TIMESTEP_ERROR:
+        found = ((timesteps - timestep).abs() <= TIMESTEP_ERROR).nonzero().flatten()
+        if not len(found):
+            return None
+        index = int(found[0])
+    return Moment(timesteps, index, float(sigmas[index]))
 
 
 class _SourceReader:

@@ -312,7 +312,7 @@ def seam_of(transformer: Any) -> WanSeam | None:
 
 
 def _check_stock(transformer: Any) -> None:
-    if hasattr(transformer, "_orig_mod"):
+    if hasattr(transformer, "_orig_mod") or getattr(transformer, "_compiled_call_impl", None) is not None:
         raise TypeError(
             "this transformer was compiled as a whole, and lipar changes which tokens its layers see; compile "
             "its blocks instead: transformer.compile_repeated_blocks()"
