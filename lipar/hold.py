@@ -79,7 +79,7 @@ class Hold:
     _moment: Moment | None = attrs.field(default=None, init=False)
     _grid: Grid | None = attrs.field(default=None, init=False)
     _first_step: int = attrs.field(default=0, init=False)
-    """Of the run; one that begins late in its schedule counts from there."""
+    """Of the run: one that begins late in its schedule counts from there."""
     _last_level: float = attrs.field(default=0.0, init=False)
     _read: TokenLayout | None = attrs.field(default=None, init=False)
     """Of this run's source or prediction."""
@@ -106,16 +106,16 @@ class Hold:
             mean = torch.stack(self._predictions).mean(0)
             self._predictions.clear()
             self._read = self._layout_of(mean, grid)
-        return self._on(self._chosen(grid, moment.step), grid, device)
+        return self._on(self._chosen(grid), grid, device)
 
-    def _chosen(self, grid: Grid, step: int) -> TokenLayout | None:
+    def _chosen(self, grid: Grid) -> TokenLayout | None:
         if self.layout is not None:
             return self.layout
         if self.source is not None:
             if self._read is None:
                 self._read = self._layout_of(self.source, grid)
             return self._read
-        return None if self._is_full(step) else self._read
+        return None if self._is_full else self._read
 
     @property
     def changes_between_steps(self) -> bool:
@@ -123,18 +123,25 @@ class Hold:
         own = self.config.self_redundancy.full_steps
         return own is not None and self.layout is None and self.source is None
 
-    def _is_full(self, step: int) -> bool:
-        """Whether a step without a source is computed whole, so that redundancy can be read from it."""
-        own, step = self.config.self_redundancy, step - self._first_step
+    @property
+    def _step(self) -> int:
+        """Steps that the run has done."""
+        assert self._moment is not None
+        return self._moment.step - self._first_step
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether the step at hand, without a source, is computed whole."""
+        own, step = self.config.self_redundancy, self._step
         if own.full_steps is None or step < own.full_steps:
             return True
         return own.recheck is not None and (step - own.full_steps) % own.recheck == own.recheck - 1
 
-    def _is_read(self, step: int) -> bool:
-        own = self.config.self_redundancy
-        if own.full_steps is None or not self.changes_between_steps:
-            return False
-        return self._is_full(step) and step - self._first_step >= own.full_steps - 1
+    @property
+    def _is_read(self) -> bool:
+        """Whether redundancy is read from what the step at hand predicts."""
+        own = self.config.self_redundancy.full_steps
+        return own is not None and self.changes_between_steps and self._is_full and self._step >= own - 1
 
     def _by_timestep(self, level: float) -> Moment:
         """A bare model is in a new run where its timestep rises; sigma is t / 1000."""
@@ -201,18 +208,16 @@ class Hold:
         """
         assert self._moment is not None
         everything = layout.kept_count == layout.token_count
-        reads = self._is_read(self._moment.step)
-        if everything and not reads:
-            return self.parts.restorer(layout, None, kept)
-        if self._moment.sigma == 0:  # clean tokens: their output leads nowhere
+        # of clean tokens the output leads nowhere
+        if self._moment.sigma == 0 or (everything and not self._is_read):
             return self.parts.restorer(layout, None, kept)
         x, sigma = noisy.values.float(), noisy.sigma
         full = layout.fill(None, kept)
         predicted = (x - sigma * full.float()).index_select(1, layout.kept)
-        if reads:
+        if self._is_read:
             self._predictions.append(self._as_latents(predicted, layout))
         if everything:
-            return full
+            return self.parts.restorer(layout, None, kept)
         restored = self.parts.restorer(layout, None, predicted)
         velocity = torch.where(sigma > 0, (x - restored) / sigma.clamp(min=1e-6), full.float()).to(kept.dtype)
         if not getattr(self.parts.restorer, "changes_kept", False):

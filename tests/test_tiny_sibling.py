@@ -62,6 +62,11 @@ def library() -> Library:
     return build_library("cpu", None, textures=2, shapes=4)
 
 
+def test_exported_weights_do_not_say_where_they_were_made(folder: Path) -> None:
+    for config in (folder / BIDIRECTIONAL, pipeline.WEIGHTS / BIDIRECTIONAL):
+        assert "_name_or_path" not in (config / "config.json").read_text()
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("image", [True, False])
 def test_the_training_pass_is_the_stock_one_with_a_timestep_per_token(

@@ -155,7 +155,7 @@ class StepShift(DonorRule):
 class Filtering(DonorRule):
     """Clean estimates of noisy tokens: the restoration source's key and value of this pass, filtered (Wiener).
 
-        Each channel is drawn towards the mean of the clean tokens by clean variance / noisy variance, the best linear
+    Each channel is drawn towards the mean of the clean tokens by clean variance / noisy variance, the best linear
     estimate where noise is independent of content; both are measured on the kept tokens of the pass and on the clean
     frame before the block. Places whose source is that frame take it as it is. What this is not: a clean estimate made
     of latents (the step before predicts x_0, but its keys and values would cost a forward of their own), nor an average

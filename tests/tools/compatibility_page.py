@@ -9,6 +9,7 @@ from lipar.config import PartConfig
 from lipar.parts import make_part
 from lipar.plugins import PluginHost
 from lipar.registry import KINDS, Registered
+from lipar_adapters.wan.door import FACTS as WAN_FACTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "compatibility.md"
 BEGIN = "<!-- from here on written by tests/tools/compatibility_page.py -->\n"
@@ -22,7 +23,7 @@ def own_parts(host: PluginHost, kind: str) -> list[Registered]:
 def givers(host: PluginHost) -> list[Giver]:
     """Every adapter that comes with lipar, and `lipar.enable`."""
     adapters = [Giver.of(part.part, part.name) for part in own_parts(host, "adapter")]
-    return [*adapters, Giver("lipar.enable", frozenset({"attention-bias", "source"}))]
+    return [*adapters, Giver("lipar.enable", WAN_FACTS)]
 
 
 def needing(host: PluginHost) -> Iterator[tuple[str, str, frozenset[str]]]:

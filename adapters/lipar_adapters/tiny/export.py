@@ -60,7 +60,9 @@ def load_text(folder: Path, device: torch.device | str = "cpu") -> tuple[Any, An
 def export_transformer(transformer: Any, folder: Path) -> None:
     from diffusers import WanTransformer3DModel
 
-    copy = WanTransformer3DModel.from_config(transformer.config)
+    # a config remembers the folder it was read from, which is this machine's
+    config = {key: value for key, value in transformer.config.items() if key != "_name_or_path"}
+    copy = WanTransformer3DModel.from_config(config)
     copy.load_state_dict(transformer.state_dict())
     copy.to(torch.bfloat16).save_pretrained(folder)
 

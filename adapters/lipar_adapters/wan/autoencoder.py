@@ -12,6 +12,9 @@ from lipar.types import Latents
 PixelClip: TypeAlias = Float[Tensor, "b pixel_frames 3 height width"]
 """RGB video in [0, 1]; axes named apart from those of the latents beside them."""
 
+TAU_SHORT, TAU_LONG = 0.15, 0.3
+"""Thresholds of the `l1` criterion on the latents of Wan's autoencoders (arXiv 2603.05811)."""
+
 
 class WanAutoencoder:
     """Wan's video autoencoder, one latent frame at a time (implements `lipar.protocols.Autoencoder`).
@@ -28,7 +31,7 @@ class WanAutoencoder:
     first_pixel_frames = 1
     next_pixel_frames = 4
 
-    def __init__(self, vae: Any, *, tau_short: float = 0.15, tau_long: float = 0.3) -> None:
+    def __init__(self, vae: Any, *, tau_short: float = TAU_SHORT, tau_long: float = TAU_LONG) -> None:
         config = vae.config
         if not (len(config.latents_mean) == len(config.latents_std) == config.z_dim):
             raise ValueError(

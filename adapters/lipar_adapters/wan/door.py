@@ -9,6 +9,7 @@ import attrs
 
 from lipar.door import DoorWarning
 from lipar.hold import Held, Hold, Moment
+from lipar_adapters.wan.autoencoder import TAU_LONG, TAU_SHORT
 
 _PIPELINES = {
     "pipeline_wan": "WanPipeline",
@@ -16,16 +17,18 @@ _PIPELINES = {
     "pipeline_wan_video2video": "WanVideoToVideoPipeline",
 }
 
-
 TIMESTEP_ERROR = 1e-2
+"""How far a timestep of 0..1000 may be from one of the schedule and still be meant."""
+FACTS = frozenset({"attention-bias", "source"})
+"""What every Wan model gives that `lipar.enable` holds."""
 
 
 @attrs.frozen
 class WanThresholds:
-    """Of the paper, in the latents of Wan's own autoencoders (arXiv 2603.05811, Sec. 4)."""
+    """What stands in for an autoencoder that does not know its own thresholds."""
 
-    tau_short: float = 0.15
-    tau_long: float = 0.3
+    tau_short: float = TAU_SHORT
+    tau_long: float = TAU_LONG
 
 
 class WanDoor:
@@ -47,19 +50,17 @@ class WanDoor:
     @classmethod
     def describe(cls, target: Any) -> Held:
         """Facts, noise levels and autoencoder; a bare transformer has neither of the last two."""
-        facts = frozenset({"attention-bias", "source"})
         first = next(_transformers(target), None)
         if first is None:
             raise TypeError(f"this {type(target).__name__} has no transformer that could be pruned")
         patch = first.config.patch_size[1]
         if not _is_pipeline(target):
-            return Held(facts=facts, patch_size=patch)
+            return Held(facts=FACTS, patch_size=patch)
         from lipar_adapters.wan.begin import check_flow
 
         check_flow(target.scheduler)
         has_image = _is(target, "pipelines.wan.pipeline_wan_i2v", "WanImageToVideoPipeline")
-        if has_image and target.config.expand_timesteps:
-            facts |= {"clean-first-frame"}
+        image_among_tokens = has_image and target.config.expand_timesteps
 
         def encode(video: Any) -> Any:
             from lipar_adapters.wan.video_to_video import encode_video
@@ -68,7 +69,7 @@ class WanDoor:
 
         own = target.vae if hasattr(target.vae, "tau_short") else WanThresholds()
         return Held(
-            facts=facts,
+            facts=FACTS | {"clean-first-frame"} if image_among_tokens else FACTS,
             patch_size=patch,
             coder=own,
             clock=lambda timestep: _moment(target.scheduler, timestep),
@@ -88,7 +89,7 @@ class WanDoor:
             for seam in attached:
                 seam.remove()
             raise
-        if _brings_source(target) and hold.source is None:
+        if _brings_source(target) and hold.source is None and hold.layout is None:
             target.prepare_latents = _SourceReader(target, hold)
 
     @classmethod
@@ -176,13 +177,13 @@ class _SourceReader:
             latents = self._stock(*args, **kwargs)
         finally:
             delattr(scheduler, name)
-        if not encoded and self._hold.layout is None:
+        # the first of several videos decides, as one mask serves a call
+        self._hold.take_source(encoded[0][:1].transpose(1, 2) if encoded else None)
+        if not encoded and not self._hold.changes_between_steps:
             warnings.warn(
                 "latents were given instead of a video, so there is no source: every token is kept, nothing is saved; "
                 "pass source=... to lipar.enable on a WanPipeline, or the video itself",
                 DoorWarning,
                 stacklevel=2,
             )
-        # the first of several videos decides, as one mask serves a call
-        self._hold.take_source(encoded[0][:1].transpose(1, 2) if encoded else None)
         return latents

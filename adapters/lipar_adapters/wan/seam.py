@@ -203,10 +203,11 @@ class WanSeam:
         frames, rows, cols = (
             size // patch for size, patch in zip(hidden_states.shape[2:], patches, strict=True)
         )
-        if self.hold is not None and self.attention is None:
-            self._refuse_what_cannot_be_held()
-            timestep = _argument(args, kwargs, 1, "timestep")
-            self.layout = self.hold.begin((frames, rows, cols), hidden_states.device, timestep)
+        timestep = _argument(args, kwargs, 1, "timestep")
+        held = self.hold if self.attention is None else None
+        if held is not None:
+            self._refuse_what_cannot_be_held(held)
+            self.layout = held.begin((frames, rows, cols), hidden_states.device, timestep)
         if self.layout is None:
             return None
         _check_grid(self.layout, (frames, rows, cols))
@@ -215,21 +216,20 @@ class WanSeam:
         if self._reads_text_once and self._projected_for == self.prompts_seen:
             # no layer looks at the text again, so one row is embedded for its type and the rest is saved
             args, kwargs = _replace(args, kwargs, 2, "encoder_hidden_states", prompt_embeds[:, :1])
-        timestep = _argument(args, kwargs, 1, "timestep")
         if timestep.ndim == 2 and timestep.shape[1] != self.layout.token_count:
             raise ValueError(
                 f"timesteps per token come as b, {self.layout.token_count} for this layout, "
                 f"got {list(timestep.shape)}"
             )
-        if self.hold is not None and self.attention is None:
+        if held is not None:
             # the image may come on channels behind those that are denoised
             noisy = hidden_states[:, : self.transformer.config.out_channels]
-            self._noisy = self.hold.noisy_tokens(_output_tokens(noisy, patches), timestep)
+            self._noisy = held.noisy_tokens(_output_tokens(noisy, patches), timestep)
         if timestep.ndim == 2:
             args, kwargs = _replace(args, kwargs, 1, "timestep", self.layout.prune(timestep))
         return args, kwargs
 
-    def _refuse_what_cannot_be_held(self) -> None:
+    def _refuse_what_cannot_be_held(self, held: Hold) -> None:
         transformer = self.transformer
         if torch.is_grad_enabled() and transformer.gradient_checkpointing:
             raise RuntimeError(
@@ -241,7 +241,7 @@ class WanSeam:
                 "lipar cannot prune a transformer under context parallelism yet; lipar.disable it first"
             )
         cache = _cache_over_steps(transformer)
-        if cache is not None and self.hold is not None and self.hold.changes_between_steps:
+        if cache is not None and held.changes_between_steps:
             raise RuntimeError(
                 f"{cache} keeps what tokens were between steps, and self_redundancy changes which tokens there are; "
                 "give lipar.enable a source, or disable the cache"
