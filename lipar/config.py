@@ -94,6 +94,10 @@ class SelfRedundancyConfig:
     recheck: int | None = attrs.field(default=None, validator=optional(ge(2)))
     """Every so many steps afterwards one computes everything and is read again; None: never."""
 
+    def __attrs_post_init__(self) -> None:
+        if self.recheck is not None and self.full_steps is None:
+            raise ConfigError("recheck counts from the first reading; set full_steps, too")
+
 
 _DEFAULT_REFINERS = ("median", "gaussian-threshold", "median", "open-close", "dilate", "keep-movers")
 

@@ -158,6 +158,10 @@ def _latents_of(source: Any, held: Held) -> Any:
             raise ValueError(
                 f"source latents are of one video, 1 t c h w; got {list(source.shape)}: enable anew for each video"
             )
+        if source.shape[2] != held.channels:
+            raise ValueError(
+                f"source latents 1 t c h w have {held.channels} channels in this model; got {list(source.shape)}"
+            )
         if not bool(source.isfinite().all()):
             raise ValueError(
                 "the source latents have values that are not finite, so nothing can be read from them"

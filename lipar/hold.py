@@ -40,6 +40,8 @@ class Held:
     facts: frozenset[str]
     """Of `lipar.compatibility.FACTS`."""
     patch_size: int
+    channels: int
+    """Of the latents that are made."""
     coder: Any = None
     """Tells `tau_short` and `tau_long` of the latents; None: nobody knows."""
     clock: Callable[[float], Moment | None] = lambda timestep: None

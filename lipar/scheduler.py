@@ -10,7 +10,7 @@ from torch import Tensor
 from lipar.attention import BlockContext
 from lipar.clock import Stopwatch
 from lipar.compatibility import Giver, check
-from lipar.config import Config
+from lipar.config import Config, ConfigError
 from lipar.kv_cache import KVCache
 from lipar.layout import TokenLayout, patchify, token_features
 from lipar.mask_feed import MaskFeed
@@ -95,6 +95,11 @@ class Scheduler:
         probe_blocks: Iterable[int] = (),
     ) -> None:
         self.config = config or Config()
+        if self.config.self_redundancy.full_steps is not None:
+            raise ConfigError(
+                "self_redundancy reads what a model predicts that makes a whole clip at once (lipar.enable); this one "
+                "goes block by block through a source, whose redundancy is read: leave the section out"
+            )
         self.model = model
         self.host = host or load_plugins()
         self.dense = dense

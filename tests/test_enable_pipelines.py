@@ -331,6 +331,8 @@ def test_what_does_not_fit_is_said() -> None:
         lipar.enable(pipe.transformer, source=clip())
     with pytest.raises(ValueError, match=r"source latents are of one video, 1 t c h w; got \[2, 3"):
         lipar.enable(pipe, source=torch.zeros(2, 3, 16, 4, 6))
+    with pytest.raises(ValueError, match=r"have 16 channels in this model; got \[1, 3, 12, 4, 6\]"):
+        lipar.enable(pipe, source=torch.zeros(1, 3, 12, 4, 6))
     with pytest.raises(ValueError, match="values that are not finite"):
         lipar.enable(pipe, source=torch.full((1, 3, 16, 4, 6), torch.nan))
     lipar.enable(pipe, source=clip(5))
@@ -338,6 +340,8 @@ def test_what_does_not_fit_is_said() -> None:
         run(pipe, "t2v")
     with pytest.raises(ConfigError, match="self_redundancy"):
         build_config(settings=["self_redundancy.full_steps=0"])
+    with pytest.raises(ConfigError, match="set full_steps, too"):
+        build_config(settings=["self_redundancy.recheck=3"])
 
 
 def switch_on(change: str, transformer: Any) -> None:

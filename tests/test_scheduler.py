@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lipar import Scheduler, TokenLayout, build_config, load_plugins
+from lipar.config import ConfigError
 from lipar.hookspecs import hookimpl
 from lipar.noise import seeded_noise
 from lipar.protocols import Model
@@ -395,6 +396,11 @@ def test_a_model_without_autoencoder_asks_for_thresholds():
     with pytest.raises(ValueError, match=r"prune\.tau_short and prune\.tau_long"):
         scheduler(model=model)
     scheduler("prune.tau_short=0.1", "prune.tau_long=0.2", model=model)
+
+
+def test_what_only_whole_clips_can_do_is_refused():
+    with pytest.raises(ConfigError, match=r"self_redundancy .* leave the section out"):
+        scheduler("self_redundancy.full_steps=2")
 
 
 def test_a_window_shorter_than_a_block_is_refused():

@@ -11,7 +11,8 @@ from wan_toys import toy_transformer
 from lipar import Config, Scheduler, build_config, load_plugins
 from lipar.parts import make_adapter
 from lipar.protocols import Adapter, Autoencoder, Model
-from lipar_adapters.tiny.adapter import Tiny, UnknownWordsWarning
+from lipar_adapters.tiny.adapter import Tiny
+from lipar_adapters.tiny.vocabulary import UnknownWordsWarning, warn_of_unknown_words
 
 CPU = torch.device("cpu")
 
@@ -83,6 +84,11 @@ def test_unknown_words_are_named_with_their_neighbours(weights: Path) -> None:
     model = load(weights)
     with pytest.warns(UnknownWordsWarning, match=r"does not know 'watercolours' \(near: watercolour"):
         model.set_prompt("watercolours, snow")
+
+
+def test_a_long_prompt_is_not_answered_by_a_longer_list() -> None:
+    with pytest.warns(UnknownWordsWarning, match=r"'qoppa'.*; and 12 more words of this prompt; its words"):
+        warn_of_unknown_words("qoppa " + " ".join(f"qoppa{i}" for i in range(19)), stacklevel=1)
 
 
 def test_a_folder_that_is_not_whole_is_refused(weights: Path, tmp_path: Path) -> None:

@@ -1,18 +1,22 @@
 """The generator and the trainers: what one seed makes, it makes again."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from diffusers import WanTransformer3DModel
 
 from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
 from lipar_adapters.tiny.captions import caption
+from lipar_adapters.tiny.export import export_text_and_transformer, export_vae, load_text, load_vae
 from lipar_adapters.tiny.latent_pool import Grid
 from lipar_adapters.tiny.library import Library, build_library
 from lipar_adapters.tiny.looks import LOOKS, MODIFIERS, apply_look
 from lipar_adapters.tiny.photos import load_pack, stamp_word
 from lipar_adapters.tiny.scenes import make_scenes, render
+from lipar_adapters.tiny.train import main
 from lipar_adapters.tiny.train_autoencoder import train_autoencoder
 from lipar_adapters.tiny.train_transformer import train_transformer
 from lipar_adapters.tiny.training import Budget, learning_rate
@@ -114,3 +118,62 @@ def test_a_resumed_transformer_has_the_same_weights(library: Library, tmp_path: 
     train(tmp_path / "broken", stop=2)
     resumed = train(tmp_path / "broken", resume=True)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_decoder_alone_learns_for_the_latents_that_are(library: Library, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    start = TinyVideoAutoencoder(widths=(4, 4, 4), latents_mean=[0.25] * 16, latents_std=[0.5] * 16)
+    export_vae(start, tmp_path / "start")
+    before = load_vae(tmp_path / "start")
+    after = train_autoencoder(
+        tmp_path, library, Budget(steps=3), batch=3, size=16, start_from=tmp_path / "start", decoder_only=True
+    )
+    clips = torch.rand(1, 4, 3, 16, 16)
+    with torch.no_grad():
+        assert torch.equal(after.encode(clips)[0], before.encode(clips)[0])
+        assert not torch.equal(
+            after.decode(after.encode(clips)[0])[0], before.decode(before.encode(clips)[0])[0]
+        )
+
+
+def test_a_transformer_goes_on_from_exported_weights_and_can_leave_the_text_as_it_is(
+    library: Library, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    vae = TinyVideoAutoencoder(widths=(4, 4, 4))
+
+    def train(steps: int, start: Path | None, frozen: bool) -> tuple[Any, Any]:
+        transformer, text_encoder, tokenizer = train_transformer(
+            tmp_path / f"{steps}-{frozen}", vae, library, Budget(steps=steps), tokens=72, scenes_each=2, refresh=2,
+            capacity=1, grids=lambda progress, number: Grid(2, 2), start_from=start, freeze_text=frozen,
+            num_layers=1, num_attention_heads=2, ffn_dim=32,
+        )  # fmt: skip
+        export_text_and_transformer(transformer, text_encoder, tokenizer, tmp_path / f"{steps}")
+        return transformer, text_encoder
+
+    train(3, None, False)
+    begun_transformer = WanTransformer3DModel.from_pretrained(tmp_path / "3" / "transformer")
+    begun_text = load_text(tmp_path / "3")[1].state_dict()
+    transformer, text_encoder = train(2, tmp_path / "3", True)
+    assert all(torch.equal(value, begun_text[name]) for name, value in text_encoder.state_dict().items())
+    moved = [
+        (new - old).abs().max()
+        for new, old in zip(transformer.parameters(), begun_transformer.parameters(), strict=True)
+    ]
+    assert 0 < max(moved) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["autoencoder", "--decoder-only"], "--start-from"),
+        (["transformer", "--freeze-text"], "--start-from"),
+        (["transformer"], "an autoencoder"),
+        (["autoencoder", "--start-from", "nowhere"], "nowhere"),
+    ],
+)
+def test_a_start_that_is_missing_is_named_before_anything_is_made(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit, match=message):
+        main([*arguments, "--steps", "1", "--out", str(tmp_path), "--textures", "1", "--shapes", "2"])

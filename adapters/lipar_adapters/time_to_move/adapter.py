@@ -1,5 +1,6 @@
 """The adapter `ttm`: Time-to-Move on the bundled bidirectional model, or on a Wan model of yours."""
 
+from functools import partial
 from typing import Any
 
 import attrs
@@ -73,10 +74,13 @@ class TimeToMove:
         from lipar_adapters.time_to_move.model import Defaults, TimeToMoveModel
 
         if self.model == TINY:
+            from lipar_adapters.tiny.vocabulary import warn_of_unknown_words
+
             defaults = Defaults(
                 pixels=256 * 256, frames=33, steps=20, tweak_index=12, tstrong_index=16, guidance_scale=1.5
             )
-        else:
-            family = family_of(read_index(self.model))
-            defaults = Defaults(**FROM_FOLDER[family], negative_prompt=NEGATIVE_PROMPT)
+            read_prompt = partial(warn_of_unknown_words, stacklevel=3)
+            return TimeToMoveModel(self.load(device, dtype), defaults, read_prompt=read_prompt)
+        family = family_of(read_index(self.model))
+        defaults = Defaults(**FROM_FOLDER[family], negative_prompt=NEGATIVE_PROMPT)
         return TimeToMoveModel(self.load(device, dtype), defaults)

@@ -1,7 +1,7 @@
 """Time-to-Move as `lipar ttm` runs it: a pipeline, its own defaults, and pruning by the motion video's redundancy."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,15 +57,22 @@ class WanScene(MotionScene):
 
 
 class TimeToMoveModel:
-    """Implements `lipar.motion.MotionModel` on a stock image-to-video pipeline."""
+    """Implements `lipar.motion.MotionModel` on a stock image-to-video pipeline.
 
-    def __init__(self, pipe: Any, defaults: Defaults) -> None:
+    Args:
+        read_prompt: may say what of a prompt the model does not know.
+    """
+
+    def __init__(
+        self, pipe: Any, defaults: Defaults, *, read_prompt: Callable[[str], None] = lambda prompt: None
+    ) -> None:
         check_pipe(pipe)
-        self.pipe, self.defaults = pipe, defaults
+        self.pipe, self.defaults, self._read_prompt = pipe, defaults, read_prompt
 
     def prepare(self, request: MotionRequest) -> WanScene:
         """Scale and encode; the clip is as long as the motion video, at most as the model's own length."""
         own = self.defaults
+        self._read_prompt(request.prompt)
         steps = own.steps if request.steps is None else request.steps
         tweak, tstrong = scaled_indices(own, request.tweak_index, request.tstrong_index, steps)
         check_indices(tweak, tstrong, steps)

@@ -1,6 +1,5 @@
 """The adapter `tiny`: the bundled model, three million parameters, which runs on any machine."""
 
-import warnings
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -26,10 +25,6 @@ PARTS = {
     "tokenizer": "tokenizer_config.json",
 }
 CONFIG = "model_config.json"
-
-
-class UnknownWordsWarning(UserWarning):
-    """The prompt has words that the model never saw."""
 
 
 @attrs.frozen(kw_only=True)
@@ -161,18 +156,8 @@ class TinyText:
         self._encode = encode
 
     def __call__(self, prompts: list[str]) -> Float[Tensor, "b rows text_dim"]:
-        from lipar_adapters.tiny.vocabulary import unknown_words
+        from lipar_adapters.tiny.vocabulary import warn_of_unknown_words
 
         for prompt in prompts:
-            unknown = unknown_words(prompt)
-            if unknown:
-                said = (
-                    f"{word!r}" + (f" (near: {', '.join(near)})" if near else "")
-                    for word, near in unknown.items()
-                )
-                warnings.warn(
-                    f"the tiny model does not know {'; '.join(said)}; its words are listed in docs/model-card.md",
-                    UnknownWordsWarning,
-                    stacklevel=4,
-                )
+            warn_of_unknown_words(prompt, stacklevel=5)
         return self._encode(prompts)

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from lipar.ablation.figures import flicker, still_pixels
 from lipar_adapters.tiny.library import build_library
 from lipar_adapters.tiny.looks import LOOKS, apply_look, edges
 from lipar_adapters.tiny.pipeline import TinyParts, load
@@ -75,32 +76,27 @@ def reconstruct(
     return parts.autoencoder.decode(parts.autoencoder.encode(clip)[0])[0]
 
 
-def static_flicker(clip: Tensor, source: Tensor) -> float:
-    """Mean frame-to-frame difference, in levels of 255, on pixels whose source changes by less than 2 levels."""
-    still = (source[:, 1:] - source[:, :-1]).abs().amax(2, keepdim=True) < 2 / 255
-    change = (clip[:, 1:] - clip[:, :-1]).abs().mean(2, keepdim=True)
-    return float(change[still].mean() * 255)
-
-
 def autoencoder_report(
     parts: TinyParts, clips: Path | None, pack: Path | None, size: int
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, float | None]]:
+    """PSNR in dB, and flicker in levels of 255 where the source stands still (None: nowhere), clean and with noise."""
     procedural = held_back_clips(12, 24, size, pack)
     named = {f"procedural-{i:02d}": clip[None] for i, clip in enumerate(procedural)}
     if clips is not None:
         named |= {path.stem: read_clip(path, 36, size) for path in sorted(clips.glob("*.mp4"))}
     report = {}
     for name, clip in named.items():
+        still = still_pixels(clip[0])
         noisy = (clip + 0.01 * torch.randn(clip.shape, generator=torch.Generator().manual_seed(0))).clamp(
             0, 1
         )
         made = reconstruct(parts, clip)
         report[name] = {
             "psnr": psnr(made, clip),
-            "flicker": static_flicker(made, clip),
-            "source_flicker": static_flicker(clip, clip),
-            "noisy_flicker": static_flicker(reconstruct(parts, noisy), clip),
-            "noisy_source_flicker": static_flicker(noisy, clip),
+            "flicker": flicker(made[0], still),
+            "source_flicker": flicker(clip[0], still),
+            "noisy_flicker": flicker(reconstruct(parts, noisy)[0], still),
+            "noisy_source_flicker": flicker(noisy[0], still),
         }
     return report
 
@@ -192,8 +188,11 @@ def main() -> None:
     if args.what == "autoencoder":
         report = autoencoder_report(parts, args.clips, args.photos, args.size)
         for name, figures in report.items():
-            click.echo(f"{name} {json.dumps({key: round(value, 3) for key, value in figures.items()})}")
-        procedural = [figures["psnr"] for name, figures in report.items() if name.startswith("procedural")]
+            rounded = {key: None if value is None else round(value, 3) for key, value in figures.items()}
+            click.echo(f"{name} {json.dumps(rounded)}")
+        procedural = [
+            figures["psnr"] or 0.0 for name, figures in report.items() if name.startswith("procedural")
+        ]
         click.echo(f"mean procedural psnr {np.mean(procedural):.2f}")
         return
     if args.what == "looks":

@@ -44,18 +44,22 @@ class Chunk:
     token_ids: Int[Tensor, "clips edits n"]
 
 
+HARD_LOOKS = ("pencil sketch", "oil painting", "cartoon", "comic", "neon", "autumn", "negative")
+"""What small models learn last: looks of line and of flat paint, and those that turn colours about."""
+
+
 def draw_edit(rng: np.random.Generator) -> tuple[str, str | None, bool]:
     """Look, modifier and whether the main object changes its colour."""
     way = rng.random()
     modifier = str(rng.choice(list(MODIFIERS)))
-    if way < 0.15:
+    if way < 0.10:
         return "photo", None, False
-    if way < 0.32:
+    if way < 0.22:
         return "photo", None, True
-    if way < 0.40:
+    if way < 0.28:
         return "photo", modifier, False
     return (
-        str(rng.choice([look for look in LOOKS if look != "photo"])),
+        str(rng.choice([*(look for look in LOOKS if look != "photo"), *HARD_LOOKS])),
         modifier if rng.random() < 0.2 else None,
         rng.random() < 0.1,
     )

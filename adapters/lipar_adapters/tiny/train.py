@@ -58,8 +58,18 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--start-from",
         type=Path,
-        help="folder with weights to begin from: `vae`; transformer and text_encoder.safetensors; for bidirectional,"
-        " exported weights (default: the bundled ones): their sibling, or layers of their causal transformer",
+        help="folder of exported weights to begin from; bidirectional: default the bundled ones, and where they have"
+        " no sibling, layers of their causal transformer",
+    )
+    parser.add_argument(
+        "--decoder-only",
+        action="store_true",
+        help="autoencoder: leave the encoder as it is, and so the latents of transformers that know them",
+    )
+    parser.add_argument(
+        "--freeze-text",
+        action="store_true",
+        help="transformer: leave the text encoder as it is, which the bidirectional sibling shares",
     )
     parser.add_argument(
         "--shift",
@@ -75,10 +85,27 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def check_start(args: argparse.Namespace) -> None:
+    """Leave at once where a run would miss what it begins from."""
+    start = args.start_from
+    if start is not None and not start.is_dir():
+        raise SystemExit(f"there is no folder {start} to start from")
+    for option in ("decoder_only", "freeze_text"):
+        if getattr(args, option) and start is None:
+            raise SystemExit(
+                f"--{option.replace('_', '-')} leaves trained weights as they are: give --start-from"
+            )
+    if args.what == "transformer" and start is None and not (args.out / "weights" / "vae").exists():
+        raise SystemExit(
+            f"a transformer needs an autoencoder: train one with --out {args.out}, or give --start-from"
+        )
+
+
 def main(arguments: list[str] | None = None) -> None:
     args = parse(arguments)
     if args.minutes is None and args.steps is None:
         raise SystemExit("give --minutes or --steps")
+    check_start(args)
     torch.set_float32_matmul_precision("high")
     library = build_library(args.device, args.photos, args.textures, args.shapes, seed=args.seed)
     stop = args.stop_after * 60
@@ -94,15 +121,16 @@ def main(arguments: list[str] | None = None) -> None:
             stop_seconds=stop,
             start_from=args.start_from,
             peak_rate=args.peak_rate,
+            decoder_only=args.decoder_only,
         )
         export_vae(vae, export)
     if args.what in ("transformer", "all"):
-        vae = load_vae(export, torch.float32, args.device)
+        vae = load_vae(export if (export / "vae").exists() else args.start_from, torch.float32, args.device)
         transformer, text_encoder, tokenizer = train_transformer(
             args.out, vae, library, Budget(args.minutes, args.steps), args.seed, args.resume, args.tokens,
             args.compile, scenes_each=args.scenes, stop_seconds=stop, start_from=args.start_from,
             train_shift=args.shift or TRAIN_SHIFT, paired_from=args.paired_from, peak_rate=args.peak_rate,
-            refresh=args.refresh,
+            refresh=args.refresh, freeze_text=args.freeze_text,
             grids=(lambda progress, number: Grid(*args.grid)) if args.grid else None,
         )  # fmt: skip
         export_text_and_transformer(transformer, text_encoder, tokenizer, export)

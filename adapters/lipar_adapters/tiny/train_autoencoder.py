@@ -18,21 +18,25 @@ from lipar_adapters.tiny.training import Budget, Loop, seeded
 
 FRAMES = 12
 LATENT_NOISE = 0.12
+"""Most noise on latents, in parts of their spread: errors as diffusion leaves them, which a decoder should bear."""
+CLEAN_LATENTS = 0.4
+"""Share of the clips whose latents get no noise."""
 
 
 def reconstruction_loss(predicted: PixelFrames, target: PixelFrames) -> Float[Tensor, ""]:
-    """L1 and squares of pixels, L1 of their gradients at three scales, and of what changes from frame to frame.
+    """Squares and L1 of pixels, L1 of their gradients at three scales, and of what changes from frame to frame.
 
-    Where the target stands still, a change between frames is flicker, which the eye finds at once: it weighs more.
+    Squares weigh most, since they hold on to what is hard: fine texture. Where the target stands still, a change
+    between frames is flicker, which the eye finds at once.
     """
     target = target.float()
     error = predicted.float() - target
     still = (target[:, 1:] - target[:, :-1]).abs().amax(2, keepdim=True) < 2 / 255
-    flicker = (error[:, 1:] - error[:, :-1]).abs() * (0.5 + 1.5 * still)
-    loss = (error.square() + 1e-6).sqrt().mean() + 8 * error.square().mean() + flicker.mean()
+    flicker = (error[:, 1:] - error[:, :-1]).abs() * (0.5 + 2.5 * still)
+    loss = 0.5 * (error.square() + 1e-6).sqrt().mean() + 20 * error.square().mean() + flicker.mean()
     error = error.flatten(0, 1)
     for _ in range(3):
-        loss = loss + 0.3 * (error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean())
+        loss = loss + 0.15 * (error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean())
         error = F.avg_pool2d(error, 2)
     return loss + 0.3 * error.abs().mean()
 
@@ -51,16 +55,21 @@ def train_autoencoder(
     out: Path, library: Library, budget: Budget, seed: int = 0, resume: bool = False, batch: int = 48, size: int = 128,
     widths: tuple[int, int, int] = (32, 64, 96), stop_seconds: float = float("inf"),
     stop_steps: int | None = None, statistics_rounds: int = 8, start_from: Path | None = None,
-    peak_rate: float = 2e-3,
+    peak_rate: float = 2e-3, decoder_only: bool = False,
 ) -> TinyVideoAutoencoder:  # fmt: skip
     """Train within a budget and return the averaged model with its latent statistics set.
 
     Args:
+        decoder_only: leave the encoder and the statistics as they are, so that latents keep their meaning for
+            transformers that were trained on them. Needs `start_from`.
         start_from: folder with a `vae` folder of the same shape to go on from.
     """
+    if decoder_only and start_from is None:
+        raise ValueError("a decoder alone is trained for an encoder that exists: give start_from")
     device = library.device
     torch.manual_seed(seed)
-    model = TinyVideoAutoencoder(widths=widths).to(device)
+    model = (TinyVideoAutoencoder(widths=widths) if start_from is None else load_vae(start_from)).to(device)
+    model.train()
     cuda = device.type == "cuda"
     if cuda:
         model.to(memory_format=torch.channels_last)
@@ -68,22 +77,19 @@ def train_autoencoder(
     loop = Loop(
         "autoencoder",
         out,
-        {"vae": model},
+        {"decoder": model.decoder} if decoder_only else {"vae": model},
         budget,
         peak_rate=peak_rate,
         stop_seconds=stop_seconds,
         stop_steps=stop_steps,
     )
-    if start_from is not None:
-        model.load_state_dict(load_vae(start_from).state_dict())
-        loop.reset_average()
     if resume:
         loop.resume()
     ring: deque[Tensor] = deque(maxlen=8)
     reuse = 4
 
     def clips_of(round_number: int) -> Tensor:
-        scenes = make_scenes(seed * 1_000_000 + round_number, batch, FRAMES, library, zoom=(0.2, 0.7))
+        scenes = make_scenes(seed * 1_000_000 + round_number, batch, FRAMES, library, zoom=(0.22, 0.8))
         return render(scenes, library, size, size).half()
 
     def one_step(step: int, progress: float) -> dict[str, Tensor]:
@@ -100,10 +106,11 @@ def train_autoencoder(
         target = styled(clips, rng)
         noisy = add_sensor_noise(target, generator)
         with torch.autocast(device.type, torch.bfloat16, enabled=cuda):
-            latents, _ = model.encode(noisy)
-            # The decoder learns to bear errors of about a tenth of a latent's spread, as diffusion leaves them.
+            with torch.set_grad_enabled(not decoder_only):
+                latents, _ = model.encode(noisy)
             spread = latents.detach().float().std((0, 1, 3, 4), keepdim=True)
-            strength = torch.rand(len(latents), 1, 1, 1, 1, generator=generator, device=device) * LATENT_NOISE
+            draws = torch.rand(2, len(latents), 1, 1, 1, 1, generator=generator, device=device)
+            strength = draws[0] * (draws[1] >= CLEAN_LATENTS) * LATENT_NOISE
             noise = torch.randn(latents.shape, generator=generator, device=device)
             decoded, _ = model.decode_unclamped(latents + strength * spread * noise)
         loss = reconstruction_loss(decoded, target)
@@ -113,7 +120,8 @@ def train_autoencoder(
 
     loop.run(one_step)
     loop.load_average()
-    set_latent_statistics(model, library, seed, statistics_rounds)
+    if not decoder_only:
+        set_latent_statistics(model, library, seed, statistics_rounds)
     return model
 
 

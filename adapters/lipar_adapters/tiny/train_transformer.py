@@ -1,8 +1,9 @@
 """Trains the block-causal transformer and its text encoder: flow matching with clean context, and paired edits.
 
-Ordinary samples noise the target's own latents. Paired samples noise the *source's* latents at high sigma and aim the
-flow at the target: what the first step of an SDEdit run meets. That makes a small model edit strongly, and it is a
-departure from how Self-Forcing models are trained, stated in docs/model-card.md.
+Ordinary samples noise the target's own latents. Paired samples noise the *source's* latents and aim the flow at the
+target: what the first step of an SDEdit run meets. At low noise they noise what lies between source and target: what
+later steps meet. That makes a small model edit strongly, and it is a departure from how Self-Forcing models are
+trained, stated in docs/model-card.md.
 """
 
 from collections.abc import Callable
@@ -12,11 +13,11 @@ import numpy as np
 import torch
 from diffusers import WanTransformer3DModel
 from jaxtyping import Float
-from safetensors.torch import load_file
 from torch import Tensor
 
 from lipar_adapters.tiny import lean_forward
 from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
+from lipar_adapters.tiny.export import load_text
 from lipar_adapters.tiny.latent_pool import Grid, LatentPool
 from lipar_adapters.tiny.lean_forward import BLOCK_FRAMES, Window, teacher_forced_flow
 from lipar_adapters.tiny.library import Library
@@ -25,9 +26,10 @@ from lipar_adapters.tiny.training import Budget, Loop, seeded
 
 TRAIN_SHIFT = 1.2
 PAIRED_FROM = 0.2
+"""Noise level above which paired samples start at the source itself, below it somewhere on the way to the target."""
 PAIRED_WEIGHT_SIGMA = 0.5
 """Below it, paired errors are weighed by their size in pixels: as a flow they grow with 1 / sigma."""
-PAIRED_SHARE = 0.55
+PAIRED_SHARE = 0.75
 FULL_WINDOW_SHARE = 0.25
 HOME = Grid(16, 16)
 SMALL = Grid(8, 8)
@@ -96,24 +98,36 @@ def train_transformer(
     capacity: int = 16, peak_rate: float = 1.5e-3, stop_seconds: float = float("inf"),
     grids: Callable[[float, int], Grid] | None = None, start_from: Path | None = None,
     stop_steps: int | None = None, train_shift: float = TRAIN_SHIFT,
-    paired_from: float = PAIRED_FROM, **changes: int,
+    paired_from: float = PAIRED_FROM, freeze_text: bool = False, **changes: int,
 ) -> tuple[WanTransformer3DModel, torch.nn.Module, object]:  # fmt: skip
-    """Train within a budget; returns the averaged transformer, text encoder, and the tokenizer."""
+    """Train within a budget; returns the averaged transformer, text encoder, and the tokenizer.
+
+    Args:
+        start_from: folder of exported weights to go on from.
+        freeze_text: leave the text encoder as it is; needs `start_from`.
+    """
+    if freeze_text and start_from is None:
+        raise ValueError("a text encoder that knows no word yet cannot be left as it is: give start_from")
     grids = grids or (grid_for if start_from is None else grid_to_go_on)
     device = library.device
     cuda = device.type == "cuda"
     torch.manual_seed(seed)
     tokenizer = build_tokenizer()
-    transformer = build_transformer(**changes).to(device)
-    text_encoder = build_text_encoder(len(tokenizer)).to(device)
-    modules = {"transformer": transformer, "text_encoder": text_encoder}
+    transformer = build_transformer(**changes)
+    text_encoder = build_text_encoder(len(tokenizer))
+    if start_from is not None:
+        transformer = WanTransformer3DModel.from_pretrained(start_from / "transformer", local_files_only=True)
+        text_encoder.load_state_dict(load_text(start_from)[1].state_dict())
+    transformer.to(device).train()
+    text_encoder.to(device).requires_grad_(not freeze_text)
+    modules = (
+        {"transformer": transformer}
+        if freeze_text
+        else {"transformer": transformer, "text_encoder": text_encoder}
+    )
     loop = Loop(
         "transformer", out, modules, budget, peak_rate, stop_seconds=stop_seconds, stop_steps=stop_steps
     )
-    if start_from is not None:
-        transformer.load_state_dict(load_file(start_from / "transformer.safetensors"))
-        text_encoder.load_state_dict(load_file(start_from / "text_encoder.safetensors"), strict=False)
-        loop.reset_average()
     pool = LatentPool(vae.eval(), library, tokenizer, scenes_each, capacity=capacity)
     if resume and loop.resume():
         pool.restore(loop.state["pool"])
@@ -145,8 +159,10 @@ def train_transformer(
         blocks = frames // BLOCK_FRAMES
         sigma = torch.from_numpy(draw_sigmas(rng, batch, blocks, train_shift)).to(device, torch.float32)
         level = per_frame(sigma)
-        paired = chance(PAIRED_SHARE) & (level > paired_from)
-        noisy = (1 - level) * torch.where(paired, source, target) + level * noise()
+        paired = chance(PAIRED_SHARE)
+        on_the_way = torch.rand(batch, 1, 1, 1, 1, generator=generator, device=device)
+        begun = torch.where(level > paired_from, source, source.lerp(target, on_the_way))
+        noisy = (1 - level) * torch.where(paired, begun, target) + level * noise()
         window = Window(window_frames=None) if rng.random() < FULL_WINDOW_SHARE and frames == 9 else Window()
         # A context is never quite clean when it comes from the model's own output.
         clean = (

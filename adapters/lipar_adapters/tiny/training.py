@@ -81,10 +81,6 @@ class Loop:
         self.average: dict[str, Tensor] = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.step = 0
 
-    def reset_average(self) -> None:
-        for name, p in self.parameters.items():
-            self.average[name].copy_(p.detach())
-
     @property
     def folder(self) -> Path:
         return self.out / f"{self.name}-checkpoint"

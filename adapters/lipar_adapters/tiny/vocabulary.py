@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import warnings
 
 LOOK_PHRASES: dict[str, tuple[str, ...]] = {
     "photo": ("photo", "video", "realistic photo", "photograph"),
@@ -72,8 +73,27 @@ def words() -> list[str]:
     return sorted({word for phrases in THEMES.values() for phrase in phrases for word in split_words(phrase)})
 
 
+class UnknownWordsWarning(UserWarning):
+    """The prompt has words that the model never saw."""
+
+
 def unknown_words(prompt: str, nearest: int = 3) -> dict[str, list[str]]:
     """Words of a prompt that the model does not know, each with the nearest known ones (perhaps none)."""
     known = words()
     asked = dict.fromkeys(word for word in split_words(prompt) if word not in PUNCTUATION)
     return {word: difflib.get_close_matches(word, known, nearest, 0.5) for word in asked if word not in known}
+
+
+def warn_of_unknown_words(prompt: str, *, stacklevel: int, most: int = 8) -> None:
+    """Name the words of a prompt that the model ignores, at most so many, with the nearest that it knows."""
+    unknown = unknown_words(prompt)
+    if not unknown:
+        return
+    said = [f"{word!r}" + (f" (near: {', '.join(near)})" if near else "") for word, near in unknown.items()]
+    if len(said) > most:
+        said[most:] = [f"and {len(said) - most} more words of this prompt"]
+    warnings.warn(
+        f"the tiny model does not know {'; '.join(said)}; its words are listed in docs/model-card.md",
+        UnknownWordsWarning,
+        stacklevel=stacklevel,
+    )

@@ -53,9 +53,9 @@ class WanDoor:
         first = next(_transformers(target), None)
         if first is None:
             raise TypeError(f"this {type(target).__name__} has no transformer that could be pruned")
-        patch = first.config.patch_size[1]
+        patch, channels = first.config.patch_size[1], first.config.out_channels
         if not _is_pipeline(target):
-            return Held(facts=FACTS, patch_size=patch)
+            return Held(facts=FACTS, patch_size=patch, channels=channels)
         from lipar_adapters.wan.begin import check_flow
 
         check_flow(target.scheduler)
@@ -71,6 +71,7 @@ class WanDoor:
         return Held(
             facts=FACTS | {"clean-first-frame"} if image_among_tokens else FACTS,
             patch_size=patch,
+            channels=channels,
             coder=own,
             clock=lambda timestep: _moment(target.scheduler, timestep),
             encode=encode,
