@@ -112,7 +112,7 @@ class Config:
     criterion: PartConfig = PartConfig("l1")
     refiners: tuple[PartConfig, ...] = tuple(PartConfig(name) for name in _DEFAULT_REFINERS)
     recovery: PartConfig = PartConfig("m-degree")
-    noise: PartConfig = PartConfig("step-matched")
+    noise: PartConfig = PartConfig("step-shift")
     restorer: PartConfig = PartConfig("copy")
     cache: CacheConfig = CacheConfig()
     steps: tuple[int, ...] | None = None

@@ -234,7 +234,7 @@ def test_all_strategies_prune_the_same_tokens_and_the_yardsticks_none() -> None:
     bench = toy_bench()
     bench.host.manager.register(Spy())
     run_toy(toy_plan("none", "step-matched", "other-seed"), bench)
-    strategies = [torch.cat(layouts[key]) for key in ("none step-matched 0", "m-degree step-matched 0")]
+    strategies = [torch.cat(layouts[key]) for key in ("none step-shift 0", "m-degree step-matched 0")]
     paper = torch.cat(layouts["m-degree kv-cache 0"])
     assert paper[:9].all() and paper[9:12].all()  # dense first, then the paper's: its first block is whole
     for mask in strategies:
@@ -443,11 +443,11 @@ def gain(out: Path, row: str, other: str, figure: str = "psnr_latent_kept") -> f
 def test_recovery_on_the_shipped_weights_is_worth_what_it_was(quick: tuple[Path, str]) -> None:
     """Bounds are a third or less of what was measured, so that they outlive new weights and not a broken part."""
     out, _ = quick
-    assert gain(out, "step-matched", "paper") > 1.5
-    assert gain(out, "step-matched", "other-seed") > 3
-    assert gain(out, "step-matched", "random", "psnr_pixel") > 2
-    assert gain(out, "ceiling", "paper") > 3
-    for row in ("none", "paper", "step-matched", "random", "other-seed"):
+    assert gain(out, "step-shift-in-block", "paper") > 1.5
+    assert gain(out, "step-shift-in-block", "other-seed") > 3
+    assert gain(out, "step-shift-in-block", "random", "psnr_pixel") > 2
+    assert gain(out, "ceiling", "paper") > 1
+    for row in ("none", "paper", "step-shift-in-block", "random", "other-seed"):
         assert gain(out, "ceiling-source", row) > 1
 
 
@@ -459,7 +459,7 @@ def test_the_tables_say_what_was_run(quick: tuple[Path, str]) -> None:
         "dense",
         "none",
         "paper",
-        "step-matched",
+        "step-shift-in-block",
         "random",
         "ceiling",
         "ceiling-source",
@@ -477,7 +477,7 @@ def test_an_ablation_goes_on_where_it_was_interrupted_and_workers_give_the_same(
     torn = [line for line in lines if not ('"what": "cell"' in line and '"row": "none"' in line)]
     assert len(torn) == len(lines) - 2
     (tmp_path / "cells.jsonl").write_text("\n".join(torn) + "\n")
-    names = "none,step-matched,random,ceiling,ceiling-source,other-seed"
+    names = "none,step-shift-in-block,random,ceiling,ceiling-source,other-seed"
     command = ["ablate", "--quick", "--device", "cpu", "--quiet", "--workers", "2", "--rows", names]
     result = CliRunner().invoke(cli, [*command, "--out", str(tmp_path)])
     assert result.exception is None, result.output

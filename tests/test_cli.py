@@ -102,7 +102,7 @@ EDIT = ["--prompt", "x", "--model", "toy"]
     ("arguments", "said"),
     [
         (["--set", "recovery=m-degre"], "no recovery named 'm-degre'; registered: "),
-        (["--set", "noise.sigma=1"], "of lipar 0.1.0 has no option 'sigma'; it has: frame, in_block"),
+        (["--set", "noise.sigma=1"], "of lipar 0.1.0 has no option 'sigma'; it has: fresh_noise, in_block"),
         (["--set", "prune.tau_shrt=1"], "unknown key 'tau_shrt' in prune"),
         (["--set", "steps=5"], "steps must be a list, each a whole number, got 5"),
         (["--set", "criterion=mask"], "criterion 'mask' cannot do without its option 'path'; write {name = \"mask\","),

@@ -229,7 +229,7 @@ def test_without_a_layout_all_is_kept_and_said(transformer: Any) -> None:
 def test_a_noise_source_that_needs_frames_before_the_block_is_refused(transformer: Any) -> None:
     before = object_graph(transformer)
     said = (
-        "noise 'step-matched' needs a KV cache of the frames before the block, which lipar.enable on this "
+        "noise 'step-shift' needs a KV cache of the frames before the block, which lipar.enable on this "
         "WanTransformer3DModel does not give; a noise that runs there: filtering, noisy-chain"
     )
     with pytest.raises(lipar.ConfigError, match=said):

@@ -99,7 +99,7 @@ class Record:
 
 @pytest.mark.parametrize("blocks", [4])
 @pytest.mark.parametrize(("sink", "window"), [(0, 0), (1, 6), (2, 5), (1, 3)])
-@pytest.mark.parametrize("noise", ["kv-cache", "step-matched"])
+@pytest.mark.parametrize("noise", ["kv-cache", "step-matched", "step-shift"])
 def test_blocks_of_a_stream_are_the_plain_block_causal_model(blocks, sink, window, noise):
     transformer = small_wan()
     prompt = torch.randn(1, 9, 16)

@@ -302,7 +302,7 @@ def run(mask, seed, *parts, certify=True, dense=False):
 
 
 masks = keep_masks(frames=st.just(3), rows=st.just(3), cols=st.just(3)).filter(lambda mask: mask.any())
-sources = st.sampled_from(["kv-cache", "step-matched", "noisy-chain"])
+sources = st.sampled_from(["kv-cache", "step-matched", "step-shift", "noisy-chain"])
 TWO_PRUNED = torch.ones(27).index_fill(0, torch.tensor([21, 26]), 0).bool().view(3, 3, 3)
 """With seed 1, a free line through these two places is below 0 in the next block."""
 

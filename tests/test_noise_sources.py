@@ -52,7 +52,7 @@ whole = torch.ones(GRID, dtype=torch.bool)
 @given(pruned_blocks, pruned_blocks, seeds)
 def test_step_shift_moves_clean_donors_by_what_noise_did_to_the_last_frames_kept_tokens(before, mask, seed):
     before[0] = before[-1, 0, 0] = True
-    noise, clean = StepShift(), (drawn(BLOCK, seed), drawn(BLOCK, seed + 1))
+    noise, clean = StepShift(in_block=False), (drawn(BLOCK, seed), drawn(BLOCK, seed + 1))
     history = None
     for step in (0, 1):
         offset = (drawn(1, 10 + step), drawn(1, 20 + step))
@@ -68,7 +68,11 @@ def test_step_shift_moves_clean_donors_by_what_noise_did_to_the_last_frames_kept
 
 
 def test_a_last_frame_without_kept_tokens_leaves_the_shift_as_it_was():
-    noise, clean, offset = StepShift(), (drawn(BLOCK, 0), drawn(BLOCK, 1)), (drawn(1, 2), drawn(1, 3))
+    noise, clean, offset = (
+        StepShift(in_block=False),
+        (drawn(BLOCK, 0), drawn(BLOCK, 1)),
+        (drawn(1, 2), drawn(1, 3)),
+    )
     none_last = whole.clone()
     none_last[-1] = False
     history = shown_a_block(noise, whole, clean, offset)
@@ -85,12 +89,16 @@ def test_without_a_measurement_step_shift_gives_clean_copies():
     mask = whole.clone()
     mask[1:] = False
     asked = donation(TokenLayout(mask, first_frame=3), drawn(BLOCK, 2), drawn(BLOCK, 3), history)
-    ours, clean = StepShift().donors(asked), CleanHistory().donors(asked)
+    ours, clean = StepShift(in_block=False).donors(asked), CleanHistory().donors(asked)
     assert all(torch.equal(a, b) for a, b in zip(ours, clean, strict=True))
 
 
 def test_a_running_average_takes_its_share_of_the_shift_known_before():
-    noise, clean, mask = StepShift(momentum=0.75), (drawn(BLOCK, 0), drawn(BLOCK, 1)), whole.clone()
+    noise, clean, mask = (
+        StepShift(momentum=0.75, in_block=False),
+        (drawn(BLOCK, 0), drawn(BLOCK, 1)),
+        whole.clone(),
+    )
     mask[1, 0, 0] = False
     one, five = torch.ones(1, 1, HEADS, HEAD_DIM), torch.full((1, 1, HEADS, HEAD_DIM), 5.0)
     history = shown_a_block(noise, whole, clean, (one, one))

@@ -277,8 +277,8 @@ def test_the_cache_is_counted_with_what_the_default_noise_source_keeps_of_each_s
     adapter = SelfForcing(checkpoint=str(folder), sink_frames=1, window_frames=6)
     config = adapter._config(folder, None)
     frame = 1560 * config["num_attention_heads"] * config["attention_head_dim"] * config["num_layers"] * 2
-    # keys twice and values of 7 frames; keys and values of a frame for each of 4 steps
-    assert adapter._cache_bytes(folder, None, torch.bfloat16) == (3 * 7 + 2 * 4) * frame
+    # keys twice and values of 7 frames; the default keeps no frames for its donors
+    assert adapter._cache_bytes(folder, None, torch.bfloat16) == 3 * 7 * frame
 
 
 def test_weights_are_counted_from_their_shapes(released: Path, folder: Path) -> None:

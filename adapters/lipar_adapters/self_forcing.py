@@ -171,8 +171,8 @@ class SelfForcing(WanDoor):
         if needed > free:
             warnings.warn(
                 f"about {needed / _GIB:.1f} GiB are needed on {device} and {free / _GIB:.1f} are free: weights "
-                f"{weights / _GIB:.1f}, text encoder {text / _GIB:.1f}, KV cache and donors at 480x832 "
-                f"{cache / _GIB:.1f} (cache.window_frames makes it smaller, noise=step-shift keeps no donors, "
+                f"{weights / _GIB:.1f}, text encoder {text / _GIB:.1f}, KV cache at 480x832 "
+                f"{cache / _GIB:.1f} (cache.window_frames makes it smaller, "
                 "adapter.keep_text_encoder=false drops the text encoder)",
                 MemoryWarning,
                 stacklevel=3,

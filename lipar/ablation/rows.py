@@ -31,7 +31,8 @@ class Row:
 _CLEAN = ("recovery=m-degree", "noise=kv-cache")
 _STEP_IN_BLOCK = ("recovery=m-degree", "noise=step-matched")
 _STEP = (*_STEP_IN_BLOCK, "noise.in_block=false")
-_SHIFT = ("recovery=m-degree", "noise=step-shift")
+_SHIFT_IN_BLOCK = ("recovery=m-degree", "noise=step-shift")
+_SHIFT = (*_SHIFT_IN_BLOCK, "noise.in_block=false")
 
 
 def _strategy(name: str, about: str, *settings: str) -> Row:
@@ -59,7 +60,7 @@ ROWS: tuple[Row, ...] = (
     _strategy("step-matched-same", "frame f takes frame f of the block before", *_STEP, "noise.frame=same"),
     _strategy(
         "step-matched-in-block",
-        "a kept token earlier in the block comes first: the default",
+        "a kept token earlier in the block comes first",
         *_STEP_IN_BLOCK,
     ),
     _strategy(
@@ -77,7 +78,7 @@ ROWS: tuple[Row, ...] = (
         "step-shift-noise", "with Gaussian noise of the step's variance", *_SHIFT, "noise.fresh_noise=true"
     ),
     _strategy(
-        "step-shift-in-block", "a kept token earlier in the block comes first", *_SHIFT, "noise.in_block=true"
+        "step-shift-in-block", "a kept token earlier in the block comes first: the default", *_SHIFT_IN_BLOCK
     ),
     Row(name="random", settings=_CLEAN, how="random", about="the paper's, pruned at random places"),
     Row(

@@ -88,7 +88,7 @@ class StepShift(DonorRule):
     """
     momentum: float = attrs.field(default=0.0, validator=and_(ge(0), lt(1)))
     """Share of the shift known so far in a running average over blocks."""
-    in_block: bool = False
+    in_block: bool = True
     """Where a kept token stands earlier in the block, take its key and value of this very pass instead."""
     fresh_noise: bool = False
     """Add Gaussian noise, so that donors have the variance of the step's tokens per channel, too."""

@@ -151,6 +151,8 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
             MemoryBlock(middle),
             GrowFrames(middle, fine),
             MemoryBlock(fine),
+            MemoryBlock(fine),
+            MemoryBlock(fine),
             nn.Sequential(conv(fine, 12), nn.PixelShuffle(2)),
         )
         zeros, ones = [0.0] * latent_channels, [1.0] * latent_channels

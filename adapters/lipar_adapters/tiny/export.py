@@ -15,7 +15,7 @@ BIDIRECTIONAL = "bidirectional"
 
 MODEL_CONFIG = {
     # A smaller shift than Wan's 5: a model this small loses a clip's detail where an edit begins at much noise.
-    "shift": 0.7,
+    "shift": 0.57,
     "edit_steps": [400, 280, 160],
     "text_to_video_steps": [1000, 850, 650, 350],
     "block_frames": 3,

@@ -56,9 +56,9 @@ def camera_path(rng: np.random.Generator, frames: int, zoom: tuple[float, float]
     return path
 
 
-def object_track(rng: np.random.Generator, frames: int, view: np.ndarray) -> np.ndarray:
+def object_track(rng: np.random.Generator, frames: int, view: np.ndarray, pace: float = 1.0) -> np.ndarray:
     """x, y, half size, angle, wobble, wobble phase and opacity per frame, in half canvases."""
-    time = np.linspace(0, frames / 36, frames)
+    time = np.linspace(0, pace * frames / 36, frames)
     # Objects may rest, start late or stop: scenes that are static for a part of their time.
     kind = rng.random()
     start, stop = (0.0, 9.0) if kind < 0.55 else (float(rng.uniform(0, 0.5)), float(rng.uniform(0.4, 1.0)))
@@ -91,11 +91,14 @@ def object_track(rng: np.random.Generator, frames: int, view: np.ndarray) -> np.
     return np.stack([*columns, moved * rng.uniform(8, 20), np.full(frames, visible)], 1)
 
 
-def make_scene(rng: np.random.Generator, library: Library, frames: int, zoom: tuple[float, float]) -> Scene:
+def make_scene(
+    rng: np.random.Generator, library: Library, frames: int, zoom: tuple[float, float], fastest: float
+) -> Scene:
     """Draw one scene: canvas, sprites, tracks and the words that say what is there."""
     canvas = int(rng.integers(len(library.canvas_words)))
     camera = camera_path(rng, frames, zoom)
-    tracks = [object_track(rng, frames, camera) for _ in range(OBJECTS)]
+    pace = float(fastest ** rng.uniform()) if fastest > 1 else 1.0
+    tracks = [object_track(rng, frames, camera, pace) for _ in range(OBJECTS)]
     tracks[-1][:, -1] = 1.0
     stamps = len(library.sprite_words) - library.shapes
     picks = [
@@ -170,15 +173,21 @@ def render(
 
 
 def make_scenes(
-    seed: int, count: int, frames: int, library: Library, zoom: tuple[float, float] = (0.55, 0.95)
+    seed: int,
+    count: int,
+    frames: int,
+    library: Library,
+    zoom: tuple[float, float] = (0.55, 0.95),
+    fastest: float = 1.0,
 ) -> list[Scene]:
     """Scenes of one seed; the same seed and library give the same scenes.
 
     Args:
         zoom: bounds of the view's size, as a part of the canvas.
+        fastest: objects move up to so many times as fast, by a factor drawn for each scene.
     """
     rng = np.random.default_rng(seed)
-    return [make_scene(rng, library, frames, zoom) for _ in range(count)]
+    return [make_scene(rng, library, frames, zoom, fastest) for _ in range(count)]
 
 
 def add_sensor_noise(
