@@ -216,6 +216,21 @@ def test_in_block_copies_come_first_where_a_kept_token_stands_earlier(frame, mas
         held = filled
 
 
+@given(pruned_blocks, seeds)
+def test_step_shift_looks_inside_the_block_first_and_moves_only_what_comes_from_before(mask, seed):
+    ours, before = StepShift(), StepShift(in_block=False)
+    clean, offset = (drawn(BLOCK, seed), drawn(BLOCK, seed + 1)), (drawn(1, 2), drawn(1, 3))
+    for noise in (ours, before):
+        history = shown_a_block(noise, whole, clean, offset)
+    layout = TokenLayout(mask, first_frame=3)
+    k, v = drawn(BLOCK, seed + 2), drawn(BLOCK, seed + 3)
+    inside = (layout.source_row(torch.arange(BLOCK)) >= 0)[layout.pruned, None, None]
+    copies = [layout.fill(x[:, -FRAME:], layout.prune(x))[:, layout.pruned] for x in (k, v)]
+    moved = before.donors(donation(layout, k, v, history))
+    for donor, copy, shifted in zip(ours.donors(donation(layout, k, v, history)), copies, moved, strict=True):
+        assert torch.equal(donor, torch.where(inside, copy, shifted))
+
+
 def test_a_rule_of_ones_own_needs_its_donors_alone():
     class Doubled(DonorRule):
         def donors(self, asked):

@@ -1,5 +1,6 @@
 """Time-to-Move on the bundled bidirectional model: what a learned model shows about pruning a clip made at once."""
 
+import attrs
 import pytest
 import torch
 from PIL import Image
@@ -9,6 +10,7 @@ from lipar.door import WHOLE_CLIP
 from lipar.motion import MotionClip, MotionRequest
 from lipar.plugins import load_plugins
 from lipar_adapters.time_to_move.adapter import TimeToMove
+from lipar_adapters.tiny.vocabulary import UnknownWordsWarning
 
 FRAMES, SIDE = 17, 128
 
@@ -53,6 +55,12 @@ def clips() -> dict[str, MotionClip]:
         "image-condition": make(scene, False, "noise.name=image-condition"),
         "none": make(scene, False, "recovery.name=none"),
     }
+
+
+def test_words_that_the_model_does_not_know_are_named() -> None:
+    model = TimeToMove().load_motion(torch.device("cpu"), torch.float32)
+    with pytest.warns(UnknownWordsWarning, match="does not know 'owlet'"):
+        model.prepare(attrs.evolve(dragged_disc(), prompt="an owlet, photo"))
 
 
 def test_it_begins_with_the_image(clips: dict[str, MotionClip]) -> None:

@@ -1,5 +1,6 @@
 """The generator and the trainers: what one seed makes, it makes again."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ from diffusers import WanTransformer3DModel
 from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
 from lipar_adapters.tiny.captions import caption
 from lipar_adapters.tiny.export import export_text_and_transformer, export_vae, load_text, load_vae
-from lipar_adapters.tiny.latent_pool import Grid
+from lipar_adapters.tiny.latent_pool import HARD_LOOKS, Grid, draw_edit
 from lipar_adapters.tiny.library import Library, build_library
 from lipar_adapters.tiny.looks import LOOKS, MODIFIERS, apply_look
 from lipar_adapters.tiny.photos import load_pack, stamp_word
-from lipar_adapters.tiny.scenes import make_scenes, render
+from lipar_adapters.tiny.scenes import Scene, make_scenes, render
 from lipar_adapters.tiny.train import main
 from lipar_adapters.tiny.train_autoencoder import train_autoencoder
 from lipar_adapters.tiny.train_transformer import train_transformer
@@ -53,6 +54,25 @@ def test_a_look_stays_a_picture_and_treats_frames_alike(look: str) -> None:
     styled = apply_look(frames, look, "warm colours")
     assert styled.shape == frames.shape and styled.min() >= 0 and styled.max() <= 1
     torch.testing.assert_close(styled[0], styled[1])
+
+
+def test_a_faster_pace_moves_objects_farther_and_leaves_the_camera(library: Library) -> None:
+    calm, quick = (make_scenes(4, 12, 12, library, fastest=fastest) for fastest in (1.0, 25.0))
+
+    def way(scenes: list[Scene]) -> float:
+        return sum(float(np.abs(np.diff(track[:, :2], axis=0)).sum()) for s in scenes for track in s.tracks)
+
+    assert way(quick) > 2 * way(calm)
+    np.testing.assert_array_equal(calm[0].camera, quick[0].camera)
+
+
+def test_every_other_edit_is_of_a_look_and_hard_ones_come_twice_as_often() -> None:
+    rng = np.random.default_rng(0)
+    drawn = Counter(draw_edit(rng)[0] for _ in range(20_000))
+    assert set(HARD_LOOKS) < set(LOOKS) == set(drawn)
+    hard = np.mean([drawn[look] for look in HARD_LOOKS])
+    others = np.mean([drawn[look] for look in LOOKS if look not in (*HARD_LOOKS, "photo")])
+    assert hard == pytest.approx(2 * others, rel=0.1)
 
 
 def test_captions_use_known_words_only(library: Library) -> None:

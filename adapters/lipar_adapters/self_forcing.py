@@ -172,8 +172,8 @@ class SelfForcing(WanDoor):
             warnings.warn(
                 f"about {needed / _GIB:.1f} GiB are needed on {device} and {free / _GIB:.1f} are free: weights "
                 f"{weights / _GIB:.1f}, text encoder {text / _GIB:.1f}, KV cache at 480x832 "
-                f"{cache / _GIB:.1f} (cache.window_frames makes it smaller, "
-                "adapter.keep_text_encoder=false drops the text encoder)",
+                f"{cache / _GIB:.1f} (cache.window_frames makes it smaller, adapter.keep_text_encoder=false drops the "
+                "text encoder)",
                 MemoryWarning,
                 stacklevel=3,
             )

@@ -34,11 +34,15 @@ def psnr(a: Tensor, b: Tensor, *, peak: float = 1.0, where: Tensor | None = None
     return None if error == 0 else float(10 * torch.log10(torch.tensor(peak**2 / error, dtype=torch.float64)))
 
 
-def still_pixels(source: PixelClip) -> PixelMask:
-    """Pixels in cells whose source hardly changes from the frame before; the first frame has none."""
+def still_pixels(source: PixelClip, cell: int = CELL) -> PixelMask:
+    """Pixels in cells whose source hardly changes from the frame before; the first frame has none.
+
+    Args:
+        cell: side of a cell in pixels; 1 finds those pixels, too, that are equal by chance in what moves.
+    """
     change = (source[1:] - source[:-1]).abs().mean(1, keepdim=True)
-    cells = F.avg_pool2d(change, CELL, ceil_mode=True) < STILL
-    still = cells.repeat_interleave(CELL, 2).repeat_interleave(CELL, 3)
+    cells = F.avg_pool2d(change, cell, ceil_mode=True) < STILL
+    still = cells.repeat_interleave(cell, 2).repeat_interleave(cell, 3)
     still = still[:, 0, : source.shape[2], : source.shape[3]]
     return torch.cat([torch.zeros_like(still[:1]), still])
 

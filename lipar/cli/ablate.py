@@ -54,7 +54,10 @@ QUICK = Size(
     size=128,
     kept=(0.5,),
     strengths=(0.4,),
-    rows=("other-seed", "none", "paper", "step-shift-in-block", "random", "ceiling", "ceiling-source"),
+    rows=(
+        *("other-seed", "none", "paper", "step-matched", "step-shift-in-block"),
+        *("random", "ceiling", "ceiling-source"),
+    ),
     timing_rounds=1,
     mechanism_clips=1,
 )

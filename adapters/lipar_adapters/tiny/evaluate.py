@@ -7,6 +7,8 @@ python -m lipar_adapters.tiny.evaluate looks
 
 import argparse
 import json
+import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -76,27 +78,35 @@ def reconstruct(
     return parts.autoencoder.decode(parts.autoencoder.encode(clip)[0])[0]
 
 
+def flicker_of(clip: Float[Tensor, "1 frames 3 height width"], still: Tensor) -> float:
+    value = flicker(clip[0], still)
+    return math.nan if value is None else value
+
+
 def autoencoder_report(
     parts: TinyParts, clips: Path | None, pack: Path | None, size: int
-) -> dict[str, dict[str, float | None]]:
-    """PSNR in dB, and flicker in levels of 255 where the source stands still (None: nowhere), clean and with noise."""
+) -> dict[str, dict[str, float]]:
+    """PSNR in dB, and flicker in levels of 255 where the source stands still, in cells or by single pixels (NaN:
+    nowhere), clean and with 1 % noise."""
     procedural = held_back_clips(12, 24, size, pack)
     named = {f"procedural-{i:02d}": clip[None] for i, clip in enumerate(procedural)}
     if clips is not None:
         named |= {path.stem: read_clip(path, 36, size) for path in sorted(clips.glob("*.mp4"))}
     report = {}
     for name, clip in named.items():
-        still = still_pixels(clip[0])
+        still, single = still_pixels(clip[0]), still_pixels(clip[0], cell=1)
         noisy = (clip + 0.01 * torch.randn(clip.shape, generator=torch.Generator().manual_seed(0))).clamp(
             0, 1
         )
         made = reconstruct(parts, clip)
         report[name] = {
             "psnr": psnr(made, clip),
-            "flicker": flicker(made[0], still),
-            "source_flicker": flicker(clip[0], still),
-            "noisy_flicker": flicker(reconstruct(parts, noisy)[0], still),
-            "noisy_source_flicker": flicker(noisy[0], still),
+            "flicker": flicker_of(made, still),
+            "source_flicker": flicker_of(clip, still),
+            "single_flicker": flicker_of(made, single),
+            "single_source_flicker": flicker_of(clip, single),
+            "noisy_flicker": flicker_of(reconstruct(parts, noisy), still),
+            "noisy_source_flicker": flicker_of(noisy, still),
         }
     return report
 
@@ -154,20 +164,24 @@ def nearest_look(video: Float[Tensor, "frames 3 h w"], targets: Float[Tensor, "l
 def look_report(
     parts: TinyParts, pack: Path | None, count: int = 6, size: int = 192, looks: Sequence[str] = JUDGED
 ) -> dict[str, float]:
-    """Edits of held-back clips against the exactly filtered clips: nearest look, PSNR to it, and edges kept."""
+    """Edits of held-back clips against the exactly filtered clips: nearest look, PSNR to it, edges kept, and as what
+    looks are taken that are not the nearest (share of their clips)."""
     clips = held_back_clips(count, 12, size, pack)
     distances: dict[str, list[float]] = {look: [] for look in looks}
-    hits, kept, shuffled = [], [], []
+    kept, shuffled = [], []
+    taken: Counter[tuple[str, str]] = Counter()
     for index, clip in enumerate(clips):
         targets = torch.stack([apply_look(clip, look) for look in looks])
         for place, video in enumerate(edit(parts, clip[None], list(looks))):
-            hits.append(nearest_look(video, targets) == place)
+            taken[looks[place], looks[nearest_look(video, targets)]] += 1
             distances[looks[place]].append(psnr(video, targets[place]))
             kept.append(edge_correlation(video, clip))
             shuffled.append(edge_correlation(video, clips[(index + 1) % count]))
     means = {f"psnr to {look}": float(np.mean(values)) for look, values in distances.items()}
     edge = {"edges": float(np.mean(kept)), "edges of a shuffled clip": float(np.mean(shuffled))}
-    return {"nearest look is the prompted": float(np.mean(hits)), **edge, **means}
+    right = sum(times for (look, found), times in taken.items() if look == found) / taken.total()
+    wrong = {f"{look} taken for {found}": n / count for (look, found), n in taken.items() if look != found}
+    return {"nearest look is the prompted": right, **edge, **means, **wrong}
 
 
 def main() -> None:
@@ -188,11 +202,8 @@ def main() -> None:
     if args.what == "autoencoder":
         report = autoencoder_report(parts, args.clips, args.photos, args.size)
         for name, figures in report.items():
-            rounded = {key: None if value is None else round(value, 3) for key, value in figures.items()}
-            click.echo(f"{name} {json.dumps(rounded)}")
-        procedural = [
-            figures["psnr"] or 0.0 for name, figures in report.items() if name.startswith("procedural")
-        ]
+            click.echo(f"{name} {json.dumps({key: round(value, 3) for key, value in figures.items()})}")
+        procedural = [figures["psnr"] for name, figures in report.items() if name.startswith("procedural")]
         click.echo(f"mean procedural psnr {np.mean(procedural):.2f}")
         return
     if args.what == "looks":

@@ -97,6 +97,7 @@ def make_scene(
     """Draw one scene: canvas, sprites, tracks and the words that say what is there."""
     canvas = int(rng.integers(len(library.canvas_words)))
     camera = camera_path(rng, frames, zoom)
+    # nothing is drawn where no pace is asked for, so that a seed's clips stay what they were
     pace = float(fastest ** rng.uniform()) if fastest > 1 else 1.0
     tracks = [object_track(rng, frames, camera, pace) for _ in range(OBJECTS)]
     tracks[-1][:, -1] = 1.0
