@@ -31,11 +31,6 @@ def facts(path: Path) -> dict:
     return json.loads(path.with_suffix(".json").read_text())
 
 
-def error(ours, golden) -> float:
-    """Largest difference, in standard deviations of the golden tensor."""
-    return float((ours.float() - golden.float()).abs().max() / golden.float().std())
-
-
 def equal_but_for_half(ours, golden) -> bool:
     """Whether ours is what was stored, but for the rounding to float16 and another order of summation."""
     assert golden.dtype == torch.float16

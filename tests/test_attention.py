@@ -14,6 +14,7 @@ from lipar.kv_cache import KVCache
 from lipar.layout import TokenLayout
 from lipar.protocols import ForwardPass, Recovery
 from lipar.rope import RotaryEmbedding, prepare, turn
+from lipar.testing.closeness import assert_near, error
 from lipar.testing.strategies import keep_masks, seeds
 from lipar_plugins.noise_levels import Filtering, ImageCondition, StepShift
 from lipar_plugins.noise_sources import CleanHistory, NoisyChain, StepMatched
@@ -79,7 +80,7 @@ def test_cached_blocks_attend_as_one_pass_with_a_block_causal_mask(blocks, seed)
         v.transpose(1, 2),
         attn_mask=block[:, None] >= block[None],
     )
-    torch.testing.assert_close(torch.cat(outputs, dim=1), whole.transpose(1, 2), atol=1e-5, rtol=1e-5)
+    assert_near(torch.cat(outputs, dim=1), whole.transpose(1, 2), 1e-5, of=v)
 
 
 @given(pruned_blocks, seeds)
@@ -94,9 +95,9 @@ def test_recovered_attention_is_full_attention_where_the_donors_are_the_tokens(m
     everything = torch.ones_like(mask)
     full = attend(second(cache, everything, MDegree(), CleanHistory()), FIRST, (q, k, v))
     recovered = attend(second(cache, mask, MDegree(), CleanHistory()), FIRST, (q, k, v))
-    torch.testing.assert_close(recovered, layout.prune(full), atol=1e-5, rtol=1e-5)
+    assert_near(recovered, layout.prune(full), 1e-5, of=v)
     dropped = attend(second(cache, mask, NoRecovery(), CleanHistory()), FIRST, (q, k, v))
-    assert bool(mask.all()) == torch.allclose(dropped, layout.prune(full), atol=1e-5)
+    assert bool(mask.all()) == (error(dropped, layout.prune(full), of=v) < 1e-5)
 
 
 def exp_sums(q, k, v):
@@ -116,7 +117,7 @@ def test_the_sum_over_the_most_recent_copies_is_below_the_full_one_and_grows_wit
     ]
     for lower, higher in pairwise(sums):
         assert bool((lower <= higher * (1 + 1e-5)).all())
-    torch.testing.assert_close(sums[2], sums[3])
+    assert_near(sums[2], sums[3], 2e-6)
 
 
 def context_of(cache, mask, recovery, noise, qkv, forward_pass=FIRST):
@@ -252,7 +253,7 @@ def test_two_guidance_branches_are_two_runs(mask, recovery, noise, seed):
                 alone.append(attend(context, forward_pass, qkv))
             context.commit()
         for both, one in zip(together, alone[3:], strict=True):
-            torch.testing.assert_close(both[branch : branch + 1], one, atol=1e-6, rtol=1e-5)
+            assert_near(both[branch : branch + 1], one, 1e-5)
 
 
 @settings(max_examples=20)

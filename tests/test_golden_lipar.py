@@ -4,10 +4,11 @@ import re
 
 import pytest
 import torch
-from golden import GivenMasks, equal_but_for_half, error, facts, recorded_noise, repeat, tensors, tiny_model
+from golden import GivenMasks, equal_but_for_half, facts, recorded_noise, repeat, tensors, tiny_model
 
 from lipar import build_config
 from lipar.layout import patchify
+from lipar.testing.closeness import error
 
 RUNS = [
     "v1_full",

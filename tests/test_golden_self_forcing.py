@@ -7,7 +7,6 @@ import pytest
 import torch
 from golden import (
     equal_but_for_half,
-    error,
     facts,
     recorded_noise,
     repeat,
@@ -21,6 +20,7 @@ from lipar.hookspecs import hookimpl
 from lipar.protocols import ForwardPass
 from lipar.rope import RotaryEmbedding, prepare, turn
 from lipar.sampling import TRAIN_STEPS, warped_sigmas
+from lipar.testing.closeness import error
 from lipar_adapters.wan.checkpoints import infer_config, load_transformer, read_checkpoint
 from lipar_adapters.wan.seam import Float64Timesteps
 

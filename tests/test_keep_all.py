@@ -13,6 +13,7 @@ from lipar.plugins import load_plugins
 from lipar.protocols import ForwardPass
 from lipar.rope import RotaryEmbedding
 from lipar.scheduler import Scheduler
+from lipar.testing.closeness import assert_near
 from lipar_adapters.wan.causal import CausalWan, Recipe
 from lipar_adapters.wan.seam import WanSeam
 from lipar_plugins.noise_sources import CleanHistory, StepMatched
@@ -80,7 +81,7 @@ def test_a_pruned_block_with_a_timestep_for_each_token_tells_each_kept_token_its
         pruned = transformer(latents, told, prompt, return_dict=False)[0]
     seam.remove()
     alone = transformer(latents[:, :, :1], told[:, :20], prompt, return_dict=False)[0]
-    torch.testing.assert_close(pruned[:, :, :1], alone, atol=1e-6, rtol=1e-5)
+    assert_near(pruned[:, :, :1], alone, 1e-5)
 
 
 class Record:

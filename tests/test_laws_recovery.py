@@ -12,6 +12,7 @@ from lipar.kv_cache import KVCache
 from lipar.layout import TokenLayout
 from lipar.protocols import ForwardPass
 from lipar.rope import RotaryEmbedding, prepare, turn
+from lipar.testing.closeness import assert_near, error
 from lipar.testing.strategies import keep_masks, seeds
 from lipar_plugins.noise_sources import NoisyChain
 from lipar_plugins.recoveries import Full, MDegree, NaiveCopy, Proportional
@@ -53,9 +54,7 @@ def test_law_1_recovered_attention_of_duplicates_is_full_attention_at_any_offset
     layout = TokenLayout(mask, has_history=False)
     qkv = duplicates(layout, seed)
     full = attended(whole(layout), Full(), qkv, times)
-    torch.testing.assert_close(
-        attended(layout, recovery, qkv, times), layout.prune(full), atol=2e-5, rtol=1e-4
-    )
+    assert_near(attended(layout, recovery, qkv, times), layout.prune(full), 5e-6, of=qkv[2])
 
 
 def test_law_1_needs_the_rotation_of_each_place():
@@ -64,7 +63,7 @@ def test_law_1_needs_the_rotation_of_each_place():
     layout = TokenLayout(mask, has_history=False)
     qkv, times = duplicates(layout, 0), [0, 1, 2]
     full = layout.prune(attended(whole(layout), Full(), qkv, times))
-    assert not torch.allclose(attended(layout, NaiveCopy(), qkv, times), full, atol=1e-2)
+    assert error(attended(layout, NaiveCopy(), qkv, times), full, of=qkv[2]) > 1e-2
 
 
 def exp_sums(q, k, v):
@@ -83,7 +82,7 @@ def test_law_2_the_truncated_sum_is_below_the_full_one_and_never_falls_with_m(ma
     for lower, higher in pairwise(sums):
         assert bool((lower <= higher * (1 + 1e-5)).all())
     full = layout.prune(attended(whole(layout), Full(), qkv, times, exp_sums))
-    torch.testing.assert_close(sums[-1], full, atol=1e-4, rtol=1e-4)
+    assert_near(sums[-1], full, 5e-6)
 
 
 def terms(q, k, query_time, count):
@@ -139,7 +138,7 @@ def test_law_5_proportional_is_m_degree_with_all_copies_where_offsets_vanish(mas
     qkv, times = duplicates(layout, seed), [time] * 4
     every_copy = attended(layout, MDegree(), qkv, times)
     for recovery in (Proportional(stands=stands), MDegree(degree=1, weigh=True)):
-        torch.testing.assert_close(attended(layout, recovery, qkv, times), every_copy, atol=2e-5, rtol=1e-4)
+        assert_near(attended(layout, recovery, qkv, times), every_copy, 5e-6, of=qkv[2])
 
 
 def test_law_5_ends_where_offsets_begin_and_without_the_weight():
@@ -149,4 +148,4 @@ def test_law_5_ends_where_offsets_begin_and_without_the_weight():
     qkv = duplicates(layout, 0)
     for recovery, times in ((Proportional(), [0, 1, 2]), (MDegree(degree=1), [5, 5, 5])):
         every_copy = attended(layout, MDegree(), qkv, times)
-        assert not torch.allclose(attended(layout, recovery, qkv, times), every_copy, atol=1e-3)
+        assert error(attended(layout, recovery, qkv, times), every_copy, of=qkv[2]) > 1e-3

@@ -7,9 +7,10 @@ import attrs
 import numpy as np
 import pytest
 import torch
-from golden import error, facts, one_thread, tensors
+from golden import facts, one_thread, tensors
 from safetensors.torch import load_file
 
+from lipar.testing.closeness import error
 from lipar_adapters.time_to_move import encode_motion, time_to_move
 
 LIMIT = 3e-5

@@ -11,6 +11,7 @@ import pytest
 import torch
 from diffusers import WanTransformer3DModel
 
+from lipar.testing.closeness import assert_near
 from lipar_adapters.tiny import pipeline
 from lipar_adapters.tiny.export import BIDIRECTIONAL, export_bidirectional, load_text, load_vae
 from lipar_adapters.tiny.latent_pool import Grid, draw_look, make_chunk
@@ -78,7 +79,7 @@ def test_the_training_pass_is_the_stock_one_with_a_timestep_per_token(
     lean = bidirectional_flow(start, noisy, timesteps, text)
     per_token = timesteps.repeat_interleave(4 * 6, 1)
     stock = start(noisy.transpose(1, 2), per_token, text).sample.transpose(1, 2)
-    torch.testing.assert_close(lean, stock, atol=2e-5, rtol=0)
+    assert_near(lean, stock, 2e-5)
 
 
 def test_an_image_is_never_noised_and_out_of_the_loss(start: WanTransformer3DModel) -> None:
@@ -87,7 +88,7 @@ def test_an_image_is_never_noised_and_out_of_the_loss(start: WanTransformer3DMod
     noisy, levels = noise_clips(clean, noise, sigma, has_image)
     assert torch.equal(noisy[0, 0], clean[0, 0])
     assert torch.equal(levels, torch.tensor([[0.0, 0.5, 0.5], [0.9, 0.9, 0.9]]))
-    torch.testing.assert_close(noisy[1], 0.1 * clean[1] + 0.9 * noise[1])
+    assert_near(noisy[1], 0.1 * clean[1] + 0.9 * noise[1], 2e-6)
 
     def errors(noise: torch.Tensor) -> torch.Tensor:
         text = torch.zeros(2, 4, 64)
@@ -195,7 +196,7 @@ def test_a_clip_of_one_and_four_times_n_frames_comes_back_as_long(
 def test_the_first_latent_frame_is_that_of_the_image_alone(vae: TinyWanAutoencoder) -> None:
     clip = torch.rand(1, 3, 9, 32, 48) * 2 - 1
     whole, alone = (vae.encode(part).latent_dist.mode() for part in (clip, clip[:, :, :1]))
-    torch.testing.assert_close(whole[:, :, :1], alone)
+    assert_near(whole[:, :, :1], alone, 1e-5)
 
 
 @torch.no_grad()
@@ -206,8 +207,8 @@ def test_a_stream_gives_what_the_whole_clip_gives(
     latents = vae.encode(clip).latent_dist.mode()
     pixels = vae.decode(latents).sample
     monkeypatch.setattr("lipar_adapters.tiny.wan_interface.LATENTS_TOGETHER", 100)
-    torch.testing.assert_close(vae.encode(clip).latent_dist.mode(), latents, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(vae.decode(latents).sample, pixels, atol=1e-4, rtol=1e-4)
+    assert_near(vae.encode(clip).latent_dist.mode(), latents, 1e-5)
+    assert_near(vae.decode(latents).sample, pixels, 1e-5)
 
 
 def test_other_numbers_of_frames_are_refused(vae: TinyWanAutoencoder) -> None:
@@ -231,7 +232,7 @@ def test_text_is_what_the_sibling_was_trained_with(folder: Path) -> None:
     given, _ = pipe.encode_prompt(prompts, do_classifier_free_guidance=False, max_sequence_length=512)
     trained = embed_captions(pipe.text_encoder, tokenize(pipe.tokenizer, prompts))
     assert given.shape == trained.shape
-    torch.testing.assert_close(given, trained, atol=1e-5, rtol=0)
+    assert_near(given, trained, 1e-5)
 
 
 IMAGE = PIL.Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 48, 3), dtype=np.uint8))
