@@ -24,8 +24,9 @@ TIMES = 50 if PROFILE == "nightly" else 1
 """How many times the examples of every property test are tried."""
 settings.load_profile(PROFILE)
 
-# One thread: toys are too small to share out, and threads that wait for each other on a busy machine spin for minutes.
-torch.set_num_threads(1)
+# One thread unless asked for more, as `tox -e kernels` does: toys are too small to share out, and threads that wait for
+# each other on a busy machine spin for minutes.
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 
 class Examples:

@@ -1,7 +1,6 @@
 """How the golden runs of the original implementations are read, repeated and compared."""
 
 import json
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -112,28 +111,16 @@ class Repeated:
         return torch.cat([block.layout.keep_mask for block in self.blocks])
 
 
-@contextmanager
-def one_thread():
-    """Matrices this small are slower on two threads than on one, ten times so on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def repeat(model, config: Config, source, noise, golden: dict, *plugins, dense: bool = False) -> Repeated:
     """Run a golden run's inputs through lipar."""
     watch = Watch()
     host = load_plugins(watch, *plugins)
     scheduler = Scheduler(model, config, host=host, noise=noise, dense=dense)
     blocks, caches = [], []
-    with one_thread():
-        for block in scheduler.run([source]):
-            blocks.append(block)
-            held = scheduler.job.cache
-            caches.append(
-                [tuple(x[0, : held.rows].clone() for x in (r.k, r.k_rotated, r.v)) for r in held._layers]
-            )
+    for block in scheduler.run([source]):
+        blocks.append(block)
+        held = scheduler.job.cache
+        caches.append(
+            [tuple(x[0, : held.rows].clone() for x in (r.k, r.k_rotated, r.v)) for r in held._layers]
+        )
     return Repeated(golden=golden, blocks=blocks, flows=watch.flows, caches=caches, sigmas=scheduler.sigmas)

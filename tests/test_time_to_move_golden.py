@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 import pytest
 import torch
-from golden import facts, one_thread, tensors
+from golden import facts, tensors
 from safetensors.torch import load_file
 
 from lipar.testing.closeness import error
@@ -100,7 +100,7 @@ def run(request, shared):
     def remember(pipe, step, timestep, found):
         record.ours[f"i{step}.latents_after_mix"] = found["latents"]
 
-    with one_thread(), watched(pipe, record), patch(draw, watch_noise):
+    with watched(pipe, record), patch(draw, watch_noise):
         signal = encode_motion(pipe, motion, mask, height=64, width=96, num_frames=17, released=True)
         result = time_to_move(
             pipe,
