@@ -41,7 +41,7 @@ def shaped(alias: Any) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
     The test-time shape checker does not look into attrs' generated `__init__`, so fields say it themselves.
     """
 
-    def validate(instance: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+    def validate(instance: Any, attribute: Any, value: Any) -> None:
         if not isinstance(value, alias):
             came = f"{value.dtype}{list(value.shape)}" if isinstance(value, Tensor) else repr(value)
             owner = type(instance).__name__

@@ -423,13 +423,14 @@ def test_files_are_read_at_the_model_s_size_and_prompts_rotate(tmp_path: Path) -
 # --- on the shipped weights -------------------------------------------------------------------------------------
 
 
+QUICK = ["ablate", "--quick", "--size", "96", "--device", "cpu", "--quiet"]
+
+
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """`lipar ablate --quick` on the bundled model."""
     out = tmp_path_factory.mktemp("ablation") / "out"
-    result = CliRunner().invoke(
-        cli, ["ablate", "--quick", "--mechanism", "--device", "cpu", "--quiet", "--out", str(out)]
-    )
+    result = CliRunner().invoke(cli, [*QUICK, "--mechanism", "--timing-rounds", "1", "--out", str(out)])
     assert result.exception is None, result.output
     return out, result.output
 
@@ -481,7 +482,7 @@ def test_an_ablation_goes_on_where_it_was_interrupted_and_workers_give_the_same(
     assert len(torn) == len(lines) - 2
     (tmp_path / "cells.jsonl").write_text("\n".join(torn) + "\n")
     names = "none,step-matched,step-shift-in-block,random,ceiling,ceiling-source,other-seed"
-    command = ["ablate", "--quick", "--device", "cpu", "--quiet", "--workers", "2", "--rows", names]
+    command = [*QUICK, "--timing-rounds", "0", "--workers", "2", "--rows", names]
     result = CliRunner().invoke(cli, [*command, "--out", str(tmp_path)])
     assert result.exception is None, result.output
     assert "18 cells, 16 of them on record before" in result.output
