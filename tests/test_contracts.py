@@ -4,6 +4,7 @@ import importlib.metadata
 import subprocess
 import sys
 from functools import partial
+from unittest.mock import Mock
 
 import attrs
 import pytest
@@ -12,6 +13,7 @@ import torch
 from lipar import load_plugins
 from lipar.config import PartConfig
 from lipar.parts import make_part
+from lipar.testing import registered
 from lipar.testing.attention import FillAll, SequenceDonors
 from lipar.testing.contracts import Case, cases, contract
 from lipar.testing.registered import as_param
@@ -313,9 +315,12 @@ def test_pytest_runs_the_contract_of_a_part_by_name_from_any_folder(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "restorer-copy-leaves_kept_tokens_unless_it_says_otherwise" in done.stdout
     assert "criterion" not in done.stdout
-    done = outside(tmp_path, "--lipar-part", "copi")
-    assert done.returncode != 0
-    assert "no part named 'copi'; registered: " in done.stdout + done.stderr
+
+
+def test_pytest_is_told_that_a_part_is_unknown():
+    metafunc = Mock(spec=pytest.Metafunc, config=Mock(getoption=lambda option: "copi"))
+    with pytest.raises(pytest.UsageError, match="--lipar-part: no part named 'copi'; registered: "):
+        registered.pytest_generate_tests(metafunc)
 
 
 def test_the_pytest_plugin_costs_nothing_where_it_is_not_asked(tmp_path):
