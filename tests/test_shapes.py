@@ -16,7 +16,9 @@ from lipar.sampling import add_noise
 DECORATORS = pytest.mark.parametrize("decorator", [check_signature, jaxtyped], ids=["quick", "full"])
 
 
-def test_the_packages_under_test_are_checked():
+def test_the_packages_under_test_are_checked(pytestconfig):
+    if not pytestconfig.getoption("--jaxtyping-packages"):
+        pytest.skip("this run checks no signatures")
     assert jaxtyping.jaxtyped is check_signature
     with pytest.raises(TypeCheckError):
         add_noise(torch.zeros(1, 2, 3, 4, 4), torch.zeros(1, 2, 3, 4, 5), 0.5)
