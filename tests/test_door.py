@@ -279,9 +279,29 @@ def test_training_with_checkpoints_is_refused_and_inference_is_not(transformer: 
     assert run(transformer, inputs()).isfinite().all()
 
 
-def test_with_gradients_on_the_numbers_are_the_same(transformer: Any) -> None:
+def test_a_pruned_forward_with_gradients_is_refused_before_it_begins(transformer: Any) -> None:
     lipar.enable(transformer, layout=some_layout())
-    assert torch.equal(transformer(**inputs()).sample.detach(), run(transformer, inputs()))
+    with pytest.raises(RuntimeError, match=r"a pruned forward has no backward.*torch\.no_grad"):
+        transformer(**inputs())
+    transformer.requires_grad_(False)
+    frozen = transformer(**inputs()).sample  # nothing asks for a gradient, so nothing is lost
+    assert torch.equal(frozen, run(transformer, inputs()))
+    for learnt in ("hidden_states", "encoder_hidden_states"):
+        given = inputs()
+        given[learnt].requires_grad_()
+        with pytest.raises(RuntimeError, match="a pruned forward has no backward"):
+            transformer(**given)
+
+
+def test_gradients_of_a_forward_that_keeps_all_are_the_stock_models(transformer: Any) -> None:
+    def gradients() -> list[torch.Tensor]:
+        transformer.zero_grad()
+        transformer(**inputs()).sample.square().mean().backward()
+        return [parameter.grad.clone() for parameter in transformer.parameters()]
+
+    stock = gradients()
+    lipar.enable(transformer, layout=TokenLayout.keep_all(GRID))
+    assert all(map(torch.equal, gradients(), stock))
 
 
 def test_inference_mode_gives_the_same(transformer: Any) -> None:
