@@ -17,7 +17,7 @@ from lipar.layout import TokenLayout
 from lipar.parts import Parts
 from lipar.protocols import BlockAttention, ForwardPass
 from lipar.rope import RotaryEmbedding
-from lipar.source import SourceFormat
+from lipar.source import LatentPiece, SourceFormat
 from lipar.types import Latents, Rotation
 
 
@@ -250,7 +250,7 @@ class Hold:
         )
 
 
-def _squared(clean: Latents, patch: tuple[int, int, int]) -> tuple[Latents, int]:
+def _squared(clean: Latents, patch: tuple[int, int, int]) -> tuple[LatentPiece, int]:
     """Latents in which a token is one frame and square, and its side.
 
     What the patches do not divide is left out, as the model leaves it out. Tokens of another form become single latents

@@ -1,4 +1,4 @@
-"""Who prunes a forward: a pipeline its own calls, an enabled transformer the others; and what may be exchanged later."""
+"""Who prunes a forward: a pipeline its own calls, an enabled transformer the others; parts may be exchanged later."""
 
 import copy
 import io
@@ -217,6 +217,7 @@ def test_outside_of_the_calls_of_its_pipeline_a_transformer_is_stock(enabled: st
     experts = [pipe.transformer] + ([pipe.transformer_2] if "a14b" in enabled else [])
     if not enabled.startswith("i2v"):
         stock = [bare(expert) for expert in experts]
+    run(pipe, enabled)  # diffusers leaves its own cache contexts
     before = [object_graph(expert) for expert in experts]
     lipar.enable(pipe, layout=some_layout())
     run(pipe, enabled)
@@ -249,6 +250,7 @@ def test_a_second_pipeline_on_the_same_parts_computes_everything_until_it_is_ena
 
 def test_a_call_that_fails_leaves_neither_source_nor_hooks() -> None:
     pipe = toy_pipeline("v2v")
+    run(pipe, "v2v")
     stock, before = bare(pipe.transformer), object_graph(pipe.transformer)
     lipar.enable(pipe, HALF)
     still = clip()[:1].repeat(9, 1, 1, 1)
@@ -257,7 +259,7 @@ def test_a_call_that_fails_leaves_neither_source_nor_hooks() -> None:
     def interrupted(*_: Any) -> dict[str, Any]:
         raise KeyboardInterrupt
 
-    def refused(*_: Any) -> None:
+    def no_memory(*_: Any) -> None:
         raise RuntimeError("the autoencoder is out of memory")
 
     with pytest.raises(KeyboardInterrupt):
@@ -271,10 +273,10 @@ def test_a_call_that_fails_leaves_neither_source_nor_hooks() -> None:
     with pytest.raises(KeyboardInterrupt):
         run(pipe, "v2v", video=still)
     handle.remove()
-    pipe.scheduler.set_timesteps, kept = refused, pipe.scheduler.set_timesteps
+    pipe.vae.encode, kept = no_memory, pipe.vae.encode
     with pytest.raises(RuntimeError, match="out of memory"):
         run(pipe, "v2v", video=still)
-    pipe.scheduler.set_timesteps = kept
+    pipe.vae.encode = kept
     assert torch.equal(bare(pipe.transformer), stock)
     assert torch.equal(run(pipe, "v2v", video=MOVING), moving)
     with pytest.warns(DoorWarning, match="latents were given instead of a video"):
@@ -326,7 +328,8 @@ def test_an_enabled_transformer_and_its_pipeline_each_have_their_own(
 ) -> None:
     pipe = toy_pipeline("t2v")
     transformer = pipe.transformer
-    stock, before, dense = bare(transformer), graph(pipe), run(pipe, "t2v")
+    stock, dense = bare(transformer), run(pipe, "t2v")
+    before = graph(pipe)
     of_pipe, of_transformer = some_layout(), some_layout(3)
     lipar.enable(transformer, layout=of_transformer)
     by_transformer, run_by_transformer = bare(transformer), run(pipe, "t2v")
@@ -346,11 +349,13 @@ def test_an_enabled_transformer_and_its_pipeline_each_have_their_own(
     lipar.disable(transformer if pipeline_out_first else pipe)
     assert torch.equal(run(pipe, "t2v"), dense)
     assert graph(pipe).keys() == before.keys()
+    assert object_graph(transformer).keys() == object_graph(toy_transformer()).keys() | {"._diffusers_hook"}
     assert hooks_of(transformer) == 0
 
 
 def test_a_call_may_be_disabled_and_enabled_in_the_middle() -> None:
     pipe = toy_pipeline("t2v")
+    run(pipe, "t2v")
     before = graph(pipe)
     lipar.enable(pipe, layout=some_layout())
     counts = []
@@ -469,15 +474,17 @@ def test_the_noise_level_is_that_of_the_scheduler_that_drives_the_call(before: s
     pipe, layout = toy_pipeline("t2v", scheduler=before), some_layout()
     lipar.enable(pipe, layout=layout)
     run(pipe, "t2v")
-    pipe.scheduler = toy_scheduler(after)
-    pipe.scheduler.config.shift = pipe.scheduler.config.flow_shift = 2.0
+    shift = "shift" if after == "euler" else "flow_shift"
+    scheduler = toy_scheduler(after)
+    pipe.scheduler = type(scheduler).from_config(scheduler.config, **{shift: 2.0})
     exchanged = run(pipe, "t2v")
     assert_restored(tokens(exchanged), layout, 2e-5)
-    told = toy_pipeline("t2v", scheduler=after)
+    told = toy_pipeline("t2v", scheduler=copy.deepcopy(pipe.scheduler))
     lipar.enable(told, layout=layout)
     assert torch.equal(exchanged, run(told, "t2v"))
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize("make", [diffusion_scheduler, epsilon_scheduler])
 def test_a_schedule_that_is_not_of_flow_matching_is_refused_by_the_call_too(make: Any) -> None:
     pipe = toy_pipeline("t2v")
@@ -489,8 +496,9 @@ def test_a_schedule_that_is_not_of_flow_matching_is_refused_by_the_call_too(make
     assert hooks_of(pipe.transformer) == 0
     pipe.scheduler = kept
     assert torch.equal(run(pipe, "t2v"), flow)
+    pipe.scheduler = make()
     with pytest.raises(TypeError, match="does not follow flow matching"):
-        lipar.enable(toy_pipeline("t2v", scheduler=make()), layout=some_layout())
+        lipar.enable(pipe, layout=some_layout())
 
 
 def deep_copied(pipe: Any) -> Any:
@@ -562,6 +570,7 @@ def test_a_pipeline_made_of_an_enabled_one_is_not_enabled_and_has_its_own_schedu
 def test_an_exchanged_transformer_is_pruned_and_the_old_one_is_stock(kind: str) -> None:
     pipe, other = toy_pipeline(kind), toy_pipeline(kind, seed=5, vae=None)
     old = pipe.transformer
+    run(pipe, kind)
     stock, before = bare(old), object_graph(old)
     lipar.enable(pipe, layout=some_layout())
     run(pipe, kind)
@@ -583,7 +592,9 @@ def test_an_exchanged_transformer_of_another_form_is_refused() -> None:
     pipe = toy_pipeline("t2v")
     lipar.enable(pipe, layout=some_layout())
     pipe.transformer = toy_transformer(patch_size=(1, 1, 1))
-    with pytest.raises(ValueError, match=r"patches of \(1, 1, 1\) and 16 channels, but .* \(1, 2, 2\) and 16"):
+    with pytest.raises(
+        ValueError, match=r"patches of \(1, 1, 1\) and 16 channels, but .* \(1, 2, 2\) and 16"
+    ):
         run(pipe, "t2v")
     assert hooks_of(pipe.transformer) == 0
 
@@ -606,7 +617,6 @@ def its_forward(transformer: Any) -> Any:
 def test_compiling_as_a_whole_after_enable_is_refused_by_the_forward(compiled: Any) -> None:
     said = r"compiled as a whole.*compile_repeated_blocks\(\)"
     pipe = toy_pipeline("t2v")
-    stock = run(pipe, "t2v")
     try:
         lipar.enable(pipe, layout=some_layout())
         pipe.transformer = compiled(pipe.transformer)
@@ -614,8 +624,6 @@ def test_compiling_as_a_whole_after_enable_is_refused_by_the_forward(compiled: A
             run(pipe, "t2v")
         with pytest.raises(TypeError, match=said):
             lipar.enable(toy_pipeline("t2v", transformer=pipe.transformer), layout=some_layout())
-        lipar.disable(pipe)
-        torch.testing.assert_close(run(pipe, "t2v"), stock, rtol=0, atol=1e-4)
         transformer = toy_transformer()
         lipar.enable(transformer, layout=some_layout())
         whole = compiled(transformer)

@@ -83,13 +83,13 @@ def original_names(transformer: Any) -> dict[str, torch.Tensor]:
     return renamed
 
 
-def toy_pipeline(kind: str, *, seed: int = 0, scheduler: str = "euler", **changes: Any) -> Any:
+def toy_pipeline(kind: str, *, seed: int = 0, scheduler: Any = "euler", **changes: Any) -> Any:
     """A pipeline without a text encoder: give it `prompt_embeds` of `toy_prompt`.
 
     Args:
         kind: `t2v`, `t2v-a14b`, `v2v` and `t2v-5b` (text or video to video); `i2v-a14b` and `i2v-5b`.
         seed: of the weights.
-        scheduler: `euler` or `unipc`.
+        scheduler: `euler` or `unipc`, or one of diffusers.
         changes: to what the pipeline is registered with.
     """
     import diffusers
@@ -101,7 +101,7 @@ def toy_pipeline(kind: str, *, seed: int = 0, scheduler: str = "euler", **change
         "text_encoder": None,
         "vae": toy_vae(seed),
         "transformer": toy_transformer(seed, **sizes),
-        "scheduler": toy_scheduler(scheduler),
+        "scheduler": toy_scheduler(scheduler) if isinstance(scheduler, str) else scheduler,
     }
     if kind.endswith("a14b"):
         parts |= {"transformer_2": toy_transformer(seed + 1, **sizes), "boundary_ratio": 0.9}

@@ -311,7 +311,7 @@ def check_stock(transformer: Any) -> None:
     Raises:
         TypeError: it was compiled as a whole, is not a Wan transformer, or its self-attention was replaced.
     """
-    if hasattr(transformer, "_orig_mod") or getattr(transformer, "_compiled_call_impl", None) is not None:
+    if _is_compiled(transformer):
         raise TypeError(COMPILED)
     needed = ("rope", "patch_embedding", "blocks", "proj_out")
     missing = [name for name in needed if not hasattr(transformer, name)]
@@ -320,6 +320,13 @@ def check_stock(transformer: Any) -> None:
             f"expected a WanTransformer3DModel, got {type(transformer).__name__} without {missing[0]}"
         )
     _check_self_attention(transformer)
+
+
+def _is_compiled(transformer: Any) -> bool:
+    """Whether a transformer was compiled as a whole: wrapped, in place, or its `forward` alone."""
+    wrapped = hasattr(transformer, "_orig_mod")
+    in_place = getattr(transformer, "_compiled_call_impl", None) is not None
+    return wrapped or in_place or hasattr(transformer.forward, "_torchdynamo_orig_callable")
 
 
 def _check_self_attention(transformer: Any) -> None:
