@@ -140,7 +140,8 @@ def test_processors_saved_while_enabled_do_no_harm_when_they_come_back_later() -
     assert {type(found) for found in transformer.attn_processors.values()} == {WanAttnProcessor}
 
 
-def test_a_model_that_lipar_drives_reads_its_text_again_after_its_processors_were_replaced() -> None:
+@pytest.mark.parametrize("replace", REPLACEMENTS)
+def test_a_model_that_lipar_drives_reads_its_text_again_after_processors_were_replaced(replace: Any) -> None:
     from lipar.attention import BlockContext
     from lipar.kv_cache import KVCache
     from lipar.protocols import ForwardPass
@@ -155,9 +156,13 @@ def test_a_model_that_lipar_drives_reads_its_text_again_after_its_processors_wer
     model = CausalWan(toy_transformer(), Recipe())
     model.prompt_embeds = toy_prompt()["prompt_embeds"]
     before = flow()
-    model.transformer.set_attn_processor(WanAttnProcessor())
+    replace(model.transformer)
     assert torch.equal(flow(), before)
     assert torch.equal(flow(), before)  # the second time the text is not read
+    text = [block.attn2.processor for block in model.transformer.blocks]
+    for block, processor in zip(model.transformer.blocks, reversed(text), strict=True):
+        block.attn2.set_processor(processor)
+    assert torch.equal(flow(), before)
 
 
 @pytest.mark.parametrize("module", ["proj_out", "patch_embedding", "rope"])
@@ -174,6 +179,42 @@ def test_a_module_that_was_exchanged_is_hooked_in_the_next_forward(module: str) 
     assert not old._forward_hooks
     lipar.disable(transformer)
     assert hooks_of(transformer) == 0
+
+
+def cleared_everywhere(transformer: Any) -> None:
+    for module in transformer.modules():
+        module._forward_hooks.clear()
+        module._forward_pre_hooks.clear()
+
+
+def cleared_on_the_root(transformer: Any) -> None:
+    transformer._forward_hooks.clear()
+    transformer._forward_pre_hooks.clear()
+
+
+def cleared_below(transformer: Any) -> None:
+    transformer.rope._forward_hooks.clear()
+    transformer.proj_out._forward_hooks.clear()
+
+
+@pytest.mark.parametrize("clear", [cleared_everywhere, cleared_on_the_root, cleared_below])
+def test_hooks_that_somebody_cleared_leave_a_model_that_is_whole(clear: Any) -> None:
+    transformer = toy_transformer()
+    stock = bare(transformer)
+    lipar.enable(transformer, layout=some_layout())
+    pruned = bare(transformer)
+    clear(transformer)
+    enabled = lipar.summary(transformer).enabled
+    assert enabled is (clear is cleared_below)
+    assert torch.equal(bare(transformer), pruned if enabled else stock)
+    lipar.enable(transformer, layout=some_layout())
+    assert torch.equal(bare(transformer), pruned)
+    assert hooks_of(transformer) == 5
+    clear(transformer)
+    lipar.disable(transformer)
+    assert hooks_of(transformer) == 0
+    assert {type(found) for found in transformer.attn_processors.values()} == {WanAttnProcessor}
+    assert torch.equal(bare(transformer), stock)
 
 
 def test_a_lora_on_the_first_and_last_projection_may_come_and_go() -> None:

@@ -199,10 +199,11 @@ def check_free(transformer: Any) -> None:
     """Refuse a transformer that lipar cannot take hold of.
 
     Raises:
-        TypeError: see `lipar_adapters.wan.seam.check_stock`.
+        TypeError: see `lipar_adapters.wan.refusals.check_stock`.
         ValueError: a model that lipar drives itself holds it.
     """
-    from lipar_adapters.wan.seam import check_stock, seam_of
+    from lipar_adapters.wan.refusals import check_stock
+    from lipar_adapters.wan.seam import seam_of
 
     check_stock(transformer)
     seam = seam_of(transformer)

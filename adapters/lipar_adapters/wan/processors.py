@@ -19,10 +19,11 @@ class SeamState:
     """Counts the prompts, so that projections of an older one are known to be old."""
 
 
-class _StockBackend:
-    """The attention backend and parallel plan of the processor that ours stands for, also when they are set later."""
+class StandInProcessor:
+    """Stands for the stock processor of one layer, whose attention backend and parallel plan it shares."""
 
-    stock: Any
+    def __init__(self, seam: SeamState, layer_idx: int, stock: Any) -> None:
+        self.seam, self.layer_idx, self.stock = seam, layer_idx, stock
 
     @property
     def _attention_backend(self) -> Any:
@@ -41,13 +42,8 @@ class _StockBackend:
         self.stock._parallel_config = parallel_config
 
 
-class ContextSelfAttention(_StockBackend):
+class ContextSelfAttention(StandInProcessor):
     """Attention processor for `attn1`: projections as in diffusers' `WanAttnProcessor`, attention by `lipar`."""
-
-    def __init__(self, seam: SeamState, layer_idx: int, stock: Any) -> None:
-        self.stock = stock
-        self.seam = seam
-        self.layer_idx = layer_idx
 
     def __call__(
         self,
@@ -83,12 +79,11 @@ class ContextSelfAttention(_StockBackend):
         return self.seam.attention.attend(self.layer_idx, q, k, v, kernel)
 
 
-class MemoisedTextAttention(_StockBackend):
+class MemoisedTextAttention(StandInProcessor):
     """Attention processor for `attn2` that projects the keys and values of one prompt once."""
 
-    def __init__(self, seam: SeamState, stock: Any) -> None:
-        self.stock = stock
-        self.seam = seam
+    def __init__(self, seam: SeamState, layer_idx: int, stock: Any) -> None:
+        super().__init__(seam, layer_idx, stock)
         self._projected_for = -1
         self._k: Tensor | None = None
         self._v: Tensor | None = None
@@ -127,7 +122,7 @@ class MemoisedTextAttention(_StockBackend):
 
 def stock_of(processor: Any) -> Any:
     """The processor that one of ours stands for; any other as it is."""
-    while isinstance(processor, ContextSelfAttention | MemoisedTextAttention):
+    while isinstance(processor, StandInProcessor):
         processor = processor.stock
     return processor
 
@@ -135,3 +130,12 @@ def stock_of(processor: Any) -> Any:
 def is_stock(processor: Any) -> bool:
     """Whether ours can stand for it."""
     return type(processor).__name__ == "WanAttnProcessor"
+
+
+def restore_processors(transformer: Any) -> None:
+    """Put back the stock processors, also where ours came back later with a saved dict of processors."""
+    for block in transformer.blocks:
+        for attn in (block.attn1, block.attn2):
+            stock = stock_of(attn.processor)
+            if attn.processor is not stock:
+                attn.set_processor(stock)

@@ -13,13 +13,14 @@ below may be replaced at any time, by diffusers' setters or by a LoRA: each prun
 missing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from lipar.hold import Hold, NoisyTokens
 from lipar.layout import TokenLayout
@@ -29,8 +30,18 @@ from lipar_adapters.wan.processors import (
     ContextSelfAttention,
     MemoisedTextAttention,
     SeamState,
+    StandInProcessor,
     is_stock,
+    restore_processors,
     stock_of,
+)
+from lipar_adapters.wan.refusals import (
+    check_grid,
+    check_self_attention,
+    check_stock,
+    refuse_compiled,
+    refuse_features,
+    refuse_training,
 )
 
 
@@ -73,7 +84,7 @@ class WanSeam(SeamState):
             transformer.register_forward_hook(self._end, always_call=True),
         ]
         self._hooked: tuple[nn.Module, ...] = ()
-        self._handles: list[Any] = []
+        self._handles: list[RemovableHandle] = []
         self._seat()
 
     @property
@@ -88,9 +99,9 @@ class WanSeam(SeamState):
             TypeError: self-attention was replaced by one that lipar cannot stand for.
         """
         transformer = self.transformer
-        _check_self_attention(transformer)
+        check_self_attention(transformer)
         hooked = (transformer.rope, transformer.patch_embedding, transformer.proj_out)
-        if self._hooked != hooked:
+        if self._hooked != hooked or not all(map(_is_on, self._handles)):
             for handle in self._handles:
                 handle.remove()
             self._hooked = hooked
@@ -99,21 +110,25 @@ class WanSeam(SeamState):
                 module.register_forward_hook(hook) for module, hook in zip(hooked, hooks, strict=True)
             ]
         for layer_idx, block in enumerate(transformer.blocks):
-            now = block.attn1.processor
-            ours = isinstance(now, ContextSelfAttention) and now.seam is self
-            if not (ours and now.layer_idx == layer_idx):
-                block.attn1.set_processor(ContextSelfAttention(self, layer_idx, stock_of(now)))
-            text = block.attn2.processor
-            if self._memoise_text and block.attn2.add_k_proj is None and is_stock(text):
-                block.attn2.set_processor(MemoisedTextAttention(self, text))
-                self._projected_for = -1
+            self._stand_in(block.attn1, layer_idx, ContextSelfAttention)
+            if self._memoise_text and block.attn2.add_k_proj is None:
+                self._stand_in(block.attn2, layer_idx, MemoisedTextAttention)
+
+    def _stand_in(self, attn: Any, layer_idx: int, kind: type[StandInProcessor]) -> None:
+        now = attn.processor
+        if isinstance(now, kind) and now.seam is self and now.layer_idx == layer_idx:
+            return
+        stock = stock_of(now)
+        if is_stock(stock):
+            attn.set_processor(kind(self, layer_idx, stock))
+            self._projected_for = -1
 
     def remove(self) -> None:
         """Take every hook and processor off again; does nothing the second time."""
         for handle in (*self._root_handles, *self._handles):
             handle.remove()
         self._hooked = ()
-        strip(self.transformer)
+        restore_processors(self.transformer)
         self.forget_prompt()
 
     def remove_if_idle(self) -> None:
@@ -136,7 +151,7 @@ class WanSeam(SeamState):
         self._prompt = None
 
     def _begin(self, module: nn.Module, args: Any, kwargs: Any) -> Any:
-        _refuse_compiled()
+        refuse_compiled()
         self._forget_forward()  # of one that was interrupted: torch calls no hook then
         hidden_states = _argument(args, kwargs, 0, "hidden_states")
         patches = self.transformer.config.patch_size
@@ -146,9 +161,9 @@ class WanSeam(SeamState):
         if self.layout is None:
             return None
         prompt_embeds = _argument(args, kwargs, 2, "encoder_hidden_states")
-        self._refuse_training(hidden_states, prompt_embeds)
+        refuse_training(self.transformer, self.layout, hidden_states, prompt_embeds)
         self._seat()
-        _check_grid(self.layout, grid)
+        check_grid(self.layout, grid)
         self._note_prompt(prompt_embeds)
         if self._reads_text_once and self._projected_for == self.prompts_seen:
             # no layer looks at the text again, so one row is embedded for its type and the rest is saved
@@ -175,42 +190,15 @@ class WanSeam(SeamState):
             layout = hold.begin(grid, device, timestep)
             if layout is not None:
                 self._hold, self.layout = hold, layout
-                self._refuse_what_cannot_be_held(hold)
+                refuse_features(self.transformer, hold)
                 return
 
     def _forget_forward(self) -> None:
         self.layout = self.attention = self._noisy = self._hold = None
 
-    def _refuse_training(self, *inputs: Tensor) -> None:
-        if not torch.is_grad_enabled():
-            return
-        learns = any(tensor.requires_grad for tensor in (*inputs, *self.transformer.parameters()))
-        assert self.layout is not None
-        pruned = self.layout.kept_count < self.layout.token_count
-        # attention over kept tokens writes in place; over all tokens it is the stock one, gradients included
-        if learns and (pruned or self.transformer.gradient_checkpointing):
-            why = "a pruned forward has no backward" if pruned else "gradient checkpointing runs layers again"
-            raise RuntimeError(
-                f"lipar prunes inference: {why}, and in this call gradients are on and something requires one; "
-                "call the transformer under torch.no_grad(), or lipar.disable what was enabled first"
-            )
-
-    def _refuse_what_cannot_be_held(self, hold: Hold) -> None:
-        transformer = self.transformer
-        if getattr(transformer, "_parallel_config", None) is not None:
-            raise RuntimeError(
-                "lipar cannot prune a transformer under context parallelism yet; lipar.disable it first"
-            )
-        cache = _cache_over_steps(transformer)
-        if cache is not None and hold.changes_between_steps:
-            raise RuntimeError(
-                f"{cache} keeps what tokens were between steps, and self_redundancy changes which tokens there are; "
-                "give lipar.enable a source, or disable the cache"
-            )
-
     @property
     def _reads_text_once(self) -> bool:
-        return all(
+        return self._memoise_text and all(
             isinstance(block.attn2.processor, MemoisedTextAttention) for block in self.transformer.blocks
         )
 
@@ -229,7 +217,7 @@ class WanSeam(SeamState):
     def _see_rotation(self, module: nn.Module, args: Any, output: tuple[Tensor, Tensor]) -> None:
         if self._hold is None or self.layout is None:
             return
-        _refuse_compiled()
+        refuse_compiled()
         cos, sin = output
         config = self.transformer.config
         # diffusers repeats every angle for both members of its pair
@@ -240,7 +228,7 @@ class WanSeam(SeamState):
     def _prune_tokens(self, module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
         if self.layout is None:
             return None
-        _refuse_compiled()
+        refuse_compiled()
         kept = self.layout.prune(output.flatten(2).transpose(1, 2).contiguous())
         # what comes next flattens frames, rows and columns: to it the kept tokens are one long row
         return kept.transpose(1, 2)[:, :, None, None]
@@ -248,7 +236,7 @@ class WanSeam(SeamState):
     def _restore_tokens(self, module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
         if self.layout is None:
             return None
-        _refuse_compiled()
+        refuse_compiled()
         if self._hold is None:
             return self.layout.scatter(output)
         assert self._noisy is not None
@@ -259,13 +247,6 @@ class WanSeam(SeamState):
         if self.layout is not None and output is not None:
             self._projected_for = self.prompts_seen
         self._forget_forward()
-
-
-def _cache_over_steps(transformer: Any) -> str | None:
-    """The name of what reuses the results of earlier steps in a transformer, if anything does."""
-    if getattr(transformer, "is_cache_enabled", False):
-        return type(transformer._cache_config).__name__
-    return "cache-dit" if getattr(transformer, "_is_cached", False) else None
 
 
 def _output_tokens(latents: Tensor, patches: Sequence[int]) -> Tensor:
@@ -283,71 +264,24 @@ def _output_tokens(latents: Tensor, patches: Sequence[int]) -> Tensor:
 
 def seam_of(transformer: Any) -> WanSeam | None:
     """The seam on a transformer, if there is one: known by its hooks, since processors can be replaced."""
-    for hook in getattr(transformer, "_forward_pre_hooks", {}).values():
-        owner = getattr(hook, "__self__", None)
-        if isinstance(owner, WanSeam):
-            return owner
-    return None
+    return next(_seams(getattr(transformer, "_forward_pre_hooks", {})), None)
 
 
 def strip(transformer: Any) -> None:
-    """Put back the stock processors, also where ours came back later with a saved dict of processors."""
-    for block in transformer.blocks:
-        for attn in (block.attn1, block.attn2):
-            stock = stock_of(attn.processor)
-            if attn.processor is not stock:
-                attn.set_processor(stock)
+    """Take off what is left of seams without hooks on the root, and processors that came back with a saved dict."""
+    for module in transformer.modules():
+        for seam in [*_seams(module._forward_hooks)]:
+            seam.remove()
+    restore_processors(transformer)
 
 
-COMPILED = (
-    "this transformer was compiled as a whole, and lipar changes which tokens its layers see; compile its blocks "
-    "instead: transformer.compile_repeated_blocks()"
-)
+def _seams(hooks: Mapping[int, Any]) -> Iterator[WanSeam]:
+    owners = (getattr(hook, "__self__", None) for hook in hooks.values())
+    return (owner for owner in owners if isinstance(owner, WanSeam))
 
 
-def check_stock(transformer: Any) -> None:
-    """Refuse a transformer that no seam can be put on.
-
-    Raises:
-        TypeError: it was compiled as a whole, is not a Wan transformer, or its self-attention was replaced.
-    """
-    if _is_compiled(transformer):
-        raise TypeError(COMPILED)
-    needed = ("rope", "patch_embedding", "blocks", "proj_out")
-    missing = [name for name in needed if not hasattr(transformer, name)]
-    if missing:
-        raise TypeError(
-            f"expected a WanTransformer3DModel, got {type(transformer).__name__} without {missing[0]}"
-        )
-    _check_self_attention(transformer)
-
-
-def _is_compiled(transformer: Any) -> bool:
-    """Whether a transformer was compiled as a whole: wrapped, in place, or its `forward` alone."""
-    wrapped = hasattr(transformer, "_orig_mod")
-    in_place = getattr(transformer, "_compiled_call_impl", None) is not None
-    return wrapped or in_place or hasattr(transformer.forward, "_torchdynamo_orig_callable")
-
-
-def _check_self_attention(transformer: Any) -> None:
-    for layer_idx, block in enumerate(transformer.blocks):
-        processor = stock_of(block.attn1.processor)
-        if not is_stock(processor):
-            raise TypeError(
-                f"self-attention of layer {layer_idx} has the processor {type(processor).__name__}; lipar "
-                "can only stand in for diffusers' WanAttnProcessor: set that first"
-            )
-
-
-def _refuse_compiled() -> None:
-    # while dynamo traces, the answer is a constant; it then runs what follows outside of the graph
-    if torch.compiler.is_compiling():
-        _raise_compiled()
-
-
-@torch.compiler.disable(reason=COMPILED)
-def _raise_compiled() -> None:
-    raise TypeError(COMPILED)
+def _is_on(handle: RemovableHandle) -> bool:
+    return handle.id in (handle.hooks_dict_ref() or ())
 
 
 def _argument(args: Any, kwargs: Any, index: int, name: str) -> Any:
@@ -358,15 +292,6 @@ def _replace(args: Any, kwargs: Any, index: int, name: str, value: Tensor) -> tu
     if name in kwargs:
         return args, {**kwargs, name: value}
     return (*args[:index], value, *args[index + 1 :]), kwargs
-
-
-def _check_grid(layout: TokenLayout, grid: tuple[int, int, int]) -> None:
-    if layout.grid != grid:
-        wanted, came = ("x".join(map(str, sizes)) for sizes in (layout.grid, grid))
-        count = grid[0] * grid[1] * grid[2]
-        raise ValueError(
-            f"the layout is for {wanted} = {layout.token_count} tokens, but these latents make {came} = {count}"
-        )
 
 
 class Float64Timesteps(nn.Module):
