@@ -127,16 +127,16 @@ class Orders(RuleBasedStateMachine):
 
         run(self.pipes[outer], "t2v", num_inference_steps=2, guidance_scale=1.0, callback_on_step_end=change)
 
-    @rule(outer=PIPELINES, inner=PIPELINES)
-    def call_in_the_middle(self, outer: str, inner: str) -> None:
-        """Of another pipeline, which has its own schedule."""
-        if outer == inner or self.enabled[inner] is not None or self.enabled[self.of[inner]] is not None:
-            return
-        seen: list[torch.Tensor] = []
+    @rule(outer=PIPELINES)
+    def call_in_the_middle(self, outer: str) -> None:
+        """The other pipeline and both transformers, while this one's call runs."""
+        inner = {"a": "b", "b": "a"}[outer]
 
-        def call(*_: Any) -> dict[str, Any]:
-            if not seen:
-                seen.append(run(self.pipes[inner], "t2v", num_inference_steps=3, guidance_scale=1.0))
+        def call(pipe: Any, step: int, *_: Any) -> dict[str, Any]:
+            if step == 0:
+                self.call(inner)
+                for transformer in (0, 1):
+                    self.call_transformer(transformer)
             return {}
 
         changes: dict[str, Any] = {"num_inference_steps": 2, "guidance_scale": 1.0}

@@ -338,17 +338,20 @@ def test_an_interrupt_inside_a_forward_of_an_enabled_transformer_leaves_nothing(
     assert torch.equal(bare(transformer), pruned)
 
 
-def test_another_pipeline_inside_of_a_callback_is_not_pruned_by_the_outer_call() -> None:
-    outer = toy_pipeline("t2v")
-    inner = toy_pipeline("t2v", transformer=outer.transformer, scheduler=toy_scheduler("unipc"))
-    dense, by_level = run(inner, "t2v"), bare(outer.transformer, 123.0)
+@pytest.mark.parametrize("schedule", ["euler", "unipc"])
+def test_what_a_callback_calls_is_not_pruned_by_the_call_that_runs_it(schedule: str) -> None:
+    outer = toy_pipeline("t2v", scheduler=schedule)
+    inner = toy_pipeline("t2v", transformer=outer.transformer, scheduler=toy_scheduler(schedule))
+    dense = run(inner, "t2v")
+    level = float(inner.scheduler.timesteps[2])  # of the step that the callback belongs to
+    by_level = bare(outer.transformer, level)
     lipar.enable(outer, layout=some_layout())
     pruned = run(outer, "t2v")
     seen: list[Any] = []
 
     def preview(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         if step == 2:
-            seen.extend([run(inner, "t2v"), bare(pipe.transformer, 123.0), hooks_of(pipe.transformer)])
+            seen.extend([run(inner, "t2v"), bare(pipe.transformer, level), hooks_of(pipe.transformer)])
         return {}
 
     assert torch.equal(run(outer, "t2v", callback_on_step_end=preview), pruned)

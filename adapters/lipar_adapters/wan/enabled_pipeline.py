@@ -217,24 +217,26 @@ def check_free(transformer: Any) -> None:
 def moment(pipe: Any, timestep: float) -> Moment | None:
     """Where a pipeline's schedule stands in a forward with this timestep; None: the forward is not the pipeline's.
 
-    Video-to-video begins in the middle without telling the scheduler, so the timestep decides.
+    Its own has the timestep that the pipeline is at and that its scheduler is about to step from. In a callback the
+    scheduler has already stepped, so what is called there is not its own, whatever its timestep.
 
     Raises:
         TypeError: the scheduler was exchanged for one that does not follow flow matching.
     """
     present = getattr(pipe, "current_timestep", None)
-    if present is None or abs(float(present) - timestep) > TIMESTEP_ERROR:
+    if present is None or not _same(present, timestep):
         return None
     scheduler = pipe.scheduler
     check_flow(scheduler)
-    timesteps = scheduler.timesteps
     index = scheduler.step_index
-    if index is None:  # before the first step
-        index = scheduler.begin_index or 0
-    index = int(index)
-    if index >= len(timesteps) or abs(float(timesteps[index]) - timestep) > TIMESTEP_ERROR:
-        found = ((timesteps - timestep).abs() <= TIMESTEP_ERROR).nonzero().flatten()
-        if not len(found):
-            return None
-        index = int(found[0])
-    return Moment(index, float(scheduler.sigmas[index]))
+    if index is None:
+        # before the first step; video-to-video begins in the middle of the schedule without telling the scheduler
+        found = ((scheduler.timesteps - timestep).abs() <= TIMESTEP_ERROR).nonzero().flatten()
+        index = int(found[0]) if len(found) else len(scheduler.timesteps)
+    if index >= len(scheduler.timesteps) or not _same(scheduler.timesteps[index], timestep):
+        return None
+    return Moment(int(index), float(scheduler.sigmas[index]))
+
+
+def _same(one: Any, other: float) -> bool:
+    return abs(float(one) - other) <= TIMESTEP_ERROR
