@@ -17,9 +17,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from test_door import object_graph
-from test_enable_ownership import bare, hooks_of
 from test_enable_pipelines import run, some_layout
-from wan_toys import toy_pipeline, toy_transformer
+from wan_toys import bare, hooks_of, toy_pipeline, toy_transformer
 
 import lipar
 from lipar_adapters.wan.processors import stock_of

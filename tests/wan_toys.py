@@ -162,3 +162,20 @@ def write_motion_folder(folder: Path, frames: int, prompt: str) -> Path:
     Image.fromarray(motion[0].permute(1, 2, 0).numpy()).save(folder / "first_frame.png")
     (folder / "prompt.txt").write_text(prompt)
     return folder
+
+
+def bare(transformer: Any, level: float = 500.0) -> torch.Tensor:
+    """The output of a forward that no pipeline makes."""
+    generator = torch.Generator().manual_seed(3)
+    latents = torch.randn(1, transformer.config.in_channels, 3, 4, 6, generator=generator)
+    prompt = toy_prompt()["prompt_embeds"]
+    with torch.no_grad():
+        output: torch.Tensor = transformer(latents, torch.tensor([level]), prompt, return_dict=False)[0]
+    return output
+
+
+def hooks_of(transformer: Any) -> int:
+    """How many hooks of torch are on a transformer and below."""
+    return sum(
+        len(module._forward_hooks) + len(module._forward_pre_hooks) for module in transformer.modules()
+    )

@@ -1,10 +1,10 @@
 """What `lipar.enable` leaves on a Wan pipeline: its transformers are pruned while its loop runs, and only then.
 
-A transformer may be a part of many pipelines, and be called by itself. So a pipeline puts nothing on it until one of
+A transformer may be a part of several pipelines, and be called by itself. So a pipeline puts nothing on it until one of
 its calls denoises, and takes everything off when that ends, also by an error. A stock pipeline opens its progress bar
-exactly that long, which is therefore where lipar stands. Within the loop a forward belongs to the pipeline if it has
-the timestep that the pipeline is at; any other, such as one of another pipeline that a callback runs, is computed as if
-lipar was not there.
+for exactly that time, so this is where lipar begins and ends. Within the loop, a forward belongs to the pipeline if it
+has the timestep that the pipeline and its scheduler are at. Any other, such as one of another pipeline that a callback
+runs, is computed as if lipar were not there.
 """
 
 import warnings
@@ -15,6 +15,8 @@ from typing import Any
 from lipar.door import DoorWarning
 from lipar.hold import Hold, Moment
 from lipar_adapters.wan.begin import check_flow
+from lipar_adapters.wan.refusals import check_stock
+from lipar_adapters.wan.seam import WanSeam, seam_of
 from lipar_adapters.wan.stand_in import StandIn, replaced
 
 RECORD = "_lipar"
@@ -70,8 +72,6 @@ class EnabledPipeline:
         """
         if EnabledPipeline.on(self.pipe) is not self:
             return  # it was disabled, and somebody kept its progress bar
-        from lipar_adapters.wan.seam import WanSeam, seam_of
-
         check_flow(self.pipe.scheduler)
         pruned, foreign = self.hold.forwards, self.hold.foreign_forwards
 
@@ -100,8 +100,6 @@ class EnabledPipeline:
         )
 
     def _release(self) -> None:
-        from lipar_adapters.wan.seam import seam_of
-
         while self._taken:
             seam = seam_of(self._taken.pop())
             if seam is not None and self.hold in seam.calls:
@@ -202,9 +200,6 @@ def check_free(transformer: Any) -> None:
         TypeError: see `lipar_adapters.wan.refusals.check_stock`.
         ValueError: a model that lipar drives itself holds it.
     """
-    from lipar_adapters.wan.refusals import check_stock
-    from lipar_adapters.wan.seam import seam_of
-
     check_stock(transformer)
     seam = seam_of(transformer)
     if seam is not None and not seam.is_enabled:

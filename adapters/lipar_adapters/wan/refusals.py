@@ -36,7 +36,7 @@ def _is_compiled(transformer: Any) -> bool:
     """Whether a transformer was compiled as a whole: wrapped, in place, or its `forward` alone."""
     wrapped = hasattr(transformer, "_orig_mod")
     in_place = getattr(transformer, "_compiled_call_impl", None) is not None
-    return wrapped or in_place or hasattr(transformer.forward, "_torchdynamo_orig_callable")
+    return wrapped or in_place or hasattr(getattr(transformer, "forward", None), "_torchdynamo_orig_callable")
 
 
 def check_self_attention(transformer: Any) -> None:
