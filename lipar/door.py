@@ -44,16 +44,17 @@ class Door(Protocol):
         """What is known about the object.
 
         Raises:
-            TypeError: it denoises in a way in which pruned tokens cannot be led to clean values.
+            TypeError: it denoises in a way in which pruned tokens cannot be led to clean values, or its kind is right,
+                but something in it was replaced.
+            ValueError: lipar drives it already, in another way.
         """
         ...
 
     def attach(self, target: Any, hold: Hold) -> None:
-        """Prune every forward of the object, and of all that it denoises with, by one `hold`.
+        """Prune the forwards that are the object's own by one `hold`: of a model all, of a pipeline those of its calls.
 
-        Raises:
-            TypeError: its kind is right, but something in it was replaced.
-            ValueError: lipar drives it already, in another way.
+        The hold belongs to this object. What shares parts with it, such as another pipeline on the same model, is
+        neither pruned by it nor loses a hold of its own.
         """
         ...
 
@@ -62,7 +63,7 @@ class Door(Protocol):
         ...
 
     def detach(self, target: Any) -> None:
-        """Undo `attach`, without a trace; nothing happens where there is nothing to undo."""
+        """Undo `attach` of this object, without a trace; nothing happens where there is nothing to undo."""
         ...
 
 
@@ -99,14 +100,15 @@ def enable(
     layout: TokenLayout | None = None,
     host: PluginHost | None = None,
 ) -> Any:
-    """Prune a model's every forward, until `disable`; called again, it replaces what was set before.
+    """Prune a model's forwards, until `disable`; called again, it replaces what was set before.
 
     The whole clip is one block, and its first latent frame stands whole. Tokens that repeat in the source are not
     computed: they get the velocity that leads to the clean latents of the token that they repeat. For inference.
 
     Args:
-        target: a stock Wan pipeline of diffusers (text-, image- or video-to-video), a `WanTransformer3DModel`, or
-            what another adapter recognises.
+        target: a stock Wan pipeline of diffusers (text-, image- or video-to-video), whose own calls are pruned; a
+            `WanTransformer3DModel`, whose every forward is pruned except in the calls of an enabled pipeline; or what
+            another adapter recognises.
         config: thresholds, criterion, refiners, recovery, noise source and restorer; None: `m-degree` with
             filtered copies from inside the clip. `self_redundancy` goes without a source.
         source: the video whose redundancy counts: pictures, or clean latents `1 t c h w` in the scale that the model
@@ -118,10 +120,13 @@ def enable(
         `target`. Without source, layout and `self_redundancy` it computes everything, with a warning.
 
     Raises:
-        TypeError: no adapter recognises the object, or a pipeline's scheduler does not follow flow matching.
+        TypeError: no adapter recognises the object, a pipeline's scheduler does not follow flow matching, or something
+            in the model was replaced. A call raises it as well, since parts can be exchanged later.
         ConfigError: a part needs what there is not, such as frames before the clip.
         ValueError: a source that does not fit, or a layout that prunes in the first frame. A forward of other tokens
             than the layout's or the source's raises it, too.
+        RuntimeError: raised by a forward only: it prunes while gradients are on and something requires one, or a
+            feature is on that cannot work on kept tokens.
     """
     host = host or load_plugins()
     door = _door_to(target, host)
@@ -176,6 +181,8 @@ def _latents_of(source: Any, held: Held) -> Any:
 
 def disable(target: Any, *, host: PluginHost | None = None) -> Any:
     """Leave a model as it was before `enable`; nothing happens where it was not enabled.
+
+    What was enabled on another object stays, such as on a pipeline that uses this transformer.
 
     Raises:
         TypeError: no adapter recognises the object.

@@ -17,7 +17,7 @@ from lipar.layout import TokenLayout
 from lipar.parts import Parts
 from lipar.protocols import BlockAttention, ForwardPass
 from lipar.rope import RotaryEmbedding
-from lipar.source import SourceFormat
+from lipar.source import LatentPiece, SourceFormat
 from lipar.types import Latents, Rotation
 
 
@@ -25,8 +25,6 @@ from lipar.types import Latents, Rotation
 class Moment:
     """Where in its schedule a model is called."""
 
-    run: object
-    """The same object for all forwards of one denoising run."""
     step: int
     sigma: float
     rough: bool = False
@@ -39,13 +37,15 @@ class Held:
 
     facts: frozenset[str]
     """Of `lipar.compatibility.FACTS`."""
-    patch_size: int
+    patch_size: tuple[int, int, int]
+    """Latent frames, rows and columns of a token."""
     channels: int
     """Of the latents that are made."""
     coder: Any = None
     """Tells `tau_short` and `tau_long` of the latents; None: nobody knows."""
-    clock: Callable[[float], Moment | None] = lambda timestep: None
-    """The moment of a forward with this timestep; None: only its timestep tells."""
+    clock: Callable[[float], Moment | None] | None = None
+    """The moment of a forward with this timestep, or None where the forward is not the object's own, such as one of
+    another pipeline on the same transformer. Left out: every forward is its own, and only its timestep tells."""
     encode: Callable[[Any], Latents] | None = None
     """Makes source latents of a video; None: there is no autoencoder."""
     brings_source: bool = False
@@ -78,6 +78,8 @@ class Hold:
     forwards: int = attrs.field(default=0, init=False)
     kept_tokens: int = attrs.field(default=0, init=False)
     all_tokens: int = attrs.field(default=0, init=False)
+    foreign_forwards: int = attrs.field(default=0, init=False)
+    """Forwards that came while it was asked and were not its own."""
     _moment: Moment | None = attrs.field(default=None, init=False)
     _grid: Grid | None = attrs.field(default=None, init=False)
     _first_step: int = attrs.field(default=0, init=False)
@@ -93,12 +95,19 @@ class Hold:
         """Read the coming run's layout from these latents."""
         self.source, self._read = source, None
 
-    def begin(self, grid: Grid, device: torch.device, timestep: Tensor) -> TokenLayout:
-        """The layout of the coming forward, on the model's device."""
-        level = float(timestep.max())
-        moment = self.held.clock(level) or self._by_timestep(level)
+    def start(self) -> None:
+        """Begin a run: the coming forward is its first."""
+        self._moment = None
+
+    def begin(self, grid: Grid, device: torch.device, timestep: Tensor) -> TokenLayout | None:
+        """The layout of the coming forward, on the model's device; None: the forward is not this hold's own."""
+        level, clock = float(timestep.max()), self.held.clock
+        moment = self._by_timestep(level) if clock is None else clock(level)
+        if moment is None:
+            self.foreign_forwards += 1
+            return None
         before, self._moment = self._moment, moment
-        if before is None or before.run is not moment.run or grid != self._grid:
+        if before is None or grid != self._grid:
             self._grid, self._first_step = grid, moment.step
             self.parts.noise.reset()
             self._predictions.clear()
@@ -147,13 +156,12 @@ class Hold:
 
     def _by_timestep(self, level: float) -> Moment:
         """A bare model is in a new run where its timestep rises; sigma is t / 1000."""
+        if level > self._last_level:
+            self.start()
         before = self._moment
-        if before is None or level > self._last_level:
-            moment = Moment(object(), 0, level / 1000, rough=True)
-        else:
-            moment = Moment(before.run, before.step + (level < self._last_level), level / 1000, rough=True)
+        step = 0 if before is None else before.step + (level < self._last_level)
         self._last_level = level
-        return moment
+        return Moment(step, level / 1000, rough=True)
 
     def _on(self, layout: TokenLayout | None, grid: Grid, device: torch.device) -> TokenLayout:
         if layout is None:
@@ -170,7 +178,8 @@ class Hold:
         return layout
 
     def _layout_of(self, clean: Latents, grid: Grid) -> TokenLayout:
-        form = SourceFormat(patch_size=self.held.patch_size, coder=self.held.coder)
+        clean, side = _squared(clean, self.held.patch_size)
+        form = SourceFormat(patch_size=side, coder=self.held.coder)
         return clip_layout(clean, grid, form, self.config, self.parts)
 
     def attention(
@@ -217,7 +226,7 @@ class Hold:
         full = layout.fill(None, kept)
         predicted = (x - sigma * full.float()).index_select(1, layout.kept)
         if self._is_read:
-            self._predictions.append(self._as_latents(predicted, layout))
+            self._predictions.append(self._as_latents(predicted.detach(), layout))
         if everything:
             return self.parts.restorer(layout, None, kept)
         restored = self.parts.restorer(layout, None, predicted)
@@ -228,8 +237,30 @@ class Hold:
 
     def _as_latents(self, tokens: Tensor, layout: TokenLayout) -> Latents:
         # of the first video of a batch: one mask serves a call
-        patch = self.held.patch_size
-        frames, rows, cols = layout.grid
+        (frames, rows, cols), (f, p, q) = layout.grid, self.held.patch_size
         return rearrange(
-            tokens[:1], "b (t h w) (p q c) -> b t c (h p) (w q)", t=frames, h=rows, w=cols, p=patch, q=patch
+            tokens[:1],
+            "b (t h w) (f p q c) -> b (t f) c (h p) (w q)",
+            t=frames,
+            h=rows,
+            w=cols,
+            f=f,
+            p=p,
+            q=q,
         )
+
+
+def _squared(clean: Latents, patch: tuple[int, int, int]) -> tuple[LatentPiece, int]:
+    """Latents in which a token is one frame and square, and its side.
+
+    What the patches do not divide is left out, as the model leaves it out. Tokens of another form become single latents
+    of as many channels as they have values: a criterion compares the same values.
+    """
+    f, p, q = patch
+    frames, rows, cols = (
+        size // side * side for size, side in zip((clean.shape[1], *clean.shape[3:]), patch, strict=True)
+    )
+    clean = clean[:, :frames, :, :rows, :cols]
+    if f == 1 and p == q:
+        return clean, p
+    return rearrange(clean, "b (t f) c (h p) (w q) -> b t (c f p q) h w", f=f, p=p, q=q), 1

@@ -5,12 +5,13 @@ from typing import Any
 import attrs
 import pytest
 import torch
+from einops import rearrange
 from wan_toys import toy_transformer
 
 import lipar
-from lipar import Config, TokenLayout
+from lipar import Config, TokenLayout, build_config
 from lipar.config import PartConfig
-from lipar.door import DoorWarning
+from lipar.door import WHOLE_CLIP, DoorWarning
 from lipar.testing.closeness import assert_near, error
 
 GRID = (3, 3, 5)
@@ -48,8 +49,6 @@ def run(transformer: Any, given: dict[str, torch.Tensor]) -> torch.Tensor:
 
 def tokens_of(output: torch.Tensor) -> torch.Tensor:
     """Output latents as tokens, `b places features`."""
-    from einops import rearrange
-
     return rearrange(output, "b c t (h p) (w q) -> b (t h w) (c p q)", p=2, q=2)
 
 
@@ -204,6 +203,72 @@ def test_other_tokens_than_the_layouts_are_refused(transformer: Any, size: tuple
     assert run(transformer, given).isfinite().all()
 
 
+@pytest.mark.parametrize("size", [(3, 7, 10), (3, 6, 11), (3, 7, 11)])
+@pytest.mark.parametrize("pruned", [False, True])
+def test_latents_that_the_patch_does_not_divide_are_floored_as_stock_does(
+    transformer: Any, size: tuple[int, int, int], pruned: bool
+) -> None:
+    given = inputs()
+    divided, rows, cols = given["hidden_states"], size[1], size[2]
+    given["hidden_states"] = torch.nn.functional.pad(divided, (0, cols - 10, 0, rows - 6), value=9.0)
+    stock = run(transformer, given)
+    assert stock.shape[2:] == (3, 6, 10)
+    lipar.enable(transformer, layout=some_layout() if pruned else TokenLayout.keep_all(GRID))
+    found = run(transformer, given)
+    if pruned:
+        assert torch.equal(found, run(transformer, {**given, "hidden_states": divided}))
+    else:
+        assert torch.equal(found, stock)
+
+
+@pytest.mark.parametrize("odd", [0, 1])
+@pytest.mark.parametrize("patch", [(1, 2, 2), (2, 2, 2), (1, 2, 1), (1, 2, 4), (1, 1, 1), (2, 1, 2)])
+def test_a_source_is_cut_into_the_tokens_of_any_patch(patch: tuple[int, int, int], odd: int) -> None:
+    transformer = toy_transformer(patch_size=patch)
+    changing = torch.rand(1, 16, 4, 8, 8, generator=torch.Generator().manual_seed(1)) < 0.002
+    source = torch.randn(1, 16, 1, 8, 8, generator=torch.Generator().manual_seed(0)).repeat(1, 1, 4, 1, 1)
+    source = torch.where(changing, source + 50, source)
+    config = build_config(settings=["prune.tau_short=1e-3", "prune.tau_long=1e-3", "refiners=['threshold']"])
+    config = attrs.evolve(config, noise=WHOLE_CLIP.noise)
+    # what the patch does not divide is left out of the source, too
+    padded = torch.nn.functional.pad(source, (0, odd if patch[2] > 1 else 0, 0, odd if patch[1] > 1 else 0))
+    lipar.enable(transformer, config, source=padded.transpose(1, 2))
+    noisy, text = torch.randn(1, 16, 4, 8, 8), torch.randn(1, 7, 64)
+    given = {"hidden_states": noisy, "timestep": torch.tensor([600.0]), "encoder_hidden_states": text}
+    found = run(transformer, given)
+
+    def cut(latents: torch.Tensor) -> torch.Tensor:
+        """Tokens `t h w d`."""
+        size = dict(zip("fpq", patch, strict=True))
+        return rearrange(latents[0], "c (t f) (h p) (w q) -> t h w (f c p q)", **size)
+
+    differs = (cut(source)[1:] != cut(source)[:-1]).any(-1)
+    from_first = (cut(source)[1:] != cut(source)[:1]).any(-1)
+    keep_mask = torch.cat([torch.ones_like(differs[:1]), differs | from_first])
+    counted = lipar.summary(transformer)
+    assert counted.kept_tokens == int(keep_mask.sum()) < counted.all_tokens == keep_mask.numel()
+    clean = cut(noisy - 0.6 * found).flatten(0, 2)[None]
+    restored = TokenLayout(keep_mask, has_history=False).restore_source
+    torch.testing.assert_close(clean, clean[:, restored], rtol=0, atol=1e-5)
+    lipar.enable(transformer, layout=TokenLayout.keep_all(tuple(keep_mask.shape)))
+    kept = run(transformer, given)
+    lipar.disable(transformer)
+    assert torch.equal(kept, run(transformer, given))
+
+
+@pytest.mark.parametrize("patch", [(2, 2, 2), (1, 2, 4)])
+def test_a_prediction_is_cut_into_the_tokens_of_any_patch(patch: tuple[int, int, int]) -> None:
+    transformer = toy_transformer(patch_size=patch)
+    settings = ["self_redundancy.full_steps=1", "prune.keep=0.5"]
+    lipar.enable(transformer, build_config(settings=settings, base=WHOLE_CLIP))
+    text = torch.randn(1, 7, 64)
+    for level in (900.0, 500.0):
+        given = {"hidden_states": torch.randn(1, 16, 4, 8, 8), "timestep": torch.tensor([level])}
+        assert run(transformer, {**given, "encoder_hidden_states": text}).shape == (1, 16, 4, 8, 8)
+    counted = lipar.summary(transformer)
+    assert counted.all_tokens / 2 < counted.kept_tokens < counted.all_tokens
+
+
 def test_timesteps_of_other_tokens_are_refused(transformer: Any) -> None:
     lipar.enable(transformer, layout=some_layout())
     with pytest.raises(ValueError, match=r"timesteps per token come as b, 45 for this layout, got \[1, 44\]"):
@@ -280,9 +345,29 @@ def test_training_with_checkpoints_is_refused_and_inference_is_not(transformer: 
     assert run(transformer, inputs()).isfinite().all()
 
 
-def test_with_gradients_on_the_numbers_are_the_same(transformer: Any) -> None:
+def test_a_pruned_forward_with_gradients_is_refused_before_it_begins(transformer: Any) -> None:
     lipar.enable(transformer, layout=some_layout())
-    assert torch.equal(transformer(**inputs()).sample.detach(), run(transformer, inputs()))
+    with pytest.raises(RuntimeError, match=r"a pruned forward has no backward.*torch\.no_grad"):
+        transformer(**inputs())
+    transformer.requires_grad_(False)
+    frozen = transformer(**inputs()).sample  # nothing asks for a gradient, so nothing is lost
+    assert torch.equal(frozen, run(transformer, inputs()))
+    for learnt in ("hidden_states", "encoder_hidden_states"):
+        given = inputs()
+        given[learnt].requires_grad_()
+        with pytest.raises(RuntimeError, match="a pruned forward has no backward"):
+            transformer(**given)
+
+
+def test_gradients_of_a_forward_that_keeps_all_are_the_stock_models(transformer: Any) -> None:
+    def gradients() -> list[torch.Tensor]:
+        transformer.zero_grad()
+        transformer(**inputs()).sample.square().mean().backward()
+        return [parameter.grad.clone() for parameter in transformer.parameters()]
+
+    stock = gradients()
+    lipar.enable(transformer, layout=TokenLayout.keep_all(GRID))
+    assert all(map(torch.equal, gradients(), stock))
 
 
 def test_inference_mode_gives_the_same(transformer: Any) -> None:

@@ -83,13 +83,13 @@ def original_names(transformer: Any) -> dict[str, torch.Tensor]:
     return renamed
 
 
-def toy_pipeline(kind: str, *, seed: int = 0, scheduler: str = "euler", **changes: Any) -> Any:
+def toy_pipeline(kind: str, *, seed: int = 0, scheduler: Any = "euler", **changes: Any) -> Any:
     """A pipeline without a text encoder: give it `prompt_embeds` of `toy_prompt`.
 
     Args:
         kind: `t2v`, `t2v-a14b`, `v2v` and `t2v-5b` (text or video to video); `i2v-a14b` and `i2v-5b`.
         seed: of the weights.
-        scheduler: `euler` or `unipc`.
+        scheduler: `euler` or `unipc`, or one of diffusers.
         changes: to what the pipeline is registered with.
     """
     import diffusers
@@ -101,7 +101,7 @@ def toy_pipeline(kind: str, *, seed: int = 0, scheduler: str = "euler", **change
         "text_encoder": None,
         "vae": toy_vae(seed),
         "transformer": toy_transformer(seed, **sizes),
-        "scheduler": toy_scheduler(scheduler),
+        "scheduler": toy_scheduler(scheduler) if isinstance(scheduler, str) else scheduler,
     }
     if kind.endswith("a14b"):
         parts |= {"transformer_2": toy_transformer(seed + 1, **sizes), "boundary_ratio": 0.9}
@@ -162,3 +162,20 @@ def write_motion_folder(folder: Path, frames: int, prompt: str) -> Path:
     Image.fromarray(motion[0].permute(1, 2, 0).numpy()).save(folder / "first_frame.png")
     (folder / "prompt.txt").write_text(prompt)
     return folder
+
+
+def bare(transformer: Any, level: float = 500.0) -> torch.Tensor:
+    """The output of a forward that no pipeline makes."""
+    generator = torch.Generator().manual_seed(3)
+    latents = torch.randn(1, transformer.config.in_channels, 3, 4, 6, generator=generator)
+    prompt = toy_prompt()["prompt_embeds"]
+    with torch.no_grad():
+        output: torch.Tensor = transformer(latents, torch.tensor([level]), prompt, return_dict=False)[0]
+    return output
+
+
+def hooks_of(transformer: Any) -> int:
+    """How many hooks of torch are on a transformer and below."""
+    return sum(
+        len(module._forward_hooks) + len(module._forward_pre_hooks) for module in transformer.modules()
+    )

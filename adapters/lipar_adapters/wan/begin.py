@@ -61,11 +61,16 @@ def check_flow(scheduler: Any) -> None:
     Raises:
         TypeError: names it, and what would do.
     """
-    name = type(scheduler).__name__
-    if not (name.startswith("FlowMatch") or getattr(scheduler.config, "use_flow_sigmas", False)):
+    name, config = type(scheduler).__name__, scheduler.config
+    by_config = (
+        getattr(config, "use_flow_sigmas", False)
+        and getattr(config, "prediction_type", None) == "flow_prediction"
+    )
+    if not (name.startswith("FlowMatch") or by_config):
         raise TypeError(
-            f"{name} does not follow flow matching, where x = (1 - sigma) clean + sigma noise; take "
-            "FlowMatchEulerDiscreteScheduler, or UniPCMultistepScheduler with use_flow_sigmas=True"
+            f"{name} does not follow flow matching, where x = (1 - sigma) clean + sigma noise and the model tells "
+            "noise - clean; take FlowMatchEulerDiscreteScheduler, or UniPCMultistepScheduler with use_flow_sigmas=True "
+            "and prediction_type='flow_prediction'"
         )
 
 

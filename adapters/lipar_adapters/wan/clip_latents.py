@@ -1,5 +1,6 @@
 """A clip as the latents that a Wan pipeline starts from, encoded by the pipeline's own autoencoder."""
 
+import math
 from typing import Any, TypeAlias
 
 import torch
@@ -35,10 +36,17 @@ def encode_clip(pipe: Any, clip: CenteredClip) -> Latents:
     return ((raw - mean) * (1.0 / std)).transpose(1, 2)
 
 
-def token_pixels(pipe: Any) -> int:
-    """Pixel rows and columns of a token; heights and widths are multiples of it."""
+def token_size(pipe: Any) -> tuple[int, int]:
+    """Pixel rows and columns of a token; heights and widths are multiples of them."""
     transformer = pipe.transformer if pipe.transformer is not None else pipe.transformer_2
-    return int(pipe.vae_scale_factor_spatial * transformer.config.patch_size[1])
+    _, rows, cols = transformer.config.patch_size
+    scale = pipe.vae_scale_factor_spatial
+    return int(scale * rows), int(scale * cols)
+
+
+def token_pixels(pipe: Any) -> int:
+    """What both heights and widths may be multiples of, in pixels."""
+    return math.lcm(*token_size(pipe))
 
 
 def check_clip(pipe: Any, *, frames: int, height: int, width: int) -> None:
@@ -54,9 +62,9 @@ def check_clip(pipe: Any, *, frames: int, height: int, width: int) -> None:
             f"{frames} pixel frames do not make whole latent frames, which takes 1 + {group}n; "
             f"trim to {fewer} or repeat the last frame up to {fewer + group}"
         )
-    token = token_pixels(pipe)
-    if height < token or width < token or height % token or width % token:
-        near = [max(1, round(side / token)) * token for side in (width, height)]
+    rows, cols = token_size(pipe)
+    if height < rows or width < cols or height % rows or width % cols:
+        near = [max(1, round(side / token)) * token for side, token in ((width, cols), (height, rows))]
         raise ValueError(
-            f"{width}x{height} pixels do not divide into tokens of {token}x{token}; take {near[0]}x{near[1]}"
+            f"{width}x{height} pixels do not divide into tokens of {cols}x{rows}; take {near[0]}x{near[1]}"
         )

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from lipar_adapters.wan.stand_in import replaced
+
 
 class DenoiseWatch:
     """Stands in for a pipeline's progress bar, which is open exactly as long as its loop runs.
@@ -14,22 +16,27 @@ class DenoiseWatch:
     Args:
         device: where the loop runs; it is waited for before the clock is read.
         on_step: called with the number of steps done.
+        bar: what stood there before. It is opened as well, since `lipar.enable` prunes by it.
     """
 
-    def __init__(self, device: torch.device, on_step: Callable[[int], None]) -> None:
+    def __init__(self, device: torch.device, on_step: Callable[[int], None], bar: Callable[..., Any]) -> None:
         self.seconds = 0.0
-        self._device, self._on_step = device, on_step
+        self._device, self._on_step, self._bar = device, on_step, bar
+        self._open: Any = None
         self._done, self._begun = 0, 0.0
 
     def __call__(self, iterable: Any = None, total: int | None = None) -> "DenoiseWatch":
+        self._open = self._bar(iterable, total)
         return self
 
     def __enter__(self) -> "DenoiseWatch":
+        self._open.__enter__()
         self._done, self._begun = 0, self._now()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: Any) -> None:
         self.seconds = self._now() - self._begun
+        self._open.__exit__(*error)
 
     def update(self, steps: int = 1) -> None:
         """What the pipeline calls at the end of a step."""
@@ -45,9 +52,7 @@ class DenoiseWatch:
 @contextmanager
 def watch_denoising(pipe: Any, on_step: Callable[[int], None]) -> Iterator[DenoiseWatch]:
     """Time the loop of a pipeline's next call instead of showing its bar; afterwards the bar is its own again."""
-    watch = DenoiseWatch(pipe._execution_device, on_step)
-    pipe.progress_bar = watch
-    try:
+    watch = DenoiseWatch(pipe._execution_device, on_step, pipe.progress_bar)
+    hidden = {**(vars(pipe).get("_progress_bar_config") or {}), "disable": True}
+    with replaced(pipe, "_progress_bar_config", hidden), replaced(pipe, "progress_bar", watch):
         yield watch
-    finally:
-        del pipe.progress_bar

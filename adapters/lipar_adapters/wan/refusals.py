@@ -1,0 +1,124 @@
+"""What a seam refuses, by name: transformers that it cannot be put on, and forwards that cannot be pruned."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lipar.hold import Hold
+from lipar.layout import TokenLayout
+from lipar_adapters.wan.processors import is_stock, stock_of
+
+COMPILED = (
+    "this transformer was compiled as a whole, and lipar changes which tokens its layers see; compile its blocks "
+    "instead: transformer.compile_repeated_blocks()"
+)
+
+
+def check_stock(transformer: Any) -> None:
+    """Refuse a transformer that no seam can be put on.
+
+    Raises:
+        TypeError: it was compiled as a whole, is not a Wan transformer, or its self-attention was replaced.
+    """
+    if _is_compiled(transformer):
+        raise TypeError(COMPILED)
+    needed = ("rope", "patch_embedding", "blocks", "proj_out")
+    missing = [name for name in needed if not hasattr(transformer, name)]
+    if missing:
+        raise TypeError(
+            f"expected a WanTransformer3DModel, got {type(transformer).__name__} without {missing[0]}"
+        )
+    check_self_attention(transformer)
+
+
+def _is_compiled(transformer: Any) -> bool:
+    """Whether a transformer was compiled as a whole: wrapped, in place, or its `forward` alone."""
+    wrapped = hasattr(transformer, "_orig_mod")
+    in_place = getattr(transformer, "_compiled_call_impl", None) is not None
+    return wrapped or in_place or hasattr(getattr(transformer, "forward", None), "_torchdynamo_orig_callable")
+
+
+def check_self_attention(transformer: Any) -> None:
+    """Refuse layers whose self-attention was replaced.
+
+    Raises:
+        TypeError: names the layer and the processor.
+    """
+    for layer_idx, block in enumerate(transformer.blocks):
+        processor = stock_of(block.attn1.processor)
+        if not is_stock(processor):
+            raise TypeError(
+                f"self-attention of layer {layer_idx} has the processor {type(processor).__name__}; lipar "
+                "can only stand in for diffusers' WanAttnProcessor: set that first"
+            )
+
+
+def refuse_compiled() -> None:
+    """Refuse to be traced as a part of a transformer that was compiled as a whole."""
+    # while dynamo traces, the answer is a constant; it then runs what follows outside of the graph
+    if torch.compiler.is_compiling():
+        _raise_compiled()
+
+
+@torch.compiler.disable(reason=COMPILED)
+def _raise_compiled() -> None:
+    raise TypeError(COMPILED)
+
+
+def refuse_training(transformer: Any, layout: TokenLayout, *inputs: Tensor) -> None:
+    """Refuse a forward whose backward would fail.
+
+    Raises:
+        RuntimeError: gradients are on, and something requires one.
+    """
+    if not torch.is_grad_enabled():
+        return
+    learns = any(tensor.requires_grad for tensor in (*inputs, *transformer.parameters()))
+    pruned = layout.kept_count < layout.token_count
+    # attention over kept tokens writes in place; over all tokens it is the stock one, gradients included
+    if learns and (pruned or transformer.gradient_checkpointing):
+        why = "a pruned forward has no backward" if pruned else "gradient checkpointing runs layers again"
+        raise RuntimeError(
+            f"lipar prunes inference: {why}, and in this call gradients are on and something requires one; "
+            "call the transformer under torch.no_grad(), or lipar.disable what was enabled first"
+        )
+
+
+def refuse_features(transformer: Any, hold: Hold) -> None:
+    """Refuse what was switched on in a transformer and cannot work on a hold's kept tokens.
+
+    Raises:
+        RuntimeError: names it.
+    """
+    if getattr(transformer, "_parallel_config", None) is not None:
+        raise RuntimeError(
+            "lipar cannot prune a transformer under context parallelism yet; lipar.disable it first"
+        )
+    cache = _cache_over_steps(transformer)
+    if cache is not None and hold.changes_between_steps:
+        raise RuntimeError(
+            f"{cache} keeps what tokens were between steps, and self_redundancy changes which tokens there are; "
+            "give lipar.enable a source, or disable the cache"
+        )
+
+
+def _cache_over_steps(transformer: Any) -> str | None:
+    """The name of what reuses the results of earlier steps in a transformer, if anything does."""
+    if getattr(transformer, "is_cache_enabled", False):
+        return type(transformer._cache_config).__name__
+    return "cache-dit" if getattr(transformer, "_is_cached", False) else None
+
+
+def check_grid(layout: TokenLayout, grid: tuple[int, int, int]) -> None:
+    """Refuse latents of other tokens than the layout's.
+
+    Raises:
+        ValueError: with both numbers.
+    """
+    if layout.grid != grid:
+        wanted, came = ("x".join(map(str, sizes)) for sizes in (layout.grid, grid))
+        count = grid[0] * grid[1] * grid[2]
+        raise ValueError(
+            f"the layout is for {wanted} = {layout.token_count} tokens, but these latents make {came} = {count}"
+        )
