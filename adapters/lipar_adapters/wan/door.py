@@ -75,6 +75,7 @@ class WanDoor:
             coder=own,
             clock=partial(moment, target),
             encode=partial(_encode, target),
+            pixels=(target.vae_scale_factor_temporal, target.vae_scale_factor_spatial),
             brings_source=_brings_source(target),
         )
 
