@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 from test_enable_pipelines import FRAMES, HEIGHT, WIDTH, run
-from test_video_given_frames import FORMS, shades
+from test_video_given_frames import FORMS, GREY, shades
 from wan_toys import toy_pipeline, toy_transformer
 
 import lipar
 from lipar.config import ConfigError, build_config
-from lipar.door import WHOLE_CLIP, _checked_layout, _config_of
+from lipar.door import WHOLE_CLIP, DoorWarning, _checked_layout, _config_of
 from lipar.source import check_source_latents
 from lipar.video import VideoError
 from lipar_adapters.time_to_move import encode_motion
@@ -97,11 +97,10 @@ def test_latents_of_any_float_type_are_a_source(dtype: torch.dtype) -> None:
             r"1 t 16 h w.*\[1, 16, 3, 4, 6\]; .* \.transpose\(1, 2\)",
         ),
         (
-            lambda v: torch.zeros(1, 3, 16, 5, 6),
+            lambda v: torch.zeros(1, 0, 16, 4, 6),
             ValueError,
-            r"divide into tokens of 1x2x2; got \[1, 3, 16, 5, 6\]",
+            r"at least one frame, row and column; got \[1, 0, 16, 4, 6\]",
         ),
-        (lambda v: torch.zeros(1, 0, 16, 4, 6), ValueError, r"at least one frame .* got \[1, 0, 16, 4, 6\]"),
         (lambda v: torch.zeros(1, 3, 16, 4, 6).long(), TypeError, r"and floats; got torch\.int64"),
         (lambda v: torch.zeros(2, 9, 3, 32, 48), ValueError, r"got a tensor \[2, 9, 3, 32, 48\]"),
     ],
@@ -168,6 +167,59 @@ def test_motion_and_mask_are_read_as_any_video_is() -> None:
         encode_motion(pipe, video() / 255 + torch.nan, mask, **size)
     with pytest.raises(ValueError, match=r"values of \[-1, 1\] become pixels"):
         encode_motion(pipe, video(), 2 * (mask / 255) - 1, **size)
+
+
+# --- video-to-video reads the video of its call -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (lambda v: v / 255 * 2 - 1, r"the video has -1 to \S+: values of \[-1, 1\] become pixels by x / 2"),
+        (lambda v: v / 255 + torch.nan, "values that are not finite"),
+        (lambda v: v, "would read uint8 as such; divide the video by 255"),
+        (FORMS["opaque RGBA pictures"], r"of mode RGBA: use picture\.convert"),
+        (GREY["pictures"], r"of mode L: use picture\.convert"),
+        (lambda v: v[:, :1] / 255, r"the video has a tensor \[9, 1, 32, 48\]"),
+    ],
+)
+def test_video_to_video_refuses_what_its_processor_would_misread(given: Any, said: str) -> None:
+    pipe = toy_pipeline("v2v")
+    lipar.enable(pipe)
+    with pytest.raises(ValueError, match=said):
+        run(pipe, "v2v", video=given(video()))
+    lipar.enable(pipe, layout=lipar.TokenLayout.keep_all((3, 2, 3), has_history=False))
+    bad = video() / 255 * 2 - 1
+    with pytest.warns(FutureWarning, match="deprecated"):  # a layout reads no video: all is as in diffusers
+        kept = run(pipe, "v2v", video=bad)
+    lipar.disable(pipe)
+    assert "check_inputs" not in vars(pipe)
+    with pytest.warns(FutureWarning, match="deprecated"):
+        assert torch.equal(run(pipe, "v2v", video=bad), kept)
+
+
+@pytest.mark.parametrize("form", ["float tensor", "float array", "pictures", "tensors"])
+def test_video_to_video_reads_what_its_processor_reads(form: str) -> None:
+    pipe, told = toy_pipeline("v2v"), toy_pipeline("v2v")
+    config = build_config(settings=["prune.keep=0.5"], base=WHOLE_CLIP)
+    lipar.enable(pipe, config)
+    lipar.enable(told, config, source=video())
+    found = run(pipe, "v2v", video=FORMS[form](video()))
+    with pytest.warns(DoorWarning):
+        assert torch.equal(run(told, "v2v", video=video() / 255), found)
+    assert lipar.summary(pipe).kept_tokens == lipar.summary(told).kept_tokens < lipar.summary(told).all_tokens
+
+
+def test_of_two_sources_the_one_of_enable_wins_and_that_is_said() -> None:
+    pipe, told = toy_pipeline("v2v"), toy_pipeline("v2v")
+    config = build_config(settings=["prune.keep=0.5"], base=WHOLE_CLIP)
+    lipar.enable(pipe, config, source=shades(FRAMES, HEIGHT, WIDTH, seed=1))
+    said = "this call has a video, and lipar.enable was given a source: the source decides which tokens are computed"
+    with pytest.warns(DoorWarning, match=said) as warned:
+        first = run(pipe, "v2v")
+    assert len(warned) == 1
+    lipar.enable(told, layout=held(pipe)._read)
+    assert torch.equal(run(told, "v2v"), first)
 
 
 # --- the config ----------------------------------------------------------------------------------------------------

@@ -310,6 +310,7 @@ def test_what_diffusers_reads_as_it_is_meant_passes(form):
         (list(with_value(torch.nan)), "values that are not finite"),
         (shades(), "would read uint8 as such; divide the video by 255"),
         (last(shades().float()).numpy(), "divide by the largest"),
+        (with_value(-1e-5), "the video has -1e-05, a little below 0, .* clamp it"),
         (pictures(shades(), "RGBA"), "frame 0 of the video is of mode RGBA: use picture.convert"),
         (pictures(shades(2)) + pictures(shades(1), "L"), "frame 2 of the video is of mode L"),
         (unit(shades())[:, :1], r"the video has a tensor \[5, 1, 8, 9\]"),

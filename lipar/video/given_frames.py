@@ -89,6 +89,11 @@ def check_as_diffusers_reads(video: Any) -> None:
             raise ValueError(
                 "the pipeline takes numbers in [0, 1], and would read uint8 as such; divide the video by 255"
             )
+        if numbers.numel() and float(numbers.min()) < 0:
+            raise ValueError(
+                f"the video has {float(numbers.min()):.4g}, a little below 0, which makes the pipeline take all of it as "
+                "of [-1, 1]; clamp it to [0, 1]"
+            )
 
 
 def _leaves(video: Any) -> Iterator[Any]:
