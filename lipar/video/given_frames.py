@@ -91,8 +91,8 @@ def check_as_diffusers_reads(video: Any) -> None:
             )
         if numbers.numel() and float(numbers.min()) < 0:
             raise ValueError(
-                f"the video has {float(numbers.min()):.4g}, a little below 0, which makes the pipeline take all of it as "
-                "of [-1, 1]; clamp it to [0, 1]"
+                f"the video has {float(numbers.min()):.4g}, a little below 0, which makes the pipeline take all of it "
+                "as of [-1, 1]; clamp it to [0, 1]"
             )
 
 
