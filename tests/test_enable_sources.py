@@ -112,6 +112,17 @@ def test_what_is_no_source_is_refused_when_enable_is_called(source: Any, error: 
     assert not lipar.summary(pipe).enabled
 
 
+def test_a_pipeline_without_an_autoencoder_takes_latents_alone() -> None:
+    source = latents(toy_pipeline("t2v"))
+    pipe = toy_pipeline("t2v", vae=None)
+    with pytest.raises(
+        ValueError, match="no autoencoder to encode a video with; pass source latents 1 t c h w"
+    ):
+        lipar.enable(pipe, source=video())
+    lipar.enable(pipe, build_config(settings=["prune.keep=0.5"], base=WHOLE_CLIP), source=source)
+    assert lipar.summary(pipe).enabled
+
+
 def test_the_size_of_a_clip_is_told_in_pixels_where_they_are_known() -> None:
     pipe, transformer = toy_pipeline("t2v"), toy_transformer()
     lipar.enable(pipe, source=video(5, 64, 32))
