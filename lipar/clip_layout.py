@@ -22,21 +22,16 @@ def clip_layout(clean: Latents, grid: Grid, form: SourceFormat, config: Config, 
     """Which tokens of a clip are computed.
 
     Args:
-        clean: latents of one video.
-        grid: frames, rows and columns of tokens of the clip that is being made.
+        clean: latents of one video, of the size of the clip that is being made.
+        grid: frames, rows and columns of its tokens.
         form: patch size, and who knows the thresholds of these latents.
         config: thresholds.
         parts: criterion and refiners.
 
     Raises:
-        ValueError: the latents make other tokens, or thresholds are neither given nor known.
+        ValueError: thresholds are neither given nor known.
     """
-    if form.grid(clean) != grid:
-        came, wanted = ("x".join(map(str, sizes)) for sizes in (form.grid(clean), grid))
-        raise ValueError(
-            f"the source has {came} latent frames, rows and columns of tokens, but {wanted} are being made; "
-            "give a source of the same length and size"
-        )
+    assert form.grid(clean) == grid
     prune = config.prune
     measure = measure_of(parts.criterion, form, tau_short=prune.tau_short, tau_long=prune.tau_long)
     features = measure.read(SourceBlock(latents=clean.float(), first_frame=0))

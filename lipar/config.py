@@ -153,7 +153,7 @@ def _refuse_unknown(keys: Iterable[str], known: Iterable[str], where: str) -> No
     known = list(known)
     for key in keys:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
+            near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"unknown key {key!r} in {where}; known: {', '.join(sorted(known))}{hint}")
 
@@ -343,10 +343,12 @@ def build_config(
     *,
     preset: str | None = None,
     file: Path | None = None,
-    settings: Iterable[str] = (),
+    settings: Iterable[str | Mapping[str, Any]] = (),
     base: Config = _DEFAULT,
 ) -> Config:
     """The config of a run: the base's parts, a preset, a file, then single settings, each over what came before.
+
+    A setting is text as `--set` takes it, or a table.
 
     A setting of a part's option without a name, such as `criterion.trim=0.1`, goes to the part that stands there.
     """
@@ -356,5 +358,5 @@ def build_config(
     if file is not None:
         table = merge(table, read_toml(file))
     for setting in settings:
-        table = merge(table, parse_setting(setting))
+        table = merge(table, parse_setting(setting) if isinstance(setting, str) else setting)
     return parse_config(table)

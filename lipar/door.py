@@ -4,18 +4,22 @@ The core knows no model library. What an object is, and how to take hold of it, 
 can do so offers the class methods of `Door`.
 """
 
+import os
 import warnings
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import attrs
-import torch
+from torch import Tensor
 
 from lipar.compatibility import FORWARD_KINDS, MASK_KINDS, Giver, check
-from lipar.config import Config, PartConfig
+from lipar.config import Config, PartConfig, build_config
 from lipar.hold import Held, Hold
 from lipar.layout import TokenLayout
 from lipar.parts import make_parts
 from lipar.plugins import PluginHost, load_plugins
+from lipar.source import check_source_latents
+from lipar.types import Latents
 
 WHOLE_CLIP = Config(noise=PartConfig("filtering"))
 """What `enable` does unless told otherwise: no frame stands before the clip, so copies come from inside it, drawn to
@@ -94,7 +98,7 @@ class Summary:
 
 def enable(
     target: Any,
-    config: Config | None = None,
+    config: Config | Mapping[str, Any] | None = None,
     *,
     source: Any = None,
     layout: TokenLayout | None = None,
@@ -110,9 +114,12 @@ def enable(
             `WanTransformer3DModel`, whose every forward is pruned except in the calls of an enabled pipeline; or what
             another adapter recognises.
         config: thresholds, criterion, refiners, recovery, noise source and restorer; None: `m-degree` with
-            filtered copies from inside the clip. `self_redundancy` goes without a source.
-        source: the video whose redundancy counts: pictures, or clean latents `1 t c h w` in the scale that the model
-            sees. Of the length and size that are being made. Video-to-video reads its own. None: see `config`.
+            filtered copies from inside the clip. A dict of tables, as a config file has them, is laid over that.
+            `self_redundancy` goes without a source.
+        source: the video whose redundancy counts, of the length and size that are being made: a path, pictures, an
+            array or a tensor of pixels in [0, 1] or uint8 (see `lipar.video.given_frames.pixel_frames`), or clean
+            latents `1 t c h w` in the scale that the model sees. Video-to-video reads the video of each call unless
+            this is given. None: see `config`.
         layout: instead of a source, which tokens are kept; the first frame whole.
         host: the plugins; None: all that are installed.
 
@@ -121,8 +128,9 @@ def enable(
 
     Raises:
         TypeError: no adapter recognises the object, a pipeline's scheduler does not follow flow matching, or something
-            in the model was replaced. A call raises it as well, since parts can be exchanged later.
-        ConfigError: a part needs what there is not, such as frames before the clip.
+            in the model was replaced (a call raises these as well, since parts can be exchanged later); or a source or
+            config is of a kind that cannot be read.
+        ConfigError: a part needs what there is not, such as frames before the clip; or a dict that is no config.
         ValueError: a source that does not fit, or a layout that prunes in the first frame. A forward of other tokens
             than the layout's or the source's raises it, too.
         RuntimeError: raised by a forward only: it prunes while gradients are on and something requires one, or a
@@ -132,7 +140,7 @@ def enable(
     door = _door_to(target, host)
     if source is not None and layout is not None:
         raise ValueError("give either a source or a layout; a layout says already what the source would")
-    config = config or WHOLE_CLIP
+    config = _config_of(config)
     held = door.describe(target)
     parts = make_parts(host, config)
     kinds = FORWARD_KINDS if layout is not None else FORWARD_KINDS | MASK_KINDS
@@ -141,7 +149,7 @@ def enable(
     )
     if layout is not None:
         # the model sees one block and nothing before it, whatever video the layout was made for
-        layout = attrs.evolve(layout, has_history=False)
+        layout = attrs.evolve(_checked_layout(layout), has_history=False)
     elif source is None and not held.brings_source and config.self_redundancy.full_steps is None:
         warnings.warn(
             "no source and no layout was given: every token is kept, nothing is saved; pass source=video, or set "
@@ -157,26 +165,43 @@ def enable(
     return target
 
 
-def _latents_of(source: Any, held: Held) -> Any:
-    if isinstance(source, torch.Tensor) and source.ndim == 5:
-        if source.shape[0] != 1:
-            raise ValueError(
-                f"source latents are of one video, 1 t c h w; got {list(source.shape)}: enable anew for each video"
-            )
-        if source.shape[2] != held.channels:
-            raise ValueError(
-                f"source latents 1 t c h w have {held.channels} channels in this model; got {list(source.shape)}"
-            )
-        if not bool(source.isfinite().all()):
-            raise ValueError(
-                "the source latents have values that are not finite, so nothing can be read from them"
-            )
-        return source
+def _latents_of(source: Any, held: Held) -> Latents:
+    """The source as clean latents `1 t c h w`; a tensor of five axes may be latents or pixels, its channels tell."""
+    if isinstance(source, Tensor) and source.ndim == 5:
+        # grey, RGB or RGBA; or RGB with its channels last
+        pixels = source.shape[2] in (1, 3, 4) or source.shape[4] == 3
+        if held.channels in source.shape[1:3] or not pixels:
+            check_source_latents(source, held.channels)
+            return source.detach()
     if held.encode is None:
         raise ValueError(
             "this object has no autoencoder to encode a video with; pass source latents 1 t c h w, or its pipeline"
         )
     return held.encode(source)
+
+
+def _config_of(config: Any) -> Config:
+    if config is None:
+        return WHOLE_CLIP
+    if isinstance(config, Config):
+        return config
+    if isinstance(config, Mapping):
+        return build_config(settings=[config], base=WHOLE_CLIP)
+    hint = "a source or a layout is given by its name, source=... or layout=..."
+    if isinstance(config, str | os.PathLike):
+        hint = "lipar.build_config(file=...) reads a file, lipar.build_config(preset=...) a preset"
+    raise TypeError(
+        f"config is a lipar.Config, a dict of its tables, or None; got {type(config).__name__}: {hint}"
+    )
+
+
+def _checked_layout(layout: Any) -> TokenLayout:
+    if not isinstance(layout, TokenLayout):
+        raise TypeError(
+            f"layout is a lipar.TokenLayout; got {type(layout).__name__}: a mask `frames rows cols`, True where a "
+            "token is computed, becomes one by lipar.TokenLayout(keep_mask, has_history=False)"
+        )
+    return layout
 
 
 def disable(target: Any, *, host: PluginHost | None = None) -> Any:

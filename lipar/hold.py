@@ -48,8 +48,25 @@ class Held:
     another pipeline on the same transformer. Left out: every forward is its own, and only its timestep tells."""
     encode: Callable[[Any], Latents] | None = None
     """Makes source latents of a video; None: there is no autoencoder."""
+    pixels: tuple[int, int] | None = None
+    """Pixel frames of every latent frame but the first, which stands for one, and pixel rows and columns of a latent;
+    None: there is no autoencoder."""
     brings_source: bool = False
     """It is given a video by its user in every call, and says so by `Hold.take_source`."""
+
+    def grid(self, latents: Latents) -> Grid:
+        """Frames, rows and columns of tokens."""
+        _, frames, _, height, width = latents.shape
+        patch = self.patch_size
+        return frames // patch[0], height // patch[1], width // patch[2]
+
+    def told(self, grid: Grid) -> str:
+        """The length and size of so many tokens as a user counts them: in pixels, where these are known."""
+        frames, height, width = (count * side for count, side in zip(grid, self.patch_size, strict=True))
+        if self.pixels is None:
+            return f"{frames} latent frames of {width}x{height} latents"
+        group, factor = self.pixels
+        return f"{1 + group * (frames - 1)} frames of {width * factor}x{height * factor} pixels"
 
 
 @attrs.frozen(eq=False)
@@ -178,6 +195,12 @@ class Hold:
         return layout
 
     def _layout_of(self, clean: Latents, grid: Grid) -> TokenLayout:
+        came = self.held.grid(clean)
+        if came != grid:
+            raise ValueError(
+                f"the source has {self.held.told(came)}, but {self.held.told(grid)} are being made; "
+                "give a source of the same length and size"
+            )
         clean, side = _squared(clean, self.held.patch_size)
         form = SourceFormat(patch_size=side, coder=self.held.coder)
         return clip_layout(clean, grid, form, self.config, self.parts)

@@ -32,7 +32,7 @@ class MotionRequest:
     frames: int | None = None
     steps: int | None = None
     tweak_index: int | None = None
-    """The step at whose noise level everything begins."""
+    """The step at whose noise level everything begins; -1: at step 0, from pure noise."""
     tstrong_index: int | None = None
     """The step from which on the masked region is free, too."""
     guidance_scale: float | None = None
@@ -50,11 +50,17 @@ class MotionScene:
     height: int
     steps: int
     tweak_index: int
+    """-1: from pure noise."""
     tstrong_index: int
     masked_fraction: float
     """Of the latents."""
     motion: Float[Tensor, "frames 3 height width"]
     """The motion video at the size and length of the clip, RGB in [0, 1]."""
+
+    @property
+    def first_step(self) -> int:
+        """The first step that is taken; a start from pure noise takes all."""
+        return max(self.tweak_index, 0)
 
 
 @attrs.frozen(eq=False, kw_only=True)

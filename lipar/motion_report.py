@@ -88,16 +88,18 @@ def _warp_errors(scene: MotionScene, clip: MotionClip, dense: MotionClip) -> dic
 
 def summarise(figures: Figures, output: Path, *, computed_all: bool) -> str:
     """The lines that `lipar ttm` prints at the end."""
-    taken, kept = figures.steps - figures.tweak_index, figures.kept_fraction
+    first, kept = max(figures.tweak_index, 0), figures.kept_fraction
+    step_seconds = figures.denoising_seconds / (figures.steps - first)
+    start = " from pure noise" if figures.tweak_index < 0 else ""
     lines = [
         f"{figures.folder} -> {output}: {figures.frames} frames of {figures.width}x{figures.height} with "
         f"{figures.model}, seed {figures.seed}",
-        f"steps {figures.tweak_index} to {figures.steps} of {figures.steps}; the masked region "
+        f"steps {first} to {figures.steps} of {figures.steps}{start}; the masked region "
         f"({100 * figures.masked_fraction:.0f} %) free from step {figures.tstrong_index}",
         "computed every token (--dense)"
         if computed_all
         else f"kept {100 * kept:.1f} % of the tokens, skipped {100 * (1 - kept):.1f} %",
-        f"denoising took {figures.denoising_seconds:.2f} s, {figures.denoising_seconds / taken:.3f} s a step",
+        f"denoising took {figures.denoising_seconds:.2f} s, {step_seconds:.3f} s a step",
     ]
     if figures.speedup is not None:
         near = (

@@ -37,6 +37,39 @@ class SourceBlock(SourcePiece):
     """Offset of the frame with which a new scene begins in this block, if one does."""
 
 
+def check_source_latents(source: Any, channels: int) -> None:
+    """Refuse what are not clean latents of one video, in the scale the DiT sees.
+
+    Args:
+        source: as it came.
+        channels: those of the model's latents.
+
+    Raises:
+        TypeError: not a tensor of floats.
+        ValueError: other axes than `1 t c h w`, no frame, or values that are not finite.
+    """
+    wanted = f"source latents are 1 t {channels} h w, since latents have {channels} channels in this model"
+    if not isinstance(source, Tensor) or not source.is_floating_point():
+        came = str(source.dtype) if isinstance(source, Tensor) else type(source).__name__
+        raise TypeError(f"{wanted}, and floats; got {came}")
+    shape = list(source.shape)
+    if source.ndim != 5:
+        raise ValueError(f"{wanted}; got {shape}")
+    if shape[2] != channels:
+        hint = "; diffusers' own b c t h w are transposed by .transpose(1, 2)" if shape[1] == channels else ""
+        raise ValueError(f"{wanted}; got {shape}{hint}")
+    if shape[0] != 1:
+        raise ValueError(
+            f"source latents are of one video, 1 t c h w; got {shape}: enable again for each video"
+        )
+    if not source.numel():
+        raise ValueError(f"source latents have at least one frame, row and column; got {shape}")
+    if not bool(source.isfinite().all()):
+        raise ValueError(
+            "the source latents have values that are not finite, so nothing can be read from them"
+        )
+
+
 _Piece = TypeVar("_Piece", bound=SourcePiece)
 
 

@@ -219,7 +219,73 @@ def test_a_run_leaves_the_pipeline_as_it_was():
     assert torch.equal(plain(), before)
 
 
-@pytest.mark.parametrize(("tweak", "tstrong"), [(-1, 3), (4, 3), (3, 9), (8, 8)])
+def by_hand(pipe, driven, tstrong, steps, guidance):
+    """A start from pure noise as TTM defines it, in the plainest loop; for one expert and the image on own channels."""
+    shape = driven.reference.transpose(1, 2).shape
+    generator = torch.Generator().manual_seed(0)
+    latents = torch.randn(shape, generator=generator)
+    noise = torch.randn(shape, generator=generator)
+    clean, scheduler, prompt = driven.reference.transpose(1, 2), pipe.scheduler, toy_prompt(rows=512)
+    _, condition = pipe.prepare_latents(
+        pipe.video_processor.preprocess(first_frame(), height=HEIGHT, width=WIDTH),
+        1,
+        16,
+        HEIGHT,
+        WIDTH,
+        FRAMES,
+        torch.float32,
+        torch.device("cpu"),
+        latents=latents,
+    )
+    scheduler.set_timesteps(steps)
+    for step, t in enumerate(scheduler.timesteps):
+        seen = torch.cat([latents, condition], 1)
+        answers = [
+            pipe.transformer(seen, t.expand(1), prompt[name], return_dict=False)[0]
+            for name in ("prompt_embeds", "negative_prompt_embeds")
+        ]
+        flow = answers[1] + guidance * (answers[0] - answers[1])
+        latents = scheduler.step(flow, t, latents, return_dict=False)[0]
+        if step < tstrong:
+            sigma = scheduler.sigmas[step + 1]
+            latents = torch.where(driven.mask, (1 - sigma) * clean + sigma * noise, latents)
+    return latents
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("tstrong", [0, 3, 6])
+def test_a_start_from_pure_noise_is_the_plain_loop_over_the_whole_schedule(scheduler, tstrong):
+    pipe = toy_pipeline("i2v-a14b", scheduler=scheduler, transformer_2=None, boundary_ratio=None)
+    driven = signal(pipe)
+    with torch.no_grad():
+        plain = by_hand(pipe, driven, tstrong, steps=6, guidance=3.0)
+    options = {"num_inference_steps": 6, "guidance_scale": 3.0, "released": True, **toy_prompt(rows=512)}
+    ours = run(pipe, driven, tweak_index=-1, tstrong_index=tstrong, **options)
+    torch.testing.assert_close(ours, plain, rtol=0, atol=3e-5 * float(plain.std()))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pure_noise_holds_as_many_steps_as_a_start_at_step_zero(kind):
+    pipe = toy_pipeline(kind)
+    driven = signal(pipe)
+    inside = driven.mask[None, None]
+    from_noise, _ = steps_of(pipe, driven=driven, tweak_index=-1, tstrong_index=3)
+    from_zero, _ = steps_of(pipe, driven=driven, tweak_index=0, tstrong_index=3)
+    assert len(from_noise) == len(from_zero) == 8
+    # the second noise is the one inside the mask, wherever a run begins
+    pairs = zip(from_noise, from_zero, strict=True)
+    equal = [torch.equal(a[inside.expand_as(a)], b[inside.expand_as(b)]) for a, b in pairs]
+    assert equal == [True] * 3 + [False] * 5
+
+
+def test_pure_noise_knows_nothing_of_the_motion_video_when_no_step_is_held():
+    pipe = toy_pipeline("i2v-5b", scheduler="unipc")  # its first sigma is a little below 1
+    other = encode_motion(pipe, 1 - motion(), left_half(), height=HEIGHT, width=WIDTH)
+    clocks = {"tweak_index": -1, "tstrong_index": 0}
+    assert torch.equal(run(pipe, **clocks), run(pipe, other, **clocks))
+
+
+@pytest.mark.parametrize(("tweak", "tstrong"), [(-2, 3), (-1, -1), (-1, 9), (4, 3), (3, 9), (8, 8)])
 def test_indices_out_of_order_are_refused(tweak, tstrong):
     with pytest.raises(ValueError, match=rf"tweak index {tweak} and tstrong index {tstrong} of 8 steps"):
         run(toy_pipeline("i2v-5b"), tweak_index=tweak, tstrong_index=tstrong)

@@ -157,6 +157,8 @@ def test_a_clip_has_the_models_area_in_the_images_shape_in_whole_tokens(shown, p
         (1, None, None, (0, 1)),
         (50, 8, None, (8, 9)),
         (50, None, 2, (2, 2)),
+        (50, -1, None, (-1, 6)),
+        (2, -1, None, (-1, 1)),
         (50, 5, 4, (5, 4)),  # refused later, in words
     ],
 )
@@ -291,3 +293,12 @@ def test_tokens_that_repeat_in_the_motion_video_are_pruned(run, models, tmp_path
     assert 1 / 3 < found["kept_fraction"] < 0.9
     assert found["psnr_to_dense"] is not None
     assert "faster than computing every token" in said or "slower" in said
+
+
+def test_a_start_from_pure_noise_takes_every_step_and_says_so(run, models, tmp_path):
+    figures = tmp_path / "figures.json"
+    clocks = ("--steps", 3, "--tweak", -1, "--tstrong", 2)
+    code, said, _ = run("--model", models["i2v-a14b"], "--dense", *clocks, "--json", figures)
+    assert code == 0, said
+    assert "steps 0 to 3 of 3 from pure noise; the masked region" in said
+    assert json.loads(figures.read_text())["tweak_index"] == -1

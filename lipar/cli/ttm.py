@@ -68,7 +68,9 @@ from lipar.plugins import PluginHost
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise.")
 @click.option("--steps", type=click.IntRange(1), help="Of the whole schedule.  [default: 50]")
 @click.option(
-    "--tweak", type=int, help="Step to begin at; higher: stiller outside the mask.  [default: 3 of 50]"
+    "--tweak",
+    type=int,
+    help="Step to begin at; higher: stiller outside the mask; -1: at 0 from pure noise.  [default: 3 of 50]",
 )
 @click.option(
     "--tstrong", type=int, help="Step that frees the masked region; higher: more rigid.  [default: 6 of 50]"
@@ -216,7 +218,7 @@ class _Run:
 
     def make(self, scene: MotionScene, *, dense: bool) -> MotionClip:
         with tqdm(
-            total=scene.steps - scene.tweak_index,
+            total=scene.steps - scene.first_step,
             desc="dense" if dense else "pruned",
             unit="step",
             disable=True if self.quiet else None,

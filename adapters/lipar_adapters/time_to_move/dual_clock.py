@@ -25,7 +25,8 @@ class DualClock:
     mask: Tensor
     """True where the motion is prescribed, `1 1 t h w`."""
     sigmas: Tensor
-    """Noise levels of the run, from t_weak to the last, which is 0: one more than there are steps."""
+    """Noise levels of the run, from t_weak (or the whole schedule's first) to the last, which is 0: one more than there
+    are steps."""
     held_steps: int
     """How many steps the masked region is put back after: from t_weak to t_strong."""
 

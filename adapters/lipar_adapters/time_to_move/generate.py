@@ -12,6 +12,8 @@ from lipar_adapters.wan.begin import begin_at, drawn_noise, video_count
 
 STEPS, TWEAK_INDEX, TSTRONG_INDEX, GUIDANCE_SCALE = 50, 3, 6, 3.5
 """Defaults of TTM's reference script for Wan 2.2."""
+PURE_NOISE = -1
+"""The tweak index of a run that begins at step 0 with nothing of the motion video outside the mask."""
 
 
 @torch.no_grad()
@@ -43,10 +45,11 @@ def time_to_move(
         motion: of `encode_motion`; it decides the size and length of the video.
         prompt: what is to be seen; or `prompt_embeds` among the options.
         tweak_index: step (0 the first of `num_inference_steps`) at whose noise level everything begins. Lower: more
-            freedom outside the mask, and more that happens unasked; higher: a static scene.
+            freedom outside the mask, and more that happens unasked; higher: a static scene. -1: step 0, from the noise
+            of an ordinary start, without the motion video; inside the mask it appears after the first step.
         tstrong_index: step from which on the masked region is free, too. Lower: objects leave their path; higher:
             they look rigid. `num_inference_steps`: never; the motion video itself shows there.
-        num_inference_steps: of the whole schedule; `num_inference_steps - tweak_index` are taken.
+        num_inference_steps: of the whole schedule; those from `tweak_index` on are taken.
         guidance_scale: as the pipeline's.
         generator: for the noise.
         callback_on_step_end: as the pipeline's; it sees the latents after the masked region was put back.
@@ -67,12 +70,14 @@ def time_to_move(
     _check_options(options)
     reference = motion.reference.to(pipe._execution_device, torch.float32).transpose(1, 2)
     videos = video_count({"prompt": prompt, **options})
-    # TTM's pipeline draws the noise of an ordinary start first and drops it: so the same seed, the same video
-    drawn_noise(pipe, reference, videos, generator)
+    # TTM's pipeline draws the noise of an ordinary start first and drops it, unless it begins from just that: so the
+    # same seed gives the same video
+    pure_noise = drawn_noise(pipe, reference, videos, generator)
     noise = drawn_noise(pipe, reference, videos, generator)
-    held_steps = tstrong_index - tweak_index
+    first_step = max(tweak_index, 0)
+    held_steps = tstrong_index - first_step
     with (
-        begin_at(pipe, tweak_index),
+        begin_at(pipe, first_step),
         nullcontext() if released else uncorrected(pipe.scheduler, held_steps),
     ):
         # for the noise levels; the pipeline makes the same schedule again
@@ -94,7 +99,7 @@ def time_to_move(
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
             generator=generator,
-            latents=clock.at(0),
+            latents=pure_noise if tweak_index == PURE_NOISE else clock.at(0),
             callback_on_step_end=callback,
             callback_on_step_end_tensor_inputs=tensors,
             **options,
@@ -130,11 +135,11 @@ def check_pipe(pipe: Any) -> None:
 
 
 def check_indices(tweak_index: int, tstrong_index: int, steps: int) -> None:
-    """Refuse indices that are not 0 <= tweak <= tstrong <= steps, with a step to take."""
-    if not 0 <= tweak_index <= tstrong_index <= steps or tweak_index >= steps:
+    """Refuse indices that are not 0 <= tweak <= tstrong <= steps, with a step to take; or tweak = -1 (pure noise)."""
+    if not (PURE_NOISE <= tweak_index < steps and max(tweak_index, 0) <= tstrong_index <= steps):
         raise ValueError(
             f"tweak index {tweak_index} and tstrong index {tstrong_index} of {steps} steps: "
-            "0 <= tweak <= tstrong <= steps must hold, and tweak < steps"
+            "0 <= tweak <= tstrong <= steps must hold, and tweak < steps; tweak -1 begins at step 0 from pure noise"
         )
 
 

@@ -108,7 +108,7 @@ class TimeToMoveModel:
         self, scene: WanScene, *, dense: bool, config: Config | None, host: PluginHost, progress: Progress
     ) -> MotionClip:
         """Make the clip; pruned unless `dense`, by the redundancy of the motion video."""
-        taken = scene.steps - scene.tweak_index
+        taken = scene.steps - scene.first_step
         with (
             self._pruned(scene, dense, config, host),
             watch_denoising(self.pipe, lambda done: progress(done, taken)) as watch,
@@ -184,5 +184,5 @@ def scaled_indices(own: Defaults, tweak: int | None, tstrong: int | None, steps:
     if tweak is None:
         tweak = first if tstrong is None else min(first, tstrong)
     if tstrong is None:
-        tstrong = max(second, min(tweak + 1, steps))
+        tstrong = max(second, min(max(tweak, 0) + 1, steps))
     return tweak, tstrong

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from lipar.types import Latents, shaped
+from lipar.video.given_frames import pixel_frames
 from lipar_adapters.wan.clip_latents import check_clip, encode_clip
 
 MotionVideo: TypeAlias = UInt8[Tensor, "frames 3 height width"] | Float[Tensor, "frames 3 height width"]
@@ -42,8 +43,8 @@ class MotionLatents:
 
 def encode_motion(
     pipe: Any,
-    motion: MotionVideo,
-    mask: MaskVideo,
+    motion: Any,
+    mask: Any,
     *,
     height: int,
     width: int,
@@ -54,8 +55,9 @@ def encode_motion(
 
     Args:
         pipe: whose autoencoder is used.
-        motion: the warped video.
-        mask: white where it prescribes the motion; its first channel is read.
+        motion: the warped video: a tensor `frames 3 height width` in [0, 1] or uint8, or any other form that
+            `lipar.video.given_frames.pixel_frames` reads.
+        mask: likewise, white where it prescribes the motion; its first channel is read. Its size may be another.
         height: of the clip in pixels.
         width: likewise.
         num_frames: of the clip, 1 + 4n: what comes after is left out. None: all of the motion video, but for the up to
@@ -63,12 +65,18 @@ def encode_motion(
         released: scale the motion video as TTM's code does; see `scale_motion`.
 
     Raises:
-        ValueError: motion video or mask is shorter than the clip, or a size does not fit the pipeline.
+        TypeError: motion or mask is an object that is no video.
+        ValueError: motion video or mask is shorter than the clip or cannot be read; a size does not fit the pipeline.
     """
+    # a tensor may be much longer than the clip, so it is made floats after it was cut
+    motion, mask = (
+        video if isinstance(video, Tensor) and video.ndim == 4 else pixel_frames(video)
+        for video in (motion, mask)
+    )
     frames = clip_frames(len(motion), len(mask), num_frames, group=pipe.vae_scale_factor_temporal)
     check_clip(pipe, frames=frames, height=height, width=width)
-    clip = scale_motion(motion[:frames], (height, width), released=released)
-    shown = scale_mask(mask[:frames], (height, width))
+    clip = scale_motion(pixel_frames(motion[:frames]), (height, width), released=released)
+    shown = scale_mask(pixel_frames(mask[:frames]), (height, width))
     small = latent_mask(shown, group=pipe.vae_scale_factor_temporal, factor=pipe.vae_scale_factor_spatial)
     return MotionLatents(
         reference=encode_clip(pipe, (2 * clip - 1).transpose(0, 1)[None]),

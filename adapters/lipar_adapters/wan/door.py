@@ -74,7 +74,8 @@ class WanDoor:
             channels=channels,
             coder=own,
             clock=partial(moment, target),
-            encode=partial(_encode, target),
+            encode=None if target.vae is None else partial(_encode, target),
+            pixels=(target.vae_scale_factor_temporal, target.vae_scale_factor_spatial),
             brings_source=_brings_source(target),
         )
 

@@ -7,6 +7,7 @@ has the timestep that the pipeline and its scheduler are at. Any other, such as 
 runs, is computed as if lipar were not there.
 """
 
+import inspect
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ from typing import Any
 
 from lipar.door import DoorWarning
 from lipar.hold import Hold, Moment
+from lipar.video.given_frames import check_as_diffusers_reads
 from lipar_adapters.wan.begin import check_flow
 from lipar_adapters.wan.refusals import check_stock
 from lipar_adapters.wan.seam import WanSeam, seam_of
@@ -48,6 +50,8 @@ class EnabledPipeline:
         LoopBar(self).put()
         if self._reads_source:
             SourceReader(self).put()
+        if self.hold.held.brings_source and self.hold.layout is None:
+            VideoCheck(self).put()
 
     @classmethod
     def take_off(cls, pipe: Any) -> None:
@@ -56,7 +60,7 @@ class EnabledPipeline:
         if record is not None:
             record._release()
         vars(pipe).pop(RECORD, None)
-        for name in (LoopBar.name, SourceReader.name):
+        for name in (LoopBar.name, SourceReader.name, VideoCheck.name):
             StandIn.take_off(pipe, name)
 
     def begin_call(self, undo: ExitStack) -> None:
@@ -183,6 +187,32 @@ class SourceReader(StandIn):
                 stacklevel=2,
             )
         return latents
+
+
+class VideoCheck(StandIn):
+    """Stands in for the `check_inputs` of a video-to-video pipeline: its video is read by lipar, too."""
+
+    name = "check_inputs"
+
+    def __init__(self, enabled: EnabledPipeline) -> None:
+        super().__init__(enabled.pipe, self.name)
+        self._enabled = enabled
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        stock, enabled = self.stock, self._enabled
+        stock(*args, **kwargs)
+        video = inspect.signature(stock).bind(*args, **kwargs).arguments.get("video")
+        if video is None or EnabledPipeline.on(enabled.pipe) is not enabled:
+            return
+        if enabled._reads_source:
+            check_as_diffusers_reads(video)
+            return
+        warnings.warn(
+            "this call has a video, and lipar.enable was given a source: the source decides which tokens are computed, "
+            "the video is what is changed; call lipar.enable without a source to read the video of each call",
+            DoorWarning,
+            stacklevel=3,
+        )
 
 
 def transformers(pipe: Any) -> Iterator[Any]:

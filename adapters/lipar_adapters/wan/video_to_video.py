@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
+from lipar.source import check_source_latents
 from lipar.types import Latents
+from lipar.video.given_frames import pixel_frames, scales_as_pictures
 from lipar_adapters.wan.begin import begin_at, drawn_noise, noised, video_count
 from lipar_adapters.wan.clip_latents import check_clip, encode_clip
 
@@ -16,36 +16,24 @@ def encode_video(pipe: Any, video: Any, height: int | None = None, width: int | 
 
     Args:
         pipe: a Wan pipeline; its autoencoder and sizes are used.
-        video: pictures of PIL, or an array `frames height width 3` or tensor `frames 3 height width`; in [0, 1], or
-            uint8.
-        height: pixels to scale to; None: the video's own.
+        video: a path, pictures of PIL, arrays or tensors, in [0, 1] or uint8: see
+            `lipar.video.given_frames.pixel_frames`.
+        height: pixels to scale to, as diffusers scales (pictures smoothly, numbers to the nearest neighbour); None:
+            the video's own.
         width: likewise.
 
     Raises:
-        ValueError: the frames or the size do not fit the pipeline (1 + 4n frames; whole tokens), or it is no video.
+        TypeError: an object that is no video.
+        ValueError: the frames or the size do not fit the pipeline (1 + 4n frames; whole tokens), or `pixel_frames`
+            cannot read them.
     """
-    count, own_height, own_width = _shape(video)
+    frames: Any = pixel_frames(video)
+    count, _, own_height, own_width = frames.shape
     height, width = height or own_height, width or own_width
     check_clip(pipe, frames=count, height=height, width=width)
-    if not isinstance(video, list) and video.dtype in (np.uint8, torch.uint8):
-        video = video / 255  # the processor would take them for values in [0, 1]
-    clip = pipe.video_processor.preprocess_video(video, height=height, width=width).float()
-    return encode_clip(pipe, clip)
-
-
-def _shape(video: Any) -> tuple[int, int, int]:
-    """Frames, height and width."""
-    if isinstance(video, list) and video and hasattr(video[0], "height"):
-        return len(video), video[0].height, video[0].width
-    if isinstance(video, Tensor) and video.ndim == 4 and video.shape[1] == 3:
-        return video.shape[0], video.shape[2], video.shape[3]
-    if isinstance(video, np.ndarray) and video.ndim == 4 and video.shape[3] == 3:
-        return video.shape[0], video.shape[1], video.shape[2]
-    came = type(video).__name__ + (f" {list(video.shape)}" if hasattr(video, "shape") else "")
-    raise ValueError(
-        "a video is a list of PIL pictures, an array `frames height width 3` or a tensor `frames 3 height width`, "
-        f"both in [0, 1] or uint8; got {came}"
-    )
+    if (height, width) != (own_height, own_width) and scales_as_pictures(video):
+        frames = pipe.video_processor.numpy_to_pil(frames.permute(0, 2, 3, 1).numpy())
+    return encode_clip(pipe, pipe.video_processor.preprocess_video(frames, height=height, width=width))
 
 
 def first_step(steps: int, strength: float) -> int:
@@ -139,13 +127,11 @@ def _check_pipe(pipe: Any) -> None:
         )
 
 
-def _check_source(pipe: Any, source: Latents, height: int | None, width: int | None) -> None:
-    size = tuple(side * pipe.vae_scale_factor_spatial for side in source.shape[3:])
-    if (height or size[0], width or size[1]) != size:
+def _check_source(pipe: Any, source: Any, height: int | None, width: int | None) -> None:
+    check_source_latents(source, pipe.vae.config.z_dim)
+    frames, size = source.shape[1], [side * pipe.vae_scale_factor_spatial for side in source.shape[3:]]
+    check_clip(pipe, frames=1 + pipe.vae_scale_factor_temporal * (frames - 1), height=size[0], width=size[1])
+    if [height or size[0], width or size[1]] != size:
         raise ValueError(
             f"the source latents are of {size[1]}x{size[0]} pixels; leave height and width out, or encode again"
-        )
-    if source.shape[0] != 1 or source.shape[2] != pipe.vae.config.z_dim:
-        raise ValueError(
-            f"source latents are 1 t {pipe.vae.config.z_dim} h w, as encode_video gives them; got {list(source.shape)}"
         )
