@@ -8,8 +8,9 @@ import av
 
 from lipar.video.colour import UNSPECIFIED, Colour, resolve_colour
 from lipar.video.convert import bit_depth, is_rgb
-from lipar.video.decoding import codec_name, is_playable
 from lipar.video.frames import Orientation, square_pixels
+from lipar.video.losses import Announced
+from lipar.video.packets import codec_name, is_playable
 
 
 @attrs.frozen(kw_only=True)
@@ -106,7 +107,12 @@ def describe(
         duration = stream.duration * time_base
     elif container.duration:
         duration = Fraction(container.duration, av.time_base)
-    count = stream.frames or (round(duration * rate) if duration and rate else None)
+    announced = Announced.by(container, stream)
+    count = announced.frames
+    if count is None and announced.end and rate:
+        count = round((announced.end - (stream.start_time or 0) * time_base) * rate)
+    elif count is None and duration and rate:
+        count = round(duration * rate)
     orientation, ratio = _orientation(first), _aspect_ratio(stream)
     width, height = orientation.size(*square_pixels(first.width, first.height, ratio))
     return VideoInfo(

@@ -85,10 +85,16 @@ class VideoReader:
             if following is None:
                 next_pts = pts + self._decoder.usual_duration(picture)
             else:
-                next_pts = max(self._decoder.pts_of(following), pts + 1)
+                next_pts = self._decoder.pts_of(following)
+                self._decoder.losses.squeezed += next_pts <= pts
+                next_pts = max(next_pts, pts + 1)
             yield self._convert(picture, pts, next_pts - pts, index)
+            self._decoder.losses.note(
+                pts * self.time_base, (next_pts - pts) * self.time_base, followed=following is not None
+            )
             picture, pts, index = following, next_pts, index + 1
-        for problem in self._decoder.problems(index, pts):
+        problem = self._decoder.problems()
+        if problem is not None:
             self._warn(problem)
 
     def _convert(self, picture: av.VideoFrame, pts: int, duration: int, index: int) -> PixelFrame:
