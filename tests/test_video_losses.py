@@ -24,9 +24,10 @@ KINDS = {
 
 def read(path):
     """Give the number of frames and the one warning, None without."""
-    with warnings.catch_warnings(record=True) as caught, VideoReader(path) as reader:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        frames = len(list(reader))
+        with VideoReader(path) as reader:
+            frames = len(list(reader))
     messages = [str(warning.message) for warning in caught if warning.category is VideoWarning]
     assert len(messages) <= 1
     return frames, messages[0] if messages else None

@@ -8,7 +8,7 @@ from types import TracebackType
 import av
 from av.video.reformatter import VideoReformatter
 
-from lipar.video.convert import frame_to_rgb
+from lipar.video.convert import frame_to_rgb, has_alpha, on_black, set_colour
 from lipar.video.decoding import Decoder
 from lipar.video.errors import VideoError, VideoWarning
 from lipar.video.frames import PixelFrame
@@ -51,7 +51,8 @@ class VideoReader:
             raise
         self.size = size or (self.info.width, self.info.height)
         self.time_base = self.info.time_base
-        self._scaler = VideoReformatter()
+        self._scaler, self._alpha_scaler = VideoReformatter(), VideoReformatter()
+        self._transparent = False
         self._warn_of_the_unusual()
         self._frames = self._read(first)
 
@@ -69,6 +70,8 @@ class VideoReader:
                 f"{name} is HDR, transfer {info.colour.hdr}: it is used without tone mapping, so that "
                 "colours may look flat to the model; convert it to SDR first for the best result"
             )
+        for said in info.not_honoured:
+            self._warn(f"{name} is {said}")
         if info.still:
             self._warn(f"{name} is a picture; it is read as a video of one frame")
 
@@ -99,10 +102,23 @@ class VideoReader:
 
     def _convert(self, picture: av.VideoFrame, pts: int, duration: int, index: int) -> PixelFrame:
         turn = self.info.orientation
+        picture = self._opaque(picture)
         rgb = frame_to_rgb(picture, self.info.colour, turn.size(*self.size), self._scaler)
         return PixelFrame(
             rgb=turn.apply(rgb), pts=pts, duration=duration, time_base=self.time_base, index=index
         )
+
+    def _opaque(self, picture: av.VideoFrame) -> av.VideoFrame:
+        if not has_alpha(picture):
+            return picture
+        set_colour(picture, self.info.colour)
+        shown = on_black(picture, self._alpha_scaler)
+        if shown is None:
+            return picture
+        if not self._transparent:
+            self._transparent = True
+            self._warn(f"{self.path.name} is transparent in places; they are shown on black")
+        return shown
 
     def __iter__(self) -> "VideoReader":
         return self

@@ -72,6 +72,7 @@ def make_video(
     audio_layout: str = "stereo",
     seconds: float = 1.0,
     subtitles: str | None = None,
+    metadata: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
     """Write a video (and a tone beside it) straight with PyAV, past everything of ours; give its path.
@@ -94,6 +95,7 @@ def make_video(
         audio_layout: which channels the tone has.
         seconds: how long the tone lasts.
         subtitles: codec of two lines of text in German, at 0.25 and 0.5 s; None for none.
+        metadata: of the stream of pictures.
         container_options: for the muxer.
     """
     frames = [item if isinstance(item, av.VideoFrame) else _picture(item, pixel_format) for item in pictures]
@@ -107,6 +109,7 @@ def make_video(
             _tag(stream, colour, matrix_code)
         if sample_aspect_ratio is not None:
             stream.codec_context.sample_aspect_ratio = sample_aspect_ratio
+        stream.metadata.update(metadata or {})
         if rotation:
             stream.set_display_rotation(-rotation)  # counterclockwise in ffmpeg
         tone = _add_tone(container, audio, audio_rate, audio_layout) if audio else None
