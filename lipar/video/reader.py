@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -13,6 +14,7 @@ from lipar.video.decoding import Decoder
 from lipar.video.errors import VideoError, VideoWarning
 from lipar.video.frames import PixelFrame
 from lipar.video.info import VideoInfo, describe
+from lipar.video.spool import seekable
 
 HUGE_PIXELS = 4096 * 2304
 """Frames of more pixels than 4K get a warning; a float32 RGB copy of one takes twelve bytes a pixel."""
@@ -25,7 +27,8 @@ class VideoReader:
     dropped or repeated to reach an even rate. What cannot be decoded is left out with a `VideoWarning`.
 
     Args:
-        path: any video that PyAV reads; a picture counts as a video of one frame, with a warning.
+        path: any video that PyAV reads; a picture counts as a video of one frame, with a warning. A pipe, or `-` for
+            the standard input, is copied to a temporary file first, and the attribute of this name says where.
         size: width and height to scale to while decoding, instead of the size as shown. The attribute of
             this name may also be set before the first frame is taken, when it follows from `info`.
 
@@ -36,9 +39,11 @@ class VideoReader:
     def __init__(self, path: str | Path, *, size: tuple[int, int] | None = None) -> None:
         if size is not None and min(size) < 1:
             raise VideoError(f"size must be a positive width and height, got {size[0]}x{size[1]}")
-        self.path = Path(path)
-        self._decoder = Decoder(self.path)
+        self._open = ExitStack()
         try:
+            self.path = self._open.enter_context(seekable(path))
+            self._decoder = Decoder(self.path)
+            self._open.callback(self._decoder.close)
             self._pictures = iter(self._decoder)
             first = next(self._pictures, None)
             if first is None:
@@ -132,7 +137,7 @@ class VideoReader:
 
     def close(self) -> None:
         """Let go of the file; closing twice is fine."""
-        self._decoder.close()
+        self._open.close()
 
     def __enter__(self) -> "VideoReader":
         return self
