@@ -12,17 +12,16 @@ from av.format import Flags
 NO_TIMESTAMPS = cast(int, Flags.no_timestamps.value)
 # each picture of these lasts as long as its author wants
 PACED_BY_HAND = {"gif", "apng", "webp", "webp_anim", "webp_pipe", "jpegxl_anim"}
-# what ffmpeg gives as their duration is a guess from the size or from the last times near the end
-GUESSED = {"mpeg", "mpegts"}
+# what ffmpeg gives as the duration of their pictures is a guess
+GUESSED = {"mpeg", "mpegts", "asf"}
 # a packet of these may be a picture that is never shown, or repeat the one before
 HIDES_PICTURES = {"vp8", "vp9", "av1", "mpeg4"}
-LEAST_GAP = Fraction(1, 10)
-"""Seconds for which the picture before a gap stands still at least."""
-GAP_IN_FRAMES = Fraction(5, 2)
 LEAST_FRAMES = 8
-REGULAR = 0.9
-"""Fraction of the pictures that come at the usual interval in a video that has one."""
-GAPS_NOTED = 4096
+"""Intervals that it takes to know a video's pace."""
+STEADY = (Fraction(1, 10), 0.95, Fraction(7, 4))
+LOOSE = (Fraction(1, 2), 0.9, Fraction(5, 2))
+"""How far intervals may be off the usual one, for what fraction of them at least, and how many times the usual one is a
+gap then. Where the pace is steady, a single missing picture shows."""
 
 
 @attrs.frozen(kw_only=True)
@@ -96,7 +95,7 @@ class Losses:
     _end: Fraction = Fraction(0)
     _frames: int = 0
     _intervals: Counter[int] = attrs.field(factory=Counter)
-    _long: list[tuple[Fraction, Fraction]] = attrs.field(factory=list)
+    _first: dict[int, Fraction] = attrs.field(factory=dict)
 
     def note(self, time: Fraction, duration: Fraction, *, followed: bool) -> None:
         """Count a picture that is shown at `time` for `duration`, in seconds; the last is not followed by another."""
@@ -106,9 +105,9 @@ class Losses:
         self._end = time + duration
         if not followed:
             return
-        self._intervals[round(1000 * duration)] += 1
-        if duration > LEAST_GAP and len(self._long) < GAPS_NOTED:
-            self._long.append((duration, time))
+        milliseconds = round(1000 * duration)
+        self._intervals[milliseconds] += 1
+        self._first.setdefault(milliseconds, time)
 
     def message(self, name: str, *, cut_off: bool, restarts: int, skipped: Fraction) -> str | None:
         """Say what was wrong, None if nothing was; to be called after the last picture."""
@@ -126,22 +125,13 @@ class Losses:
         told = [text for text in found if text]
         return f"{name} " + "; it ".join(told) if told else None
 
-    def _usual(self) -> Fraction | None:
-        """Seconds between two pictures; None if the video has no regular pace."""
-        total = sum(self._intervals.values())
-        if total < LEAST_FRAMES or self.container in PACED_BY_HAND:
-            return None
-        usual = statistics.median_low(self._intervals.elements())
-        regular = sum(count for ms, count in self._intervals.items() if abs(ms - usual) <= 2 + usual / 2)
-        return Fraction(usual, 1000) if usual and regular >= REGULAR * total else None
-
     def _mean(self) -> Fraction:
         """Seconds between two pictures, on average."""
         return (self._end - (self._start or 0)) / self._frames if self._frames else Fraction(0)
 
     def _tolerance(self) -> Fraction:
         """Seconds by which the end of the pictures may differ from what is announced."""
-        return max(Fraction(1, 2) if self.announced.of_pictures else Fraction(1), 2 * self._mean())
+        return max(Fraction(20, 1000), Fraction(9, 10) * self._mean())
 
     def _early(self, cut_off: bool, restarts: int) -> str | None:
         counted, end, promised = self.announced.frames, self._end, self.announced.end
@@ -153,33 +143,33 @@ class Losses:
         if expected is not None and expected > self._frames:
             count = f"{self._frames} of {about}{expected} frames"
             count += f" (up to {_time(end)} of {_time(promised)})" if promised is not None else ""
-        early = promised is not None and self._frames > 0 and end < promised - self._tolerance()
-        if cut_off or (counted or 0) > self.packets or (early and not self._outlasted(promised)):
+        reached = end if self.announced.of_pictures else max(end, self.sound_end or end)
+        early = promised is not None and self._frames > 0 and reached < promised - self._tolerance()
+        if cut_off or (counted or 0) > self.packets or early:
             return (
                 f"ends early or cannot be read to its end: {count} were decoded and are used; "
                 "copy it again if you have the whole file"
             )
-        if self._outlasted(promised):
+        if self._outlasted():
             return (
                 f"has fewer pictures than sound: {self._frames} frames (up to {_time(end)}) are there, the sound "
                 f"lasts until {_time(self.sound_end or end)}"
             )
         if counted is not None and self._frames > counted:
             return f"announces {counted} frames and holds {self._frames}; all of them are used"
-        if promised is not None and end > promised + self._tolerance():
+        # some programs write how long the pictures last instead of when they end
+        if promised is not None and end - (self._start or 0) > promised + self._tolerance():
             return (
                 f"announces an end at {_time(promised)} and goes on to {_time(end)}; "
                 f"all of its {self._frames} frames are used"
             )
         return None
 
-    def _outlasted(self, promised: Fraction | None) -> bool:
-        """Whether the sound goes on well after the pictures and fills what the file announces."""
+    def _outlasted(self) -> bool:
+        """Whether the sound goes on well after the pictures, in a file that does not say how long these are."""
         if self.sound_end is None or self.announced.of_pictures:
             return False
-        wanted = self.sound_end if promised is None else promised - self._tolerance()
-        longer = max(Fraction(1), (self._end - (self._start or 0)) / 20)
-        return self.sound_end >= wanted and self._end < self.sound_end - longer
+        return self._end < self.sound_end - max(Fraction(1), (self._end - (self._start or 0)) / 20)
 
     def _lost(self) -> str | None:
         lost = self.shown - self._frames
@@ -189,18 +179,27 @@ class Losses:
         return f"is damaged: {lost} of {self.shown} frames could not be decoded and are left out"
 
     def _gaps(self) -> str | None:
-        usual = self._usual()
-        gaps = [gap for gap in self._long if usual and gap[0] > GAP_IN_FRAMES * usual]
-        if usual is None or not gaps:
+        total = sum(self._intervals.values())
+        if total < LEAST_FRAMES or self.container in PACED_BY_HAND:
             return None
-        missing = sum(round(length / usual) - 1 for length, _ in gaps)
-        if missing <= self.shown - self._frames:
-            return None  # said already
-        longest, at = max(gaps)
-        places = "a gap" if len(gaps) == 1 else f"{len(gaps)} gaps"
+        usual = statistics.median_low(self._intervals.elements())
+        # the places of an AVI may stay empty on purpose
+        for off, share, times in (LOOSE,) if self.container == "avi" else (STEADY, LOOSE):
+            near = sum(n for ms, n in self._intervals.items() if abs(ms - usual) <= 2 + off * usual)
+            if usual and near >= share * total:
+                return self._gaps_beyond(usual, times * usual)
+        return None
+
+    def _gaps_beyond(self, usual: int, limit: Fraction) -> str | None:
+        gaps = {ms: count for ms, count in self._intervals.items() if ms > limit}
+        missing = sum((round(ms / usual) - 1) * count for ms, count in gaps.items())
+        if missing <= max(0, self.shown - self._frames):
+            return None  # none, or said already
+        places = "a gap" if sum(gaps.values()) == 1 else f"{sum(gaps.values())} gaps"
+        longest = max(gaps)
         return (
             f"has {places}: {self._frames} of about {self._frames + missing} frames are there, and the one before "
-            f"each gap is shown longer (at {_time(at)} for {_time(longest)})"
+            f"each gap is shown longer (at {_time(self._first[longest])} for {_time(Fraction(longest, 1000))})"
         )
 
     def _squeezed(self) -> str | None:
