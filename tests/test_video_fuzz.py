@@ -1,4 +1,4 @@
-"""Hundreds of damaged and odd videos: each is read, or read with a warning, or refused, and no frame is lost silently."""
+"""Hundreds of damaged and odd videos: read, read with a warning, or refused, and no frame is lost silently."""
 
 import json
 import re

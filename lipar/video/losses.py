@@ -13,7 +13,7 @@ NO_TIMESTAMPS = cast(int, Flags.no_timestamps.value)
 # each picture of these lasts as long as its author wants
 PACED_BY_HAND = {"gif", "apng", "webp", "webp_anim", "webp_pipe", "jpegxl_anim"}
 # what ffmpeg gives as the duration of their pictures is a guess
-GUESSED = {"mpeg", "mpegts", "asf"}
+GUESSED = {"mpeg", "mpegts"}
 # a packet of these may be a picture that is never shown, or repeat the one before
 HIDES_PICTURES = {"vp8", "vp9", "av1", "mpeg4"}
 LEAST_FRAMES = 8
@@ -51,6 +51,8 @@ class Announced:
         if name == "avi" and stream.frames and stream.average_rate:
             # these are the places of pictures, and places may stay empty
             return cls(frames=None, end=stream.frames / stream.average_rate, of_pictures=True)
+        if name == "asf" and stream.duration:
+            return cls(frames=None, end=stream.duration * time_base, of_pictures=False)
         if stream.duration:
             end = ((stream.start_time or 0) + stream.duration) * time_base
             return cls(frames=stream.frames or None, end=end, of_pictures=True)
