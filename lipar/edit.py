@@ -95,6 +95,7 @@ class SourceFrames:
             return
         reader = stack.enter_context(VideoReader(options.source))
         info = reader.info
+        self.path = reader.path  # a file, even where the source is a pipe
         self.info, self.count = info, info.frame_count
         self.shown_size = (info.width, info.height)
         self.size = reader.size = options.resolution or model_size(model, self.shown_size)

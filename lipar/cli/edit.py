@@ -113,9 +113,10 @@ def edit(
 ) -> None:
     """Edit a video by a prompt, computing only the tokens that changed.
 
-    IN.mp4 is any video; without it, lipar makes a clip of its own. The result has the source's size, frames,
-    timestamps and sound. Nothing is written to -o until all of it is there; a trace, a log and recorded masks grow as
-    the edit goes on, and an interrupted one leaves what it had.
+    IN.mp4 is any video, or - for the standard input; without it, lipar makes a clip of its own. The result has the
+    source's size, frames, timestamps, sound and the subtitles that its kind of file can hold. Nothing is written to -o
+    until all of it is there; a trace, a log and recorded masks grow as the edit goes on, and an interrupted one leaves
+    what it had.
     """
     if not prompt.strip():
         raise click.UsageError("--prompt is empty; say in a few words what the result should look like")
@@ -126,6 +127,10 @@ def edit(
     config = build_config(preset=preset, file=config_file, settings=[*chosen, *settings, *direct])
     host = plugin_host()
     adapter = check_config(host, config)  # what cannot be is said before anything is loaded
+    if source is not None:
+        from lipar.video.spool import seekable
+
+        source = click.get_current_context().with_resource(seekable(source))
     options = EditOptions(
         prompt=prompt,
         output=output,

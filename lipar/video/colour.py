@@ -51,9 +51,12 @@ class Colour:
 
     def for_writing(self) -> "Colour":
         """Give what to write to look the same: the same matrix, limited range, every tag filled in."""
-        matrix = "bt709" if self.matrix == "rgb" else self.matrix
+        # RGB says nothing of a matrix, but its primaries and its transfer stay true
+        wide = self.matrix == "rgb" and self.primaries == 9
+        matrix = self.matrix if self.matrix != "rgb" else "bt2020" if wide else "bt709"
         primaries, transfer = USUAL_TAGS[matrix]
-        keeps = self.matrix != "rgb"
+        # sRGB's curve is what pictures have; players of video take it for BT.709's
+        keeps = self.matrix != "rgb" or self.hdr is not None or wide
         return Colour(
             matrix=matrix,
             primaries=self.primaries if keeps and self.primaries != UNSPECIFIED else primaries,

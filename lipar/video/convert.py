@@ -26,6 +26,40 @@ def is_rgb(frame: av.VideoFrame) -> bool:
     return frame.format.is_rgb or frame.format.name == "pal8"
 
 
+def has_alpha(frame: av.VideoFrame) -> bool:
+    """Whether a picture can be transparent in places."""
+    # a palette may hold transparent colours
+    return frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)
+
+
+def on_black(frame: av.VideoFrame, scaler: VideoReformatter) -> av.VideoFrame | None:
+    """Give a picture that is transparent in places as it is shown on black; None if it is opaque everywhere."""
+    deep = bit_depth(frame) > 8
+    planes = scaler.reformat(
+        frame,
+        format="gbrap16le" if deep else "gbrap",
+        interpolation=SCALING,
+        dst_color_range=ColorRange.JPEG,
+        threads=1,
+    )
+    *colours, alpha = read_planes(planes, (0, 1, 2, 3)).to(torch.float32)
+    top = 65535 if deep else 255
+    if bool((alpha == top).all()):
+        return None
+    shown = av.VideoFrame(frame.width, frame.height, "gbrp16le" if deep else "gbrp")
+    for plane, colour in zip(shown.planes, colours):
+        _fill(plane, (colour * alpha / top).round_(), 16 if deep else 8)
+    shown.pts, shown.time_base = frame.pts, frame.time_base
+    return shown
+
+
+def _fill(plane: av.video.plane.VideoPlane, values: Tensor, bits: int) -> None:
+    dtype = np.dtype("u1") if bits == 8 else np.dtype("<u2")
+    padded = np.zeros((values.shape[0], plane.line_size // dtype.itemsize), dtype)
+    padded[:, : values.shape[1]] = values.numpy()
+    plane.update(padded.tobytes())
+
+
 def bit_depth(frame: av.VideoFrame) -> int:
     """Bits of the deepest component; 8 for packed and palette formats of fewer."""
     return max(8, *(component.bits for component in frame.format.components))
@@ -43,14 +77,20 @@ def read_planes(frame: av.VideoFrame, order: Sequence[int]) -> Tensor:
     return torch.from_numpy(stacked.astype(np.int32) if wide else stacked)
 
 
+def set_colour(frame: av.VideoFrame, colour: Colour) -> None:
+    """Tell swscale what the numbers of a picture mean, which the file may not say."""
+    rgb = is_rgb(frame)
+    frame.colorspace = MATRIX_CODES["rgb" if rgb else colour.matrix]
+    frame.color_range = ColorRange.JPEG if rgb or colour.full_range else ColorRange.MPEG
+
+
 def frame_to_rgb(
     frame: av.VideoFrame, colour: Colour, size: tuple[int, int], scaler: VideoReformatter
 ) -> Tensor:
     """Give RGB `3 h w` at `size` (width, height): uint8 from 8-bit pictures, else float32 in 0..1."""
     width, height = size
     depth = bit_depth(frame)
-    frame.colorspace = MATRIX_CODES[colour.matrix]
-    frame.color_range = ColorRange.JPEG if colour.full_range else ColorRange.MPEG
+    set_colour(frame, colour)
 
     def scaled(format_name: str, colour_range: int) -> av.VideoFrame:
         return scaler.reformat(
@@ -81,9 +121,7 @@ def rgb_to_frame(
     _, height, width = rgb.shape
     planar = av.VideoFrame(width, height, "gbrp")
     for plane, channel in zip(planar.planes, (1, 2, 0)):
-        padded = np.zeros((height, plane.line_size), np.uint8)
-        padded[:, :width] = rgb[channel].numpy()
-        plane.update(padded.tobytes())
+        _fill(plane, rgb[channel], 8)
     planar.colorspace = MATRIX_CODES["rgb"]
     planar.color_range = ColorRange.JPEG
     return scaler.reformat(

@@ -1,70 +1,25 @@
 """From a file to decoded pictures, past whatever is broken in it."""
 
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import cast
 
 import av
 
+from lipar.video.ending import is_cut_off
 from lipar.video.errors import VideoError
-
-if TYPE_CHECKING:
-    VideoPacket: TypeAlias = av.Packet[av.VideoStream]
-    AudioPacket: TypeAlias = av.Packet[av.AudioStream]
-else:  # generic in the stubs only
-    VideoPacket = AudioPacket = av.Packet
-
-# text and other files that ffmpeg would draw as pictures of letters
-NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf"}
-GIVE_UP_AFTER = 32  # failed reads in a row
-NO_VIDEO = "give a video file such as .mp4, .mov, .mkv or .webm"
-
-
-def open_container(path: Path) -> av.container.InputContainer:
-    """Open a file for reading, or say why it is not a video."""
-    if not path.exists():
-        raise VideoError(f"no such file: {path}")
-    if path.is_dir():
-        raise VideoError(f"{path} is a directory; {NO_VIDEO}")
-    if path.is_file() and path.stat().st_size == 0:
-        raise VideoError(f"{path} is empty (0 bytes); copy or download it again")
-    try:
-        # the prefix keeps a name with a colon from being taken for a protocol
-        container = av.open(f"file:{path}", "r", metadata_errors="replace")
-    except PermissionError as error:
-        raise VideoError(f"{path} may not be read: permission denied; check its rights") from error
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise VideoError(
-            f"{path} is no video that can be read, or a part is missing ({reason}); "
-            f"{NO_VIDEO}, or copy it again"
-        ) from error
-    if container.format.name in NOT_VIDEO:
-        container.close()
-        raise VideoError(f"{path} is a text file, not a video; {NO_VIDEO}")
-    return container
-
-
-def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    cover = av.stream.Disposition.attached_pic
-    # the picture on the sleeve of a song is stored as a video stream
-    streams = [stream for stream in container.streams.video if not stream.disposition & cover]
-    if not streams:
-        what = "only sound" if container.streams.audio else "no video"
-        raise VideoError(f"{path} holds {what}; {NO_VIDEO}")
-    return next((s for s in streams if s.disposition & av.stream.Disposition.default), streams[0])
-
-
-def codec_name(stream: av.AudioStream | av.VideoStream) -> str:
-    """Give ffmpeg's name of the format, whichever of its decoders reads it (`mp3`, not `mp3float`)."""
-    return stream.codec_context.codec.canonical_name
-
-
-def is_playable(stream: av.AudioStream) -> bool:
-    """Whether the codec of a track is known and its header makes sense."""
-    known = cast("av.AudioCodecContext | None", stream.codec_context)
-    return known is not None and known.sample_rate > 0 and known.channels > 0
+from lipar.video.losses import Announced, Losses
+from lipar.video.order import DisplayOrder
+from lipar.video.packets import (
+    NO_VIDEO,
+    Packets,
+    VideoPacket,
+    codec_name,
+    main_video_stream,
+    open_container,
+    seconds,
+)
+from lipar.video.timeline import AnyPacket
 
 
 class Decoder:
@@ -76,52 +31,57 @@ class Decoder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.container = open_container(path)
-        try:
-            self.stream = _video_stream(self.container, path)
-        except VideoError:
+        stream = main_video_stream(self.container)
+        if stream is None:
+            what = "only sound" if self.container.streams.audio else "no video"
             self.container.close()
-            raise
+            raise VideoError(f"{path} holds {what}; {NO_VIDEO}")
+        self.stream = stream
         # slices, not frames: with frame threads an error swallows its neighbours
         self.stream.thread_type = "SLICE"
         name = self.container.format.name
         self.still = name.endswith("_pipe") or name == "image2"
-        self._packets = self._shown = self._undecodable = self._damaged = self._unreadable = 0
-        self._last_error = "no packet of it could be read"
+        self.losses = Losses(
+            announced=Announced.by(self.container, stream), codec=codec_name(stream), container=name
+        )
+        self._packets = Packets(self.container)
+        self._order = DisplayOrder(stream, name)
+        self._last_error: str | None = None
         self._next_pts: int | None = None
 
     def __iter__(self) -> Iterator[av.VideoFrame]:
-        for packet in self._demux():
-            if packet is not None and packet.size:
-                self._packets += 1
-                self._shown += not packet.is_discard
-            try:
-                pictures = self.stream.decode(packet)
-            except EOFError:
-                return
-            except (av.error.FFmpegError, ValueError) as error:
-                self._undecodable += 1
-                self._last_error = getattr(error, "strerror", None) or str(error)
-                continue
-            for picture in pictures:
-                self._damaged += picture.is_corrupt
-                yield picture
+        for packet in self._packets:
+            if packet.stream_index == self.stream.index:
+                yield from self._decode(cast(VideoPacket, packet))
+            else:
+                self._note_sound(packet)
+        yield from self._decode(None)  # what the decoder still holds back
 
-    def _demux(self) -> Iterator[VideoPacket | None]:
-        failures = 0
-        while failures < GIVE_UP_AFTER:
-            packets = self.container.demux(self.stream)
-            try:
-                for packet in packets:
-                    failures = 0
-                    yield packet
-                return
-            except IndexError:
-                break  # the end, as PyAV 18 meets it when a track turned up on the way
-            except (av.error.FFmpegError, OSError) as error:
-                failures += 1
-                self._unreadable += 1
-                self._last_error = getattr(error, "strerror", None) or str(error)
-        yield None  # what the decoder still holds back
+    def _decode(self, packet: VideoPacket | None) -> Iterator[av.VideoFrame]:
+        if packet is not None:
+            self.losses.packets += 1
+            if not packet.is_discard:
+                self.losses.shown += 1
+                self._order.put(packet)
+        try:
+            pictures = self.stream.decode(packet)
+        except EOFError:
+            return
+        except (av.error.FFmpegError, ValueError) as error:
+            self.losses.undecodable += 1
+            self._last_error = getattr(error, "strerror", None) or str(error)
+            if packet is not None:
+                self._order.forget(packet)
+            return
+        for picture in pictures:
+            self.losses.damaged += picture.is_corrupt
+            yield picture
+
+    def _note_sound(self, packet: AnyPacket) -> None:
+        start = seconds(packet.pts, packet.time_base)
+        if start is not None and packet.time_base is not None:
+            end = start + (packet.duration or 0) * packet.time_base
+            self.losses.sound_end = max(self.losses.sound_end or end, end)
 
     def usual_duration(self, picture: av.VideoFrame) -> int:
         """Ticks that a frame lasts when nothing follows it."""
@@ -131,53 +91,35 @@ class Decoder:
         return max(1, round(1 / (rate * time_base))) if rate and time_base else 1
 
     def pts_of(self, picture: av.VideoFrame) -> int:
-        """Ticks at which a picture is shown; one that the file leaves out follows from the frame before."""
-        pts = next((t for t in (picture.pts, picture.dts, self._next_pts) if t is not None), 0)
+        """Ticks at which a picture is shown; one that the file leaves out follows from the frame before.
+
+        To be asked once for each picture, as soon as it is given.
+        """
+        pts = next(
+            (t for t in (self._order.next(), picture.pts, picture.dts, self._next_pts) if t is not None), 0
+        )
         self._next_pts = pts + self.usual_duration(picture)
         return int(pts)
 
     def no_frame_message(self) -> str:
         """Say that there is nothing to see."""
+        reason = self._last_error or self._packets.last_error
         return (
-            f"{self.path} has a video track, but not one frame of it can be decoded ({self._last_error}); "
+            f"{self.path} has a video track, but not one frame of it can be decoded ({reason}); "
             "copy it again, or convert it to H.264 first"
         )
 
-    def problems(self, frames: int, end: int) -> list[str]:
-        """Say what was wrong, after the last of the `frames` that were decoded; it lasts until pts `end`."""
-        name, found = self.path.name, []
-        promised = self.stream.frames
-        if self._unreadable or promised > self._packets or self._ends_early(end):
-            count = f"{frames} of {promised} frames" if promised else f"{frames} frames"
-            found.append(
-                f"{name} ends early or cannot be read to its end: {count} were decoded and are used; "
-                "copy it again if you have the whole file"
-            )
-        elif self._undecodable and self._shown > frames:
-            lost = f"{self._shown - frames} of {self._shown} frames"
-            found.append(f"{name} is damaged: {lost} could not be decoded and are left out")
-        if self._damaged:
-            found.append(
-                f"{name} is damaged: {self._damaged} of {frames} frames were decoded with errors "
-                "and may look broken"
-            )
-        return found
-
-    def _ends_early(self, end: int) -> bool:
-        """Whether a Matroska file, which counts no frames, stops well before the end that it promises."""
-        if "matroska" not in self.container.format.name or not self.container.duration:
-            return False
-        if self.container.streams.audio:  # the duration may be that of the sound
-            return False
-        start = self.container.start_time or 0
-        promised = Fraction(start + self.container.duration, av.time_base)
-        return end * (self.stream.time_base or 0) < promised - max(Fraction(1, 2), promised / 20)
+    def problems(self) -> str | None:
+        """Say what was wrong, after the last frame; None if nothing was."""
+        timeline = self._packets.timeline
+        unread = is_cut_off(self.path, self.container.format.name, self._packets.read_bytes)
+        return self.losses.message(
+            self.path.name,
+            cut_off=unread or self._packets.unreadable > 0,
+            restarts=timeline.restarts,
+            skipped=timeline.skipped,
+        )
 
     def close(self) -> None:
         """Let go of the file."""
         self.container.close()
-
-
-def seconds(ticks: int | None, time_base: Fraction | None) -> Fraction | None:
-    """Give a time in seconds, None where it is not known."""
-    return None if ticks is None or time_base is None else ticks * time_base

@@ -54,6 +54,14 @@ class Orientation:
             return cls(transposed=True, flip_horizontal=c < 0, flip_vertical=b < 0)
         return cls(flip_horizontal=a < 0, flip_vertical=d < 0)
 
+    @classmethod
+    def turned(cls, degrees: int) -> "Orientation":
+        """Give the rotation by `degrees` clockwise, taken to the nearest right angle."""
+        quarters = round(degrees / 90) % 4
+        return cls(
+            transposed=quarters % 2 == 1, flip_horizontal=quarters in (1, 2), flip_vertical=quarters in (2, 3)
+        )
+
     @property
     def rotation(self) -> int:
         """Degrees clockwise by which the stored picture is turned (before a mirror image, if it is one)."""

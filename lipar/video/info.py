@@ -7,9 +7,13 @@ import attrs
 import av
 
 from lipar.video.colour import UNSPECIFIED, Colour, resolve_colour
-from lipar.video.convert import bit_depth, is_rgb
-from lipar.video.decoding import codec_name, is_playable
+from lipar.video.convert import bit_depth, has_alpha, is_rgb
 from lipar.video.frames import Orientation, square_pixels
+from lipar.video.losses import Announced
+from lipar.video.packets import codec_name, is_playable
+
+PROGRESSIVE = 1
+"""ffmpeg's number of a field order without fields; those above are interlaced, 0 is unknown."""
 
 
 @attrs.frozen(kw_only=True)
@@ -33,6 +37,7 @@ class VideoInfo:
         audio_codecs: one name per audio track.
         container: ffmpeg's names of the container, with commas between them.
         still: the file is a picture, not a video.
+        not_honoured: what the file says of its pictures and the reader does not follow, in words.
     """
 
     width: int
@@ -51,6 +56,7 @@ class VideoInfo:
     audio_codecs: tuple[str, ...]
     container: str
     still: bool
+    not_honoured: tuple[str, ...] = ()
 
     @property
     def has_audio(self) -> bool:
@@ -63,12 +69,19 @@ class VideoInfo:
         return self.orientation.rotation
 
 
-def _orientation(frame: av.VideoFrame) -> Orientation:
+def side_data(frame: av.VideoFrame, kind: str) -> bytes | None:
+    """Give what a file says of a picture beside its pixels, None if it says nothing of that kind."""
     try:
-        matrix = bytes(frame.side_data["DISPLAYMATRIX"])  # type: ignore[typeddict-item] # av's stubs know four
-    except KeyError:
-        return Orientation()
-    return Orientation.from_display_matrix(struct.unpack("=9i", matrix[:36]))
+        return bytes(frame.side_data[kind])  # type: ignore[literal-required] # av's stubs know four
+    except (KeyError, ValueError):  # a ValueError where PyAV does not know one of the kinds, such as EXIF
+        return None
+
+
+def _orientation(frame: av.VideoFrame) -> Orientation:
+    matrix = side_data(frame, "DISPLAYMATRIX")
+    if matrix is not None:
+        return Orientation.from_display_matrix(struct.unpack("=9i", matrix[:36]))
+    return Orientation.turned(-frame.rotation)
 
 
 def _aspect_ratio(stream: av.VideoStream) -> Fraction:
@@ -95,6 +108,20 @@ def _colour(frame: av.VideoFrame, stream: av.VideoStream) -> Colour:
     )
 
 
+def _not_honoured(stream: av.VideoStream, first: av.VideoFrame) -> tuple[str, ...]:
+    """Name what is said of the pictures that changes how they should be shown, and that the reader leaves aside."""
+    found = []
+    if first.interlaced_frame or stream.codec_context.field_order > PROGRESSIVE:
+        found.append("interlaced: lines of two moments stand in each frame; deinterlace it first")
+    if side_data(first, "STEREO3D") or stream.metadata.get("stereo_mode", "mono") != "mono":
+        found.append("stereoscopic: the pictures for both eyes are used as they are stored")
+    if side_data(first, "SPHERICAL"):
+        found.append("spherical: it is used as it is stored, without a projection")
+    if stream.metadata.get("alpha_mode") == "1" and not has_alpha(first):
+        found.append("transparent: the decoder gives it without its transparency")
+    return tuple(found)
+
+
 def describe(
     container: av.container.InputContainer, stream: av.VideoStream, first: av.VideoFrame, still: bool
 ) -> VideoInfo:
@@ -106,7 +133,12 @@ def describe(
         duration = stream.duration * time_base
     elif container.duration:
         duration = Fraction(container.duration, av.time_base)
-    count = stream.frames or (round(duration * rate) if duration and rate else None)
+    announced = Announced.by(container, stream)
+    count = announced.frames
+    if count is None and announced.end and rate:
+        count = round((announced.end - (stream.start_time or 0) * time_base) * rate)
+    elif count is None and duration and rate:
+        count = round(duration * rate)
     orientation, ratio = _orientation(first), _aspect_ratio(stream)
     width, height = orientation.size(*square_pixels(first.width, first.height, ratio))
     return VideoInfo(
@@ -126,4 +158,5 @@ def describe(
         audio_codecs=tuple(codec_name(a) for a in container.streams.audio if is_playable(a)),
         container=container.format.name,
         still=still,
+        not_honoured=_not_honoured(stream, first),
     )

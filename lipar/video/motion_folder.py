@@ -9,6 +9,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from lipar.video.pictures import read_picture
 from lipar.video.reader import VideoReader, probe
 
 FIRST_FRAME, MASK, MOTION, PROMPT = "first_frame.png", "mask.mp4", "motion_signal.mp4", "prompt.txt"
@@ -49,18 +50,12 @@ class MotionFolder:
         return " ".join(file.read_text("utf-8").split()) or None if file.is_file() else None
 
     def first_frame(self) -> Any:
-        """A PIL picture, RGB, upright.
+        """A PIL picture, RGB, upright, on black where it is transparent.
 
         Raises:
-            ValueError: the file is no picture.
+            VideoError: the file is no picture.
         """
-        from PIL import Image, ImageOps, UnidentifiedImageError
-
-        try:
-            with Image.open(self.path / FIRST_FRAME) as picture:
-                return ImageOps.exif_transpose(picture).convert("RGB")
-        except UnidentifiedImageError as error:
-            raise ValueError(f"{self.path / FIRST_FRAME} is no picture that can be read") from error
+        return read_picture(self.path / FIRST_FRAME)
 
     def motion(self, limit: int | None = None) -> UInt8[Tensor, "frames 3 height width"]:
         """The motion video, or its first frames.

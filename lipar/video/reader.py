@@ -2,17 +2,19 @@
 
 import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
 import av
 from av.video.reformatter import VideoReformatter
 
-from lipar.video.convert import frame_to_rgb
+from lipar.video.convert import frame_to_rgb, has_alpha, on_black, set_colour
 from lipar.video.decoding import Decoder
 from lipar.video.errors import VideoError, VideoWarning
 from lipar.video.frames import PixelFrame
 from lipar.video.info import VideoInfo, describe
+from lipar.video.spool import seekable
 
 HUGE_PIXELS = 4096 * 2304
 """Frames of more pixels than 4K get a warning; a float32 RGB copy of one takes twelve bytes a pixel."""
@@ -25,7 +27,8 @@ class VideoReader:
     dropped or repeated to reach an even rate. What cannot be decoded is left out with a `VideoWarning`.
 
     Args:
-        path: any video that PyAV reads; a picture counts as a video of one frame, with a warning.
+        path: any video that PyAV reads; a picture counts as a video of one frame, with a warning. A pipe, or `-` for
+            the standard input, is copied to a temporary file first, and the attribute of this name says where.
         size: width and height to scale to while decoding, instead of the size as shown. The attribute of
             this name may also be set before the first frame is taken, when it follows from `info`.
 
@@ -36,9 +39,11 @@ class VideoReader:
     def __init__(self, path: str | Path, *, size: tuple[int, int] | None = None) -> None:
         if size is not None and min(size) < 1:
             raise VideoError(f"size must be a positive width and height, got {size[0]}x{size[1]}")
-        self.path = Path(path)
-        self._decoder = Decoder(self.path)
+        self._open = ExitStack()
         try:
+            self.path = self._open.enter_context(seekable(path))
+            self._decoder = Decoder(self.path)
+            self._open.callback(self._decoder.close)
             self._pictures = iter(self._decoder)
             first = next(self._pictures, None)
             if first is None:
@@ -51,7 +56,8 @@ class VideoReader:
             raise
         self.size = size or (self.info.width, self.info.height)
         self.time_base = self.info.time_base
-        self._scaler = VideoReformatter()
+        self._scaler, self._alpha_scaler = VideoReformatter(), VideoReformatter()
+        self._transparent = False
         self._warn_of_the_unusual()
         self._frames = self._read(first)
 
@@ -69,6 +75,8 @@ class VideoReader:
                 f"{name} is HDR, transfer {info.colour.hdr}: it is used without tone mapping, so that "
                 "colours may look flat to the model; convert it to SDR first for the best result"
             )
+        for said in info.not_honoured:
+            self._warn(f"{name} is {said}")
         if info.still:
             self._warn(f"{name} is a picture; it is read as a video of one frame")
 
@@ -85,18 +93,37 @@ class VideoReader:
             if following is None:
                 next_pts = pts + self._decoder.usual_duration(picture)
             else:
-                next_pts = max(self._decoder.pts_of(following), pts + 1)
+                next_pts = self._decoder.pts_of(following)
+                self._decoder.losses.squeezed += next_pts <= pts
+                next_pts = max(next_pts, pts + 1)
             yield self._convert(picture, pts, next_pts - pts, index)
+            self._decoder.losses.note(
+                pts * self.time_base, (next_pts - pts) * self.time_base, followed=following is not None
+            )
             picture, pts, index = following, next_pts, index + 1
-        for problem in self._decoder.problems(index, pts):
+        problem = self._decoder.problems()
+        if problem is not None:
             self._warn(problem)
 
     def _convert(self, picture: av.VideoFrame, pts: int, duration: int, index: int) -> PixelFrame:
         turn = self.info.orientation
+        picture = self._opaque(picture)
         rgb = frame_to_rgb(picture, self.info.colour, turn.size(*self.size), self._scaler)
         return PixelFrame(
             rgb=turn.apply(rgb), pts=pts, duration=duration, time_base=self.time_base, index=index
         )
+
+    def _opaque(self, picture: av.VideoFrame) -> av.VideoFrame:
+        if not has_alpha(picture):
+            return picture
+        set_colour(picture, self.info.colour)
+        shown = on_black(picture, self._alpha_scaler)
+        if shown is None:
+            return picture
+        if not self._transparent:
+            self._transparent = True
+            self._warn(f"{self.path.name} is transparent in places; they are shown on black")
+        return shown
 
     def __iter__(self) -> "VideoReader":
         return self
@@ -110,7 +137,7 @@ class VideoReader:
 
     def close(self) -> None:
         """Let go of the file; closing twice is fine."""
-        self._decoder.close()
+        self._open.close()
 
     def __enter__(self) -> "VideoReader":
         return self

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -68,7 +69,11 @@ def make_video(
     audio: str | None = None,
     audio_rate: int = 48000,
     audio_start: Fraction = Fraction(0),
+    audio_layout: str = "stereo",
     seconds: float = 1.0,
+    subtitles: str | None = None,
+    metadata: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
 ) -> Path:
     """Write a video (and a tone beside it) straight with PyAV, past everything of ours; give its path.
 
@@ -87,11 +92,15 @@ def make_video(
         audio: encoder of a 440 Hz tone, None for silence.
         audio_rate: samples per second.
         audio_start: seconds at which the tone begins.
+        audio_layout: which channels the tone has.
         seconds: how long the tone lasts.
+        subtitles: codec of two lines of text in German, at 0.25 and 0.5 s; None for none.
+        metadata: of the stream of pictures.
+        container_options: for the muxer.
     """
     frames = [item if isinstance(item, av.VideoFrame) else _picture(item, pixel_format) for item in pictures]
     lossless = {"qp": "0", "preset": "ultrafast"} if codec == "libx264" else {}
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=24, options=lossless if options is None else options)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = frames[0].width, frames[0].height, pixel_format
@@ -100,9 +109,13 @@ def make_video(
             _tag(stream, colour, matrix_code)
         if sample_aspect_ratio is not None:
             stream.codec_context.sample_aspect_ratio = sample_aspect_ratio
+        stream.metadata.update(metadata or {})
         if rotation:
             stream.set_display_rotation(-rotation)  # counterclockwise in ffmpeg
-        tone = _add_tone(container, audio, audio_rate) if audio else None
+        tone = _add_tone(container, audio, audio_rate, audio_layout) if audio else None
+        text = container.add_mux_stream(subtitles) if subtitles else None
+        if text is not None:
+            text.metadata["language"] = "ger"
         for index, frame in enumerate(frames):
             frame.pts, frame.time_base = (index if pts is None else pts[index]), time_base
             if colour is not None:
@@ -110,6 +123,8 @@ def make_video(
                 frame.color_range = stream.codec_context.color_range
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+        if text is not None:
+            _write_subtitles(container, text, subtitles or "")
         if tone is not None:
             _write_tone(container, tone, audio_rate, audio_start, seconds)
     return path
@@ -124,8 +139,10 @@ def _tag(stream: av.VideoStream, colour: Colour, matrix_code: int | None) -> Non
     context.color_primaries, context.color_trc = colour.primaries, colour.transfer
 
 
-def _add_tone(container: av.container.OutputContainer, codec: str, rate: int) -> av.AudioStream:
-    stream = container.add_stream(codec, rate=rate, layout="stereo", options={"strict": "-2"})
+def _add_tone(
+    container: av.container.OutputContainer, codec: str, rate: int, layout: str = "stereo"
+) -> av.AudioStream:
+    stream = container.add_stream(codec, rate=rate, layout=layout, options={"strict": "-2"})
     assert isinstance(stream, av.AudioStream)
     return stream
 
@@ -146,6 +163,48 @@ def _write_tone(
         frame.pts = int(start * rate) + first
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
+
+
+SUBTITLES = ("Guten Tag", "Auf Wiedersehen")
+
+
+def _write_subtitles(container: av.container.OutputContainer, stream: av.stream.Stream, codec: str) -> None:
+    for index, line in enumerate(SUBTITLES):
+        data = line.encode()
+        if codec == "mov_text":
+            data = len(data).to_bytes(2) + data
+        packet = av.Packet(data)
+        packet.stream, packet.time_base = stream, Fraction(1, 1000)
+        packet.pts = packet.dts = 250 + 250 * index
+        packet.duration = 200
+        container.mux(packet)
+
+
+def copy_video(source: Path, target: Path, **options: Any) -> Path:
+    """Read a video and write its pictures, sound and subtitles into another file; give its path."""
+    from lipar.video.reader import VideoReader
+    from lipar.video.writer import VideoWriter
+
+    with (
+        VideoReader(source) as reader,
+        VideoWriter.like(target, reader.info, audio_from=reader.path, **options) as writer,
+    ):
+        for frame in reader:
+            writer.write(frame.rgb, pts=frame.pts, duration=frame.duration)
+    return target
+
+
+def join(path: Path, *parts: Path) -> Path:
+    """Write files one after another into one, as `cat` does; give its path."""
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+def cut(path: Path, share: float = 0.5) -> Path:
+    """Break a file off, as an interrupted copy does; give its path."""
+    data = path.read_bytes()
+    path.write_bytes(data[: round(share * len(data))])
+    return path
 
 
 def make_audio(path: Path, codec: str = "aac") -> Path:

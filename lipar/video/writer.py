@@ -10,18 +10,18 @@ from av.codec.context import Flags
 from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
-from lipar.video.audio import AudioTracks
 from lipar.video.colour import BT709, MATRIX_CODES, Colour
 from lipar.video.convert import rgb_to_frame, to_bytes
-from lipar.video.decoding import VideoPacket
 from lipar.video.errors import VideoError
 from lipar.video.info import VideoInfo
 from lipar.video.output import CONTAINERS, check_writable, discard, explain, partial_path, publish
+from lipar.video.packets import VideoPacket
+from lipar.video.tracks import PRIMING, SourceTracks
 
 AUDIO_LEAD = Fraction(1, 2)  # seconds of sound written ahead of the pictures, as players like it
 LEAST_TIMESCALE = 10_000  # ticks per second that players expect in an mp4
 MOST_TICKS = 2**31 - 1  # as containers count them
-LATE_START = 1  # seconds; a first frame beyond it is on a broadcast clock
+LATE_START = 1  # seconds; what begins later is on a broadcast clock
 
 
 class VideoWriter:
@@ -30,8 +30,8 @@ class VideoWriter:
     The file gets its name when all is written; an exception, Ctrl-C included, leaves nothing behind. SIGTERM is one
     inside `ended_by_sigterm`, as it is in `lipar edit`.
     Odd sizes are written as 4:4:4, since 4:2:0 cannot hold them (not every player shows 4:4:4).
-    Timestamps are exact in .mp4 and .mov; .mkv rounds them to milliseconds. If the first pts is negative or
-    later than a second (a broadcast clock), pictures and sound are moved together to start at 0.
+    Timestamps are exact in .mp4 and .mov; .mkv rounds them to milliseconds. If pictures and sound begin before 0 or
+    later than a second (a broadcast clock), they are moved together, so that the earlier of them starts at 0.
 
     Args:
         path: ends in .mp4, .mov or .mkv.
@@ -40,7 +40,8 @@ class VideoWriter:
         time_base: seconds per tick of the pts.
         frame_rate: frames per second on average; pts decide when a frame is shown, this tunes the encoder.
         colour: matrix and tags to write; always limited range.
-        audio_from: a file whose sound is taken along, copied where the container can hold it, else as AAC.
+        audio_from: a file whose sound is taken along, copied where the container can hold it, else as AAC, and whose
+            subtitles are copied where the container can hold them. A warning names what is left out.
         crf: constant quality of x264, 0 (lossless) .. 51; 18 is hard to tell from the source.
         preset: speed of x264, `ultrafast` .. `veryslow`.
 
@@ -74,14 +75,14 @@ class VideoWriter:
         self._last_pts: int | None = None
         self._scaler = VideoReformatter()
         self._partial = partial_path(self.path)
-        self._audio: AudioTracks | None = None
+        self._tracks: SourceTracks | None = None
         self._open = True
         try:
             container = self._open_container()
             self._container = container
             self._stream = self._add_video(frame_rate, crf, preset)
             if audio_from is not None:
-                self._audio = AudioTracks(Path(audio_from), container)
+                self._tracks = SourceTracks(Path(audio_from), container, self.path.name)
             container.start_encoding()  # what is wrong with options or sound shows before the long work
         except (OSError, av.error.FFmpegError) as error:
             self.abort()
@@ -154,10 +155,8 @@ class VideoWriter:
         if not self._open:
             raise VideoError(f"{self.path.name} is closed; frames can only be written before")
         self._check(rgb, pts)
-        if self.frames_written == 0 and not 0 <= pts * self.time_base <= LATE_START:
-            self._shift = -pts
-            if self._audio is not None:
-                self._audio.shift = -pts * self.time_base
+        if self.frames_written == 0:
+            self._set_clock(pts)
         try:
             frame = rgb_to_frame(
                 to_bytes(rgb), self._colour, self.size, self._stream.pix_fmt or "", self._scaler
@@ -165,14 +164,27 @@ class VideoWriter:
             frame.pts = pts + self._shift
             frame.duration = duration
             frame.time_base = self.time_base
-            if self._audio is not None:
-                self._audio.write_until(frame.pts * self.time_base + AUDIO_LEAD)
+            if self._tracks is not None:
+                self._tracks.write_until(frame.pts * self.time_base + AUDIO_LEAD)
             self._mux(self._stream.encode(frame))
         except (OSError, av.error.FFmpegError) as error:
             self.abort()
             raise explain(error, self.path.parent, self.frames_written) from error
         self._last_pts = pts
         self.frames_written += 1
+
+    def _set_clock(self, pts: int) -> None:
+        """Move pictures and sound together, so that the earlier of them begins at 0, if it begins early or late."""
+        begin = pts * self.time_base
+        if self._tracks is not None and self._tracks.begin is not None:
+            sound = self._tracks.begin
+            # what a decoder needs to begin is cut away by every player
+            begin = min(begin, Fraction(0) if -PRIMING <= sound < 0 else sound)
+        if 0 <= begin <= LATE_START:
+            return
+        self._shift = -round(begin / self.time_base)
+        if self._tracks is not None:
+            self._tracks.shift = self._shift * self.time_base
 
     def _check(self, rgb: Tensor, pts: int) -> None:
         if rgb.ndim != 3 or rgb.shape[0] != 3:
@@ -201,8 +213,8 @@ class VideoWriter:
             if self.frames_written == 0:
                 raise VideoError(f"no frame was written, so that there is no {self.path.name}")
             self._mux(self._stream.encode(None))
-            if self._audio is not None:
-                self._audio.finish()
+            if self._tracks is not None:
+                self._tracks.finish()
             self._container.close()
             publish(self._partial, self.path)
         except (OSError, av.error.FFmpegError) as error:
@@ -216,8 +228,8 @@ class VideoWriter:
             return
         self._open = False
         try:
-            if self._audio is not None:
-                self._audio.close()
+            if self._tracks is not None:
+                self._tracks.close()
             if hasattr(self, "_container"):
                 self._container.close()
         except (OSError, av.error.FFmpegError):

@@ -1,4 +1,4 @@
-"""Sound: the very packets of the source where the container can hold them, and always in time."""
+"""Sound and subtitles: the very packets of the source where the container can hold them, and always in time."""
 
 import warnings
 from fractions import Fraction
@@ -7,18 +7,9 @@ import av
 import numpy as np
 import pytest
 
-from lipar.video import VideoReader, VideoWriter, probe
-from lipar.video.testing import make_audio, make_video, moving_gradient
-
-
-def copy(source, target):
-    with (
-        VideoReader(source) as reader,
-        VideoWriter.like(target, reader.info, audio_from=source) as writer,
-    ):
-        for frame in reader:
-            writer.write(frame.rgb, pts=frame.pts, duration=frame.duration)
-    return target
+from lipar.video import VideoReader, VideoWarning, VideoWriter, probe
+from lipar.video.testing import SUBTITLES, make_audio, make_video, moving_gradient
+from lipar.video.testing import copy_video as copy
 
 
 def packets(path):
@@ -142,6 +133,109 @@ def test_a_broadcast_clock_moves_sound_and_pictures_together(tmp_path):
     with VideoReader(target) as reader:
         assert next(reader).pts == 0
     assert onset(target) == pytest.approx(0.5, abs=0.005)
+
+
+@pytest.mark.parametrize("late", [0.9, 1.1, 1.5, 12.0])
+@pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.mkv"])
+@pytest.mark.parametrize("begin", [0, 100])
+def test_pictures_that_start_long_after_the_sound_keep_all_of_it(tmp_path, late, name, begin):
+    first = begin * 1000 + round(late * 1000)
+    source = make_video(
+        tmp_path / "in.mkv",
+        CLIP,
+        pts=[first + 40 * i for i in range(24)],
+        time_base=Fraction(1, 1000),
+        audio="aac",
+        audio_start=Fraction(begin),
+        seconds=late + 1,
+    )
+    target = copy(source, tmp_path / name)
+    before, after = packets(source), packets(target)
+    assert [data for _, data in after] == [data for _, data in before]
+    with VideoReader(source) as a, VideoReader(target) as b:
+        distances = [next(reader).time - heard for reader, heard in ((a, before[0][0]), (b, after[0][0]))]
+    assert float(distances[1]) == pytest.approx(float(distances[0]), abs=0.0015)
+    assert float(distances[1]) == pytest.approx(late, abs=0.03)
+
+
+def test_sound_that_an_edit_list_hides_stays_hidden(tmp_path):
+    # the pictures begin at 0, the sound a second before
+    source = make_video(tmp_path / "in.mp4", CLIP, audio="aac", audio_start=Fraction(-1), seconds=2.0)
+    target = copy(source, tmp_path / "out.mkv")
+    with VideoReader(target) as reader:
+        first = next(reader).time
+    assert first < Fraction(1, 10)
+    assert onset(target) == pytest.approx(float(first), abs=0.05)
+
+
+def subtitles_of(path):
+    """Give each line of text with the seconds at which it is shown, and the language."""
+    with av.open(str(path)) as container:
+        (stream,) = container.streams.subtitles
+        shown = [p for p in container.demux(stream) if p.size and p.pts is not None]
+        lines = [(float(p.pts * p.time_base), bytes(p).lstrip(b"\0\t\x0f").decode()) for p in shown]
+        return [line for line in lines if line[1]], stream.language
+
+
+@pytest.mark.parametrize(
+    ("source", "codec", "target"),
+    [("in.mkv", "subrip", "out.mkv"), ("in.mp4", "mov_text", "out.mp4"), ("in.mp4", "mov_text", "out.mov")],
+)
+def test_subtitles_that_the_container_can_hold_are_copied(tmp_path, source, codec, target):
+    made = make_video(tmp_path / source, CLIP, audio="aac", subtitles=codec)
+    copied = copy(made, tmp_path / target)
+    lines, language = subtitles_of(copied)
+    with VideoReader(copied) as reader:
+        first = float(next(reader).time)
+    assert [text for _, text in lines] == list(SUBTITLES)
+    assert [time - first for time, _ in lines] == pytest.approx([0.25, 0.5], abs=0.002)
+    assert language == "ger"
+    assert len(packets(copied)) == len(packets(made))
+
+
+def test_subtitles_move_with_pictures_and_sound(tmp_path):
+    pts = [90_000 * 50 + 3750 * i for i in range(24)]
+    made = make_video(tmp_path / "in.mkv", CLIP, pts=pts, time_base=Fraction(1, 90_000), subtitles="subrip")
+    lines, _ = subtitles_of(copy(made, tmp_path / "out.mkv"))
+    assert all(time < 1 for time, _ in lines)  # they came before the pictures began
+
+
+@pytest.mark.parametrize(
+    ("source", "codec", "target"), [("in.mkv", "subrip", "out.mp4"), ("in.mp4", "mov_text", "out.mkv")]
+)
+def test_subtitles_that_the_container_cannot_hold_are_named(tmp_path, source, codec, target):
+    made = make_video(tmp_path / source, CLIP, subtitles=codec)
+    with pytest.warns(VideoWarning, match=rf"also holds subtitles \({codec}, ger\); left out of {target}"):
+        copied = copy(made, tmp_path / target)
+    assert probe(copied).frame_count == 24
+
+
+def test_a_cover_picture_and_a_second_video_are_named_and_not_taken_for_the_video(tmp_path):
+    path = tmp_path / "in.mkv"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("mpeg4", rate=24) for _ in range(2)]
+        container.add_attachment("notes.txt", "text/plain", b"hello")
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        for stream in streams:
+            for picture in CLIP:
+                frame = av.VideoFrame.from_ndarray(picture.permute(1, 2, 0).contiguous().numpy(), "rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    told = r"also holds another video track \(mpeg4\), an attached file \(notes.txt\); left out of out.mp4"
+    with pytest.warns(VideoWarning, match=told):
+        copied = copy(path, tmp_path / "out.mp4")
+    assert probe(copied).frame_count == 24
+
+
+@pytest.mark.parametrize("layout", ["mono", "stereo", "5.1"])
+@pytest.mark.parametrize(("codec", "name"), [("aac", "in.mp4"), ("pcm_s16le", "in.mkv")])
+def test_every_channel_is_kept(tmp_path, layout, codec, name):
+    source = make_video(tmp_path / name, CLIP, audio=codec, audio_layout=layout)
+    target = copy(source, tmp_path / "out.mp4")
+    for path in (source, target):
+        with av.open(str(path)) as container:
+            assert container.streams.audio[0].layout.nb_channels == {"mono": 1, "stereo": 2, "5.1": 6}[layout]
 
 
 @pytest.mark.parametrize("name", ["out.mkv", "out.mov"])

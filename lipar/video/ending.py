@@ -1,0 +1,71 @@
+"""Whether a file is cut off, for formats of which ffmpeg gives no number that would show it."""
+
+from pathlib import Path
+
+GIF_IMAGE, GIF_EXTENSION, GIF_END = 0x2C, 0x21, 0x3B
+OGG_PAGE, OGG_LONGEST_PAGE, OGG_LAST = b"OggS", 65_307, 0x04
+ASF_PROPERTIES, ASF_HEADER = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"), 4096
+TS_PACKETS = (188, 192, 204)
+UNREAD_SHARE, UNREAD_BYTES = 0.1, 16_384
+"""What may follow the last packet, such as an index, before it counts as a part that could not be read."""
+
+
+def is_cut_off(path: Path, container_name: str, read_bytes: int | None) -> bool:
+    """Say whether the end of a file is missing, or a part of it that could not be read.
+
+    Args:
+        path: the file.
+        container_name: ffmpeg's name of the container.
+        read_bytes: where in the file the last packet ended, None if that is not known.
+    """
+    size = path.stat().st_size
+    if container_name == "gif":
+        return not is_whole_gif(path.read_bytes())
+    if container_name == "ogg":
+        tail = _tail(path, OGG_LONGEST_PAGE)
+        page = tail.rfind(OGG_PAGE)
+        return page >= 0 and not int.from_bytes(tail[page + 5 : page + 6]) & OGG_LAST
+    if container_name == "asf":
+        with path.open("rb") as file:
+            header = file.read(ASF_HEADER)
+        place = header.find(ASF_PROPERTIES)
+        return place >= 0 and size < int.from_bytes(header[place + 40 : place + 48], "little")
+    if container_name == "mpegts":
+        return all(size % packet for packet in TS_PACKETS)
+    if container_name == "yuv4mpegpipe":
+        return read_bytes is not None and size > read_bytes
+    if container_name == "flv" or "matroska" in container_name:
+        return read_bytes is not None and size - read_bytes > max(UNREAD_BYTES, UNREAD_SHARE * size)
+    return False
+
+
+def is_whole_gif(data: bytes) -> bool:
+    """Whether the blocks of a GIF follow each other up to the one that ends it; GIF89a specification, appendix A.
+
+    ffmpeg takes whatever comes after a damaged block for a part of it, up to the end of the file.
+    """
+    try:
+        place = 13 + _gif_palette(data[10])
+        while data[place] != GIF_END:
+            if data[place] == GIF_IMAGE:
+                place += 11 + _gif_palette(data[place + 9])
+            elif data[place] == GIF_EXTENSION:
+                place += 2
+            else:
+                return False
+            while data[place]:  # pieces, each after its length
+                place += 1 + data[place]
+            place += 1
+    except IndexError:
+        return False
+    return True
+
+
+def _gif_palette(flags: int) -> int:
+    return 3 * 2 ** (1 + flags % 8) if flags & 0x80 else 0
+
+
+def _tail(path: Path, count: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - count))
+        return file.read()

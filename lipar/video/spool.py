@@ -1,0 +1,71 @@
+"""Inputs that can be read only once, such as pipes, as files."""
+
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from lipar.video.errors import VideoError, VideoWarning
+from lipar.video.output import ended_by_sigterm
+
+STANDARD_INPUT = Path("-")
+
+
+@contextmanager
+def seekable(path: str | Path) -> Iterator[Path]:
+    """Give a file with the content of `path` that can be opened as often as necessary: most often `path` itself.
+
+    A pipe is first copied to a temporary file, with a warning that says so; the file is removed at the end of the
+    context. `-` stands for the standard input.
+
+    Raises:
+        VideoError: `path` is a device, the standard input is a terminal, or there is no room for the copy.
+    """
+    path = Path(path)
+    stdin = path == STANDARD_INPUT or _is_standard_input(path)
+    if not stdin and not (path.is_fifo() or path.is_socket() or path.is_char_device()):
+        yield path
+        return
+    if path.is_char_device() or (stdin and sys.stdin.isatty()):
+        what = "the standard input is a terminal" if stdin else f"{path} is a device"
+        raise VideoError(f"{what}, not a video; name a file, or write one into a pipe")
+    name = "stdin" if stdin else path.name
+    with ended_by_sigterm(), tempfile.TemporaryDirectory(prefix="lipar-") as folder:
+        warnings.warn(
+            f"{name} can be read only once, so that all of it is copied to a temporary file in {folder} first",
+            VideoWarning,
+            stacklevel=4,
+        )
+        copy = Path(folder) / name
+        try:
+            if stdin:
+                _copy(sys.stdin.buffer, copy)
+            else:
+                with path.open("rb") as pipe:
+                    _copy(pipe, copy)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise VideoError(
+                f"{name} could not be copied to {folder} ({reason}); free some room, set TMPDIR to a folder that has "
+                "it, or name a file"
+            ) from error
+        yield copy
+
+
+def _is_standard_input(path: Path) -> bool:
+    """Whether a path such as /dev/stdin is the very pipe that the standard input reads from."""
+    try:
+        mine, given = os.fstat(sys.stdin.fileno()), path.stat()
+    except (OSError, ValueError):
+        return False
+    return os.path.samestat(mine, given) and not path.is_file()
+
+
+def _copy(pipe: BinaryIO, copy: Path) -> None:
+    with copy.open("wb") as file:
+        shutil.copyfileobj(pipe, file, 2**20)
