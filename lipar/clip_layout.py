@@ -30,6 +30,7 @@ def clip_layout(clean: Latents, grid: Grid, form: SourceFormat, config: Config, 
 
     Raises:
         ValueError: the latents make other tokens, or thresholds are neither given nor known.
+        AnswerError: the criterion or a refiner gave what cannot be used.
     """
     if form.grid(clean) != grid:
         came, wanted = ("x".join(map(str, sizes)) for sizes in (form.grid(clean), grid))
@@ -68,6 +69,7 @@ def clip_layout(clean: Latents, grid: Grid, form: SourceFormat, config: Config, 
         else:
             assert prune.keep is not None
             keep_mask = _search(lambda tau: mask(tau, LONG_OVER_SHORT * tau), ranked, whole, prune.keep)
+    parts.checks.settle()
     return TokenLayout(keep_mask, has_history=False)
 
 

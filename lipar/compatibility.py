@@ -135,6 +135,7 @@ def check(
         raise ConfigError("; ".join(complaints))
     if "refiner" in kinds:
         check_chain(parts.refiners)
+        parts.checks.settle()
 
 
 def _instead(host: PluginHost, kind: str, giver: Giver, lacking: frozenset[str]) -> str:

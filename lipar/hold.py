@@ -95,6 +95,7 @@ class Hold:
 
     def begin(self, grid: Grid, device: torch.device, timestep: Tensor) -> TokenLayout:
         """The layout of the coming forward, on the model's device."""
+        self.parts.checks.settle()  # the host waits here anyway
         level = float(timestep.max())
         moment = self.held.clock(level) or self._by_timestep(level)
         before, self._moment = self._moment, moment
@@ -200,6 +201,15 @@ class Hold:
         return NoisyTokens(values, told / unit)
 
     def restore(
+        self, layout: TokenLayout, kept: Float[Tensor, "b n d"], noisy: NoisyTokens
+    ) -> Float[Tensor, "b places d"]:
+        """The model's output for the whole block, see `_output`; what parts answered in this forward is checked."""
+        output = self._output(layout, kept, noisy)
+        if output.device.type == "cpu":  # elsewhere that would be a wait; the next forward begins with one
+            self.parts.checks.settle()
+        return output
+
+    def _output(
         self, layout: TokenLayout, kept: Float[Tensor, "b n d"], noisy: NoisyTokens
     ) -> Float[Tensor, "b places d"]:
         """The model's output for the whole block.
