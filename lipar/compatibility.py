@@ -164,7 +164,10 @@ def check_chain(refiners: Sequence[Refiner]) -> None:
     try:
         clip_mask(torch.zeros(4, 3, 3, 1), _stillness, refiners, tau_short=1.0, tau_long=1.0, block_frames=2)
     except ValueError as error:
-        raise ConfigError(f"refiners: {error}") from error
+        refused = ConfigError(f"refiners: {error}")
+        for note in getattr(error, "__notes__", ()):  # who raised it
+            refused.add_note(note)
+        raise refused from error
 
 
 def _stillness(current: Features, reference: Features) -> ChangeMap:

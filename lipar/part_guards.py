@@ -7,7 +7,7 @@ microseconds; values once per block, with `lipar.checks.Checks`.
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import torch
@@ -37,6 +37,18 @@ class PartGuard:
     part: Any
     registered: Registered
     checks: Checks
+
+    members: ClassVar[tuple[str, ...]] = ("__call__",)
+    """What a part of this kind cannot do without."""
+
+    def __attrs_post_init__(self) -> None:
+        for name in self.members:
+            if not self.ask(hasattr, self.part, name):
+                raise AnswerError(
+                    f"{self.who} has no {name}; a part of this kind has {', '.join(self.members)} "
+                    "(lipar.protocols says what they give)"
+                )
+            getattr(self, name)  # one that declares something is looked at
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -161,6 +173,8 @@ class CriterionGuard(PartGuard):
 class RefinerGuard(PartGuard):
     """A refiner: the frames between its halo, with a mask where one came, and finite distances before there is one."""
 
+    members = ("__call__", "past_frames", "future_frames", "border")
+
     @property
     def past_frames(self) -> int:
         return self._frames("past_frames")
@@ -213,6 +227,8 @@ class RefinerGuard(PartGuard):
 class RecoveryGuard(PartGuard):
     """A recovery: a plan for the block's grid, with a bias that is a number wherever it is read."""
 
+    members = ("fills", "plan")
+
     @property
     def fills(self) -> bool:
         return bool(self.declared("fills", bool))
@@ -246,6 +262,8 @@ class RecoveryGuard(PartGuard):
 
 class NoiseGuard(PartGuard):
     """A noise source: a key and a value for each place, of the type and on the device of the kept ones."""
+
+    members = ("per_step", "ready", "donors", "donor_times", "observe", "reset")
 
     @property
     def per_step(self) -> bool:
@@ -357,7 +375,7 @@ class RestorerGuard(PartGuard):
         )
 
         def blame() -> Exception | None:
-            if not are_finite(history, kept):
+            if not are_finite(history, kept) or are_finite(restored):
                 return None
             return AnswerError(
                 f"{self.who} gave {spoilt(restored)} among {restored.numel()} restored values of finite ones; "
@@ -371,6 +389,8 @@ class RestorerGuard(PartGuard):
 
 class AdapterGuard(PartGuard):
     """An adapter: a model that is there."""
+
+    members = ("load",)
 
     def load(self, device: torch.device, dtype: torch.dtype) -> Model:
         model = self.ask(lambda: self.part.load(device, dtype))
