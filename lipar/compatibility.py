@@ -13,6 +13,7 @@ import attrs
 import torch
 
 from lipar.config import Config, ConfigError
+from lipar.guard import running
 from lipar.mask_stream import clip_mask
 from lipar.parts import Parts, make_adapter, make_parts
 from lipar.plugins import PluginHost
@@ -150,8 +151,9 @@ def _instead(host: PluginHost, kind: str, giver: Giver, lacking: frozenset[str])
 def _class_facts(part: Registered, attribute: str) -> frozenset[str]:
     default = CAUSAL if attribute == "gives" else frozenset()
     try:
-        return _declared(part.part, attribute, default, part.name)
-    except ConfigError:  # told when that part is chosen; it is no advice
+        with running(str(part)):
+            return _declared(part.part, attribute, default, part.name)
+    except Exception:  # told when that part is chosen; it is no advice
         return frozenset(FACTS) if attribute == "needs" else frozenset()
 
 

@@ -61,8 +61,12 @@ class Registry:
         """And by which of its plugins."""
         self._parts: dict[str, Registered] = {}
 
-    def add(self, name: str, part: type[Any]) -> None:
+    def add(self, name: object, part: object) -> None:
         """Register a part.
+
+        Args:
+            name: a string that can be written in a config; looked at here, since lists and messages stand on it.
+            part: an attrs class.
 
         Raises:
             TypeError: the name is no string; or `part` is not an attrs class, so its options could not be listed.
@@ -71,7 +75,7 @@ class Registry:
         who = f"{self.kind} {name!r} of {self.owner}"
         if not isinstance(name, str):
             raise TypeError(f"{who} must be registered under a string, got a {type(name).__name__}")
-        if not name.strip() or not name.isprintable() or name != name.strip():
+        if not name or not name.isprintable() or name != name.strip():
             raise ValueError(
                 f"{who} needs a name that can be written in a config: printable characters, at least one, and no "
                 "space at either end"
