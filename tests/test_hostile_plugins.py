@@ -17,6 +17,7 @@ import attrs
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from wan_toys import toy_transformer
 
 import lipar
@@ -478,15 +479,59 @@ def test_a_sound_plugin_gives_what_lipar_gives_bit_for_bit():
     assert all(torch.equal(a.latents, b.latents) for a, b in zip(ours, theirs, strict=True))
 
 
-def test_a_run_reads_its_checks_once_a_block(monkeypatch):
-    reads = []
-    stock = torch.Tensor.tolist
-    monkeypatch.setattr(torch.Tensor, "tolist", lambda self: reads.append(self.shape) or stock(self))
-    scheduler = Scheduler(toy(), build_config(settings=["prune.scene_cuts=false"]), host=load_plugins())
-    reads.clear()
-    blocks = list(scheduler.run([source()]))
-    # the kept tokens of each frame, and the checks
-    assert len(reads) == 2 * len(blocks)
+class Waits(TorchDispatchMode):
+    """Counts what a host would wait for on a GPU: values that are read, and tensors whose size depends on values.
+
+    Numbers that the host itself made into tensors, and what was computed of these alone, lie with the host.
+    """
+
+    def __init__(self, monkeypatch):
+        super().__init__()
+        self.count, self.of_host = 0, {}
+        stock = torch.Tensor.tolist  # on a CPU no operator is called for it
+
+        def counted(tensor):
+            self.count += 1
+            return stock(tensor)
+
+        monkeypatch.setattr(torch.Tensor, "tolist", counted)
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        aten = torch.ops.aten
+        tensors = [value for value in args if isinstance(value, torch.Tensor)]
+        host = function is aten.lift_fresh.default or (
+            tensors and all(id(x) in self.of_host for x in tensors)
+        )
+        if function in (aten._local_scalar_dense.default, aten.nonzero.default, aten.equal.default):
+            self.count += not host
+        made = function(*args, **(kwargs or {}))
+        if host and isinstance(made, torch.Tensor):
+            self.of_host[id(made)] = made  # held, so that no other tensor takes its id
+        return made
+
+
+@pytest.mark.parametrize("noise", ["kv-cache", "step-matched", "step-shift", "filtering"])
+def test_the_host_waits_twice_a_block_and_never_inside_a_pass(monkeypatch, noise):
+    """For the number of kept tokens, and for all that is checked together."""
+    waits, inside = Waits(monkeypatch), []
+
+    class InPass:
+        @hookimpl(wrapper=True)
+        def lipar_forward(self):
+            before = waits.count
+            flow = yield
+            inside.append(waits.count - before)
+            return flow
+
+    config = build_config(settings=["prune.scene_cuts=false", f"noise='{noise}'"])
+    blocks = Scheduler(toy(), config, host=load_plugins(InPass())).run([source(12)])
+    next(blocks)  # where a scene begins its first frame is looked at, too
+    waits.count = 0
+    with waits:
+        kept = [block.layout.kept_fraction for block in blocks]
+    assert all(0 < fraction < 1 for fraction in kept)
+    assert waits.count == 2 * len(kept) == 6
+    assert set(inside) == {0}
 
 
 def test_refiners_that_are_used_at_the_end_keep_the_mask():
