@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lipar.protocols import Criterion
-from lipar.testing.contracts.law import law
+from lipar.testing.contracts.law import behind_guard, law, passes
 from lipar.testing.strategies import features
 from lipar.types import Features
 
@@ -78,3 +78,13 @@ def bears_half_precision(make: Callable[[], Criterion], source: Features) -> Non
         current, reference = source.to(dtype), source.flip(0).to(dtype)
         full = criterion(current.float(), reference.float())
         torch.testing.assert_close(criterion(current, reference).float(), full, rtol=0.05, atol=0.02)
+
+
+@law("criterion")
+@given(source=SOURCES)
+def passes_the_checks_of_a_run(make: Callable[[], Criterion], source: Features) -> None:
+    """What a run refuses is found here first; default thresholds are two finite numbers."""
+    criterion, checks = behind_guard("criterion", make())
+    criterion(source, source.flip(0))
+    passes(checks)
+    assert getattr(criterion, "taus", None) is None or len(criterion.taus) == 2
