@@ -35,6 +35,8 @@ class Checks:
 
     def expect(self, values: Tensor, blame: Blame, *, at_least_0: bool = False) -> None:
         """Have the next `settle` make sure that all values are finite; `blame` gives the error if not."""
+        if not values.numel():
+            return
         # one kernel for both, and NaN comes through
         least, largest = values.detach().aminmax()
         self._ranges.append((least, largest, at_least_0, blame))
@@ -67,8 +69,10 @@ class Checks:
         try:
             if not ranges:
                 return
-            bounds = torch.stack([bound.float() for least, most, *_ in ranges for bound in (least, most)])
-            read = bounds.tolist()
+            # all but those of a source that lies elsewhere are on one device
+            device = ranges[-1][0].device
+            bounds = [bound.float().to(device) for least, most, *_ in ranges for bound in (least, most)]
+            read = torch.stack(bounds).tolist()
             for index, (_, _, at_least_0, blame) in enumerate(ranges):
                 least, largest = read[2 * index : 2 * index + 2]
                 holds = largest < math.inf and (least >= 0 if at_least_0 else least > -math.inf)

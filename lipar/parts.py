@@ -6,12 +6,24 @@ import attrs
 
 from lipar.checks import Checks
 from lipar.config import Config, ConfigError, PartConfig, structure_value
+from lipar.forward_guards import NoiseGuard, RecoveryGuard, RestorerGuard
 from lipar.guard import running
+from lipar.mask_guards import CriterionGuard, RefinerGuard
 from lipar.measure import Thresholded
-from lipar.part_guards import GUARDS
+from lipar.part_guard import AdapterGuard, PartGuard
 from lipar.plugins import PluginHost
 from lipar.protocols import Adapter, Criterion, NoiseSource, Recovery, Refiner, Restorer
 from lipar.registry import KINDS
+
+GUARDS: dict[str, type[PartGuard]] = {
+    "criterion": CriterionGuard,
+    "refiner": RefinerGuard,
+    "recovery": RecoveryGuard,
+    "noise": NoiseGuard,
+    "restorer": RestorerGuard,
+    "adapter": AdapterGuard,
+}
+"""What stands around a part of each kind in a run."""
 
 
 @attrs.frozen(kw_only=True)

@@ -436,7 +436,7 @@ def test_a_criterion_inside_another_is_the_one_that_is_named():
 
 
 def test_values_that_nobody_reads_may_be_anything():
-    """A bias where nothing is present, minus infinity where something is, and a flow at pruned places."""
+    """A bias where nothing is present, and a flow at pruned places."""
 
     def plan(self, layout):
         made = torch.full(layout.grid, NAN)
@@ -692,3 +692,13 @@ def test_a_plugin_that_exits_as_it_looks_on_is_dropped_and_the_command_goes_on(
         in text
     )
     assert [path.name for path in tmp_path.iterdir()] == ["o.mp4"]
+
+
+def test_a_command_in_which_a_model_exits_fails_with_a_message_and_leaves_no_file(
+    monkeypatch, capsys, tmp_path
+):
+    monkeypatch.setattr(ToyModel, "forward", raising(SystemExit(0)))
+    code, text = command(monkeypatch, capsys, tmp_path)
+    assert code == 1
+    assert "error: code that lipar called tried to end the program (SystemExit: 0)" in text
+    assert list(tmp_path.iterdir()) == []

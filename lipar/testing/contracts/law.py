@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, settings
 
 from lipar.checks import Checks
-from lipar.part_guards import GUARDS
+from lipar.parts import GUARDS
 from lipar.registry import Registered
 
 Law = Callable[[Callable[[], Any]], None]
