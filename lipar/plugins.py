@@ -37,6 +37,11 @@ class Plugin:
     disabled: bool = False
     """Whether it was left out because someone asked for that."""
 
+    @property
+    def loaded(self) -> bool:
+        """Whether its hooks are called."""
+        return self.error is None and not self.disabled
+
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}" if self.version else self.distribution
 
@@ -59,15 +64,17 @@ class PluginHost:
     def register(self, module: Any, plugin: Plugin) -> None:
         """Register a plugin's hooks and collect its parts; a plugin that fails is reported and left out."""
         before = {kind: registry.snapshot() for kind, registry in self.registries.items()}
+        begun = False
         try:
             self._check_new(module, plugin)
+            begun = True
             self.manager.register(module, name=plugin.name)
             self.manager.check_pending()
             self._collect(module, plugin)
             if module is not stages:
                 self._guard(module, plugin)
         except BaseException as error:  # whatever a stranger's module raises, the host stays up
-            if self.manager.get_plugin(plugin.name) is module:  # it may be another's name
+            if begun and self.manager.has_plugin(plugin.name):  # else the name may be another's
                 self.manager.unregister(name=plugin.name)
                 self._deciding.discard(plugin.name)
             for kind, parts in before.items():
@@ -80,7 +87,7 @@ class PluginHost:
         """Refuse what is nothing, and names and modules that are taken: hooks are told apart by these."""
         if module is None:
             raise TypeError("its entry point gives None; name a module, or an object with hooks")
-        by_name = next((p for p in self.plugins if p.name == plugin.name and self._is_in(p)), None)
+        by_name = next((p for p in self.plugins if p.name == plugin.name and p.loaded), None)
         if by_name is not None:
             raise ValueError(
                 f"the entry point {plugin.name!r} is offered by {by_name} and by {plugin}; disable one by its "
@@ -89,9 +96,6 @@ class PluginHost:
         taken = self.manager.get_name(module)
         if taken is not None:
             raise ValueError(f"the entry point {taken!r} already gives the same module; name it once")
-
-    def _is_in(self, plugin: Plugin) -> bool:
-        return plugin.error is None and not plugin.disabled
 
     def _collect(self, module: Any, plugin: Plugin) -> None:
         for kind, plural in KINDS.items():
@@ -183,7 +187,7 @@ class PluginHost:
 
     def hooks_of(self, plugin: Plugin) -> list[str]:
         """The hooks that a plugin implements, in the order of the specs; none where it was left out or dropped."""
-        module = self.manager.get_plugin(plugin.name) if self._is_in(plugin) else None
+        module = self.manager.get_plugin(plugin.name) if plugin.loaded else None
         if module is None:
             return []
         implemented = {caller.name for caller in self.manager.get_hookcallers(module) or []}

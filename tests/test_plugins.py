@@ -283,11 +283,18 @@ def test_a_stranger_cannot_take_the_place_of_one_of_lipars_own_plugins(installed
     assert "l1" in names(host, "criterion")
 
 
-def test_one_module_under_two_names_is_loaded_once(installed):
+@pytest.mark.parametrize(
+    ("second", "reason"),
+    [
+        ("b", "the entry point 'a' already gives the same module"),
+        ("a", r"the entry point 'a' is offered by lipar-stranger 0\.3 and by other 1"),
+    ],
+)
+def test_a_module_that_two_entry_points_name_is_loaded_once(installed, second, reason):
     heard = []
     made = whole("alpha", heard)
-    installed(EntryPoint("a", lambda: made), EntryPoint("b", lambda: made))
-    with pytest.warns(PluginWarning, match="the entry point 'a' already gives the same module"):
+    installed(EntryPoint("a", lambda: made), EntryPoint(second, lambda: made, Dist("other", "1")))
+    with pytest.warns(PluginWarning, match=reason):
         host = load_plugins(disabled=[])
     begin(host, 8)
     assert heard == [("alpha", 8)]
