@@ -30,6 +30,7 @@ def clip_layout(clean: Latents, grid: Grid, form: SourceFormat, config: Config, 
 
     Raises:
         ValueError: thresholds are neither given nor known.
+        AnswerError: the criterion or a refiner gave what cannot be used.
     """
     assert form.grid(clean) == grid
     prune = config.prune
@@ -63,6 +64,7 @@ def clip_layout(clean: Latents, grid: Grid, form: SourceFormat, config: Config, 
         else:
             assert prune.keep is not None
             keep_mask = _search(lambda tau: mask(tau, LONG_OVER_SHORT * tau), ranked, whole, prune.keep)
+    parts.checks.settle()
     return TokenLayout(keep_mask, has_history=False)
 
 

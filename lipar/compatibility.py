@@ -13,6 +13,7 @@ import attrs
 import torch
 
 from lipar.config import Config, ConfigError
+from lipar.guard import running
 from lipar.mask_stream import clip_mask
 from lipar.parts import Parts, make_adapter, make_parts
 from lipar.plugins import PluginHost
@@ -135,6 +136,7 @@ def check(
         raise ConfigError("; ".join(complaints))
     if "refiner" in kinds:
         check_chain(parts.refiners)
+        parts.checks.settle()
 
 
 def _instead(host: PluginHost, kind: str, giver: Giver, lacking: frozenset[str]) -> str:
@@ -149,8 +151,9 @@ def _instead(host: PluginHost, kind: str, giver: Giver, lacking: frozenset[str])
 def _class_facts(part: Registered, attribute: str) -> frozenset[str]:
     default = CAUSAL if attribute == "gives" else frozenset()
     try:
-        return _declared(part.part, attribute, default, part.name)
-    except ConfigError:  # told when that part is chosen; it is no advice
+        with running(str(part)):
+            return _declared(part.part, attribute, default, part.name)
+    except Exception:  # told when that part is chosen; it is no advice
         return frozenset(FACTS) if attribute == "needs" else frozenset()
 
 
@@ -163,7 +166,10 @@ def check_chain(refiners: Sequence[Refiner]) -> None:
     try:
         clip_mask(torch.zeros(4, 3, 3, 1), _stillness, refiners, tau_short=1.0, tau_long=1.0, block_frames=2)
     except ValueError as error:
-        raise ConfigError(f"refiners: {error}") from error
+        refused = ConfigError(f"refiners: {error}")
+        for note in getattr(error, "__notes__", ()):  # who raised it
+            refused.add_note(note)
+        raise refused from error
 
 
 def _stillness(current: Features, reference: Features) -> ChangeMap:

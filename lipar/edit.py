@@ -145,6 +145,7 @@ def edit_video(
         VideoError: the input cannot be read or the output not written.
         ValueError: the resolution does not fit the model.
         ModelOutputError: the model gave NaN.
+        AnswerError: a part or a hook of a plugin gave what cannot be used.
     """
     coder = model.autoencoder
     if coder is None:

@@ -118,6 +118,7 @@ class Hold:
 
     def begin(self, grid: Grid, device: torch.device, timestep: Tensor) -> TokenLayout | None:
         """The layout of the coming forward, on the model's device; None: the forward is not this hold's own."""
+        self.parts.checks.settle()  # the host waits here anyway
         level, clock = float(timestep.max()), self.held.clock
         moment = self._by_timestep(level) if clock is None else clock(level)
         if moment is None:
@@ -232,6 +233,15 @@ class Hold:
         return NoisyTokens(values, told / unit)
 
     def restore(
+        self, layout: TokenLayout, kept: Float[Tensor, "b n d"], noisy: NoisyTokens
+    ) -> Float[Tensor, "b places d"]:
+        """The model's output for the whole block, see `_output`; what parts answered in this forward is checked."""
+        output = self._output(layout, kept, noisy)
+        if output.device.type == "cpu":  # elsewhere that would be a wait; the next forward begins with one
+            self.parts.checks.settle()
+        return output
+
+    def _output(
         self, layout: TokenLayout, kept: Float[Tensor, "b n d"], noisy: NoisyTokens
     ) -> Float[Tensor, "b places d"]:
         """The model's output for the whole block.

@@ -4,22 +4,39 @@ from typing import Any, cast
 
 import attrs
 
+from lipar.checks import Checks
 from lipar.config import Config, ConfigError, PartConfig, structure_value
+from lipar.forward_guards import NoiseGuard, RecoveryGuard, RestorerGuard
+from lipar.guard import running
+from lipar.mask_guards import CriterionGuard, RefinerGuard
 from lipar.measure import Thresholded
+from lipar.part_guard import AdapterGuard, PartGuard
 from lipar.plugins import PluginHost
 from lipar.protocols import Adapter, Criterion, NoiseSource, Recovery, Refiner, Restorer
 from lipar.registry import KINDS
 
+GUARDS: dict[str, type[PartGuard]] = {
+    "criterion": CriterionGuard,
+    "refiner": RefinerGuard,
+    "recovery": RecoveryGuard,
+    "noise": NoiseGuard,
+    "restorer": RestorerGuard,
+    "adapter": AdapterGuard,
+}
+"""What stands around a part of each kind in a run."""
+
 
 @attrs.frozen(kw_only=True)
 class Parts:
-    """One instance of every part that a run uses, the adapter excepted."""
+    """One instance of every part that a run uses, the adapter excepted; each behind its guard."""
 
     criterion: Criterion
     refiners: tuple[Refiner, ...]
     recovery: Recovery
     noise: NoiseSource
     restorer: Restorer
+    checks: Checks = attrs.field(factory=Checks)
+    """What is still to be known about their answers; whoever runs them settles it where a block ends."""
 
     @property
     def future_frames(self) -> int:
@@ -27,8 +44,11 @@ class Parts:
         return sum(refiner.future_frames for refiner in self.refiners)
 
 
-def make_part(host: PluginHost, kind: str, chosen: PartConfig) -> Any:
-    """An instance of a registered part with the config's options.
+def make_part(host: PluginHost, kind: str, chosen: PartConfig, checks: Checks | None = None) -> Any:
+    """An instance of a registered part with the config's options, as its plugin made it.
+
+    Args:
+        checks: those of a run; parts inside of this one are then behind guards.
 
     Raises:
         LookupError: no such part.
@@ -44,7 +64,7 @@ def make_part(host: PluginHost, kind: str, chosen: PartConfig) -> Any:
             known = ", ".join(sorted(fields)) or "none"
             raise ConfigError(f"{where} of {registered.owner} has no option {key!r}; it has: {known}")
         if fields[key].type == tuple[Thresholded, ...]:
-            options[key] = _thresholded(host, kind, value, f"{where}: {key}")
+            options[key] = _thresholded(host, kind, value, f"{where}: {key}", checks)
         else:
             options[key] = structure_value(value, fields[key].type, f"{where}: {key}")
     for key, field in fields.items():
@@ -52,13 +72,22 @@ def make_part(host: PluginHost, kind: str, chosen: PartConfig) -> Any:
             raise ConfigError(
                 f'{where} cannot do without its option {key!r}; write {{name = "{chosen.name}", {key} = ...}}'
             )
-    try:
-        return registered.part(**options)
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"{where}: {error.args[0] if error.args else error}") from error
+    with running(None if registered.own else str(registered)):
+        try:
+            return registered.part(**options)
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"{where}: {error.args[0] if error.args else error}") from error
 
 
-def _thresholded(host: PluginHost, kind: str, value: Any, where: str) -> tuple[Thresholded, ...]:
+def guarded_part(host: PluginHost, kind: str, chosen: PartConfig, checks: Checks) -> Any:
+    """As `make_part`, behind the guard that a run puts around it."""
+    part = make_part(host, kind, chosen, checks)
+    return GUARDS[kind](part, host.registries[kind][chosen.name], checks)
+
+
+def _thresholded(
+    host: PluginHost, kind: str, value: Any, where: str, checks: Checks | None
+) -> tuple[Thresholded, ...]:
     """Criteria inside a criterion: each a name, or a table with its options and its own thresholds."""
     if not isinstance(value, list | tuple):
         raise ConfigError(f"{where} must be a list of names or tables, got {value!r}")
@@ -72,7 +101,10 @@ def _thresholded(host: PluginHost, kind: str, value: Any, where: str) -> tuple[T
             if key in chosen.options
         }
         options = {key: option for key, option in chosen.options.items() if key not in taus}
-        criterion = make_part(host, kind, PartConfig(chosen.name, options))
+        inner = PartConfig(chosen.name, options)
+        criterion = (
+            make_part(host, kind, inner) if checks is None else guarded_part(host, kind, inner, checks)
+        )
         try:
             made.append(Thresholded(criterion=criterion, **taus))
         except ValueError as error:
@@ -82,15 +114,21 @@ def _thresholded(host: PluginHost, kind: str, value: Any, where: str) -> tuple[T
 
 def make_parts(host: PluginHost, config: Config) -> Parts:
     """Instances of the parts that a config names; noise sources may hold state, so each run makes its own."""
+    checks = Checks()
+
+    def make(kind: str, chosen: PartConfig) -> Any:
+        return guarded_part(host, kind, chosen, checks)
+
     return Parts(
-        criterion=cast(Criterion, make_part(host, "criterion", config.criterion)),
-        refiners=tuple(cast(Refiner, make_part(host, "refiner", refiner)) for refiner in config.refiners),
-        recovery=cast(Recovery, make_part(host, "recovery", config.recovery)),
-        noise=cast(NoiseSource, make_part(host, "noise", config.noise)),
-        restorer=cast(Restorer, make_part(host, "restorer", config.restorer)),
+        criterion=cast(Criterion, make("criterion", config.criterion)),
+        refiners=tuple(cast(Refiner, make("refiner", refiner)) for refiner in config.refiners),
+        recovery=cast(Recovery, make("recovery", config.recovery)),
+        noise=cast(NoiseSource, make("noise", config.noise)),
+        restorer=cast(Restorer, make("restorer", config.restorer)),
+        checks=checks,
     )
 
 
 def make_adapter(host: PluginHost, config: Config) -> Adapter:
     """The adapter that a config names, not yet loaded."""
-    return cast(Adapter, make_part(host, "adapter", config.adapter))
+    return cast(Adapter, guarded_part(host, "adapter", config.adapter, Checks()))

@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +29,15 @@ class Registered:
     plugin: str = ""
     kind: str = ""
 
+    def __str__(self) -> str:
+        """How messages name it, with its plugin: entry point and distribution."""
+        return f"{self.kind} {self.name!r} (plugin {self.plugin} of {self.owner})"
+
+    @property
+    def own(self) -> bool:
+        """Whether lipar itself offers it; what such a part raises is the run's own error."""
+        return self.owner.partition(" ")[0] == "lipar"
+
     @property
     def options(self) -> tuple["attrs.Attribute[Any]", ...]:
         """The part's options: its attrs fields that `__init__` takes."""
@@ -36,7 +46,8 @@ class Registered:
     @property
     def summary(self) -> str:
         """First line of the part's docstring."""
-        return (self.part.__doc__ or "").strip().partition("\n")[0]
+        text = self.part.__doc__
+        return text.strip().partition("\n")[0] if isinstance(text, str) else ""
 
 
 class Registry:
@@ -50,15 +61,27 @@ class Registry:
         """And by which of its plugins."""
         self._parts: dict[str, Registered] = {}
 
-    def add(self, name: str, part: type[Any]) -> None:
+    def add(self, name: object, part: object) -> None:
         """Register a part.
 
+        Args:
+            name: a string that can be written in a config; looked at here, since lists and messages stand on it.
+            part: an attrs class.
+
         Raises:
-            TypeError: `part` is not an attrs class, so its options could not be listed or set.
-            ValueError: the name is taken.
+            TypeError: the name is no string; or `part` is not an attrs class, so its options could not be listed.
+            ValueError: the name is taken, or it could not be written in a config or a list.
         """
-        if not attrs.has(part):
-            raise TypeError(f"{self.kind} {name!r} of {self.owner} must be an attrs class, got {part!r}")
+        who = f"{self.kind} {name!r} of {self.owner}"
+        if not isinstance(name, str):
+            raise TypeError(f"{who} must be registered under a string, got a {type(name).__name__}")
+        if not name or not name.isprintable() or name != name.strip():
+            raise ValueError(
+                f"{who} needs a name that can be written in a config: printable characters, at least one, and no "
+                "space at either end"
+            )
+        if not inspect.isclass(part) or not attrs.has(part):
+            raise TypeError(f"{who} must be an attrs class, got {part!r}")
         taken = self._parts.get(name)
         if taken is not None:
             raise ValueError(

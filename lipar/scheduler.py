@@ -171,6 +171,7 @@ class Scheduler:
             ValueError: more than one video, sizes that the patch does not divide, frames that do not fill a block, or
                 latents alone where the criterion needs pixel frames.
             ModelOutputError: the model gave NaN or infinity.
+            AnswerError: a part or a hook gave what cannot be used.
         """
         self.job = self._new_job()
         look_ahead = -(-self.job.parts.future_frames // self.model.block_frames)
@@ -245,7 +246,7 @@ class Scheduler:
             job.context.commit(drop_frames=block.cut or 0)
         job.history = patchify(latents[:, -1:], model.patch_size)
         seconds = watch.seconds()
-        self._check_finite(latents, block.first_frame)
+        self._settle(latents, block.first_frame)
         return RestoredBlock(
             latents=latents,
             layout=layout,
@@ -269,10 +270,6 @@ class Scheduler:
             upcoming=[later.latents for later in upcoming],
             first_frame=block.first_frame,
         )
-        if layout.grid != grid:
-            raise ValueError(
-                f"a lipar_prune hook gave a layout of {layout.grid} for a block of {grid} tokens"
-            )
         job.masks.settle(layout.keep_mask)
         return layout
 
@@ -320,9 +317,23 @@ class Scheduler:
             job.probing = False
         return watch.seconds()
 
-    def _check_finite(self, latents: Latents, first_frame: int) -> None:
-        if not bool(torch.isfinite(latents).all()):
-            raise ModelOutputError(
+    def _settle(self, latents: Latents, first_frame: int) -> None:
+        """Read at once what is still to be known about the block: that the answers of all parts, and it, are sound."""
+        checks = self.job.parts.checks
+
+        def blame() -> Exception:
+            blamed = checks.blamed()
+            if blamed is not None:
+                return blamed
+            error = ModelOutputError(
                 f"the model gave NaN or infinity in latent frames {first_frame}.."
                 f"{first_frame + latents.shape[1] - 1}; try --dtype float32, another seed, or check the weights"
             )
+            if checks.suspects:
+                error.add_note(
+                    f"plugins took part, though nothing was found on them: {', '.join(checks.suspects)}"
+                )
+            return error
+
+        checks.expect(latents, blame)
+        checks.settle()

@@ -179,6 +179,40 @@ def test_strategies_lists_every_part_with_owner_and_options(run):
     assert "[lipar 0.1.0]" in out
 
 
+def test_a_part_that_cannot_be_described_hides_no_other(run, monkeypatch: pytest.MonkeyPatch):
+    def unreadable(_):
+        raise SystemExit(0)
+
+    @attrs.frozen
+    class Odd:
+        """Odd."""
+
+        needs = "pixels"
+
+    @attrs.frozen
+    class Unreadable:
+        """Odd, too."""
+
+        gain: object = type("Gain", (), {"__repr__": unreadable})()
+
+    class Offers:
+        @hookimpl
+        def lipar_register_criteria(self, registry: Registry) -> None:
+            registry.add("odd", Odd)
+            registry.add("unreadable", Unreadable)
+
+    load = lipar.plugins.load_plugins
+    monkeypatch.setattr("lipar.cli.host.load_plugins", lambda **options: load(Offers(), **options))
+    code, out, _ = run("strategies")
+    assert code == 0
+    assert "cannot be described: ConfigError: criterion 'odd' needs 'pixels'; write a set of facts" in out
+    assert (
+        "unreadable           cannot be described: RuntimeError: criterion 'unreadable' (plugin Offers of"
+        in out
+    )
+    assert "l1-trimmed" in out and "m-degree" in out
+
+
 def test_strategies_of_one_kind(run):
     _, out, _ = run("strategies", "recovery")
     assert "m-degree" in out and "gaussian-threshold" not in out

@@ -215,6 +215,46 @@ class Rounds(Copy):
 
 
 @attrs.frozen
+class Endless(L1):
+    """Thresholds that nothing is beyond."""
+
+    taus = (float("nan"), float("inf"))
+
+
+@attrs.frozen
+class Forgets(Dilate):
+    """Loses the mask."""
+
+    def __call__(self, change):
+        return attrs.evolve(super().__call__(change), keep=None)
+
+
+@attrs.frozen
+class Unweighable(FillAll):
+    """A bias that is no number."""
+
+    def plan(self, layout):
+        return attrs.evolve(super().plan(layout), bias=torch.full(layout.grid, torch.nan))
+
+
+@attrs.define
+class Doubled(SequenceDonors):
+    """Keys of another type."""
+
+    def donors(self, donation):
+        k, v = super().donors(donation)
+        return k.double(), v
+
+
+@attrs.frozen
+class Widened(Copy):
+    """Tokens of another type."""
+
+    def __call__(self, layout, history, kept):
+        return super().__call__(layout, history, kept).float()
+
+
+@attrs.frozen
 class Undocumented:
     def load(self, device, dtype): ...
 
@@ -240,7 +280,8 @@ class Grasping:
 @pytest.mark.parametrize(
     ("kind", "broken", "laws"),
     [
-        ("criterion", Signed, ["gives_a_finite", "finds_no_distance"]),
+        ("criterion", Signed, ["gives_a_finite", "finds_no_distance", "passes_the"]),
+        ("criterion", Endless, ["passes_the"]),
         ("criterion", Counting, ["answers_by"]),
         ("criterion", Normalised, ["measures_each"]),
         ("criterion", Coarse, ["bears_half"]),
@@ -248,13 +289,17 @@ class Grasping:
         ("refiner", Shortened, ["answers_for"]),
         ("refiner", Inverting, ["keeps_more"]),
         ("refiner", InPlace, ["leaves_what"]),
+        ("refiner", Forgets, ["passes_the"]),
         ("recovery", DropsKept, ["is_dense"]),
+        ("recovery", Unweighable, ["passes_the"]),
         ("recovery", PlansByAge, ["plans_by"]),
         ("noise", NeverForgets, ["forgets"]),
-        ("noise", Blank, ["gives_finite"]),
+        ("noise", Blank, ["gives_finite", "passes_the"]),
+        ("noise", Doubled, ["gives_finite", "passes_the"]),
         ("noise", Narrow, ["treats_each"]),
         ("noise", SaysOnce, ["gives_finite"]),
         ("restorer", Rounds, ["leaves_kept"]),
+        ("restorer", Widened, ["passes_the"]),
         ("adapter", Undocumented, ["is_an_attrs"]),
         ("adapter", Untyped, ["has_options"]),
         ("adapter", Grasping, ["declares_known", "loads_on"]),

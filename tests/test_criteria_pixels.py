@@ -287,7 +287,7 @@ def test_children_are_made_by_name_with_their_options_and_thresholds():
         ]
     )
     made = make_parts(HOST, config).criterion
-    assert [type(child.criterion).__name__ for child in made.of] == ["L1", "Cosine", "TrimmedL1"]
+    assert [child.criterion.__class__.__name__ for child in made.of] == ["L1", "Cosine", "TrimmedL1"]
     assert (made.of[1].tau_short, made.of[2].criterion.trim) == (0.1, 0.1)
     assert made.needs == set()
     assert Union(of=(Thresholded(criterion=L1()), Thresholded(criterion=Pixel()))).needs == {"pixels"}

@@ -10,6 +10,7 @@ import attrs
 import pytest
 import torch
 
+from lipar.checks import AnswerError
 from lipar.config import Config, build_config
 from lipar.edit import EditOptions, EditReport, edit_video, model_size
 from lipar.hookspecs import hookimpl
@@ -165,14 +166,23 @@ def test_an_existing_output_survives_a_failed_edit(clip: Path, tmp_path: Path) -
     assert (tmp_path / "out.mp4").read_bytes() == b"precious"
 
 
+def test_nan_from_the_model_is_an_error_that_names_the_frames(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ToyModel, "forward", lambda model, latents, *_: latents * float("nan"))
+    with pytest.raises(ModelOutputError, match=r"NaN or infinity in latent frames 0\.\.2"):
+        edit(clip, tmp_path / "out.mp4")
+    assert not (tmp_path / "out.mp4").exists()
+
+
 class NotANumber:
     @hookimpl
     def lipar_forward(self, latents: torch.Tensor) -> torch.Tensor:
         return latents * float("nan")
 
 
-def test_nan_from_the_model_is_an_error_that_names_the_frames(clip: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelOutputError, match=r"NaN or infinity in latent frames 0\.\.2"):
+def test_nan_from_a_hook_is_an_error_that_names_the_plugin_and_the_frames(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(AnswerError, match=r"lipar_forward of plugin NotANumber .* in latent frames 0\.\.2"):
         edit(clip, tmp_path / "out.mp4", host=load_plugins(NotANumber()))
     assert not (tmp_path / "out.mp4").exists()
 

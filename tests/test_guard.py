@@ -1,13 +1,18 @@
 """A plugin that fails while a video is edited: one that decides stops the run, one that looks on is dropped."""
 
+import os
+import signal
+
 import pytest
 import torch
 
 from lipar import Scheduler, load_plugins
 from lipar.config import Config, PruneConfig
+from lipar.guard import Terminated
 from lipar.hookspecs import hookimpl
 from lipar.plugins import PluginWarning
 from lipar.testing.toy import ToyAutoencoder, ToyModel
+from lipar.video import ended_by_sigterm
 
 
 def run(*plugins):
@@ -47,7 +52,23 @@ class TwoYields:
         yield
 
 
+class ExitBeforeYield:
+    @hookimpl(wrapper=True)
+    def lipar_forward(self):
+        raise SystemExit(0)
+        yield
+
+
+class ExitAfterYield:
+    @hookimpl(wrapper=True)
+    def lipar_restore(self):
+        yield
+        raise SystemExit("enough")
+
+
 WATCHERS = {
+    ExitBeforeYield: "SystemExit: 0",
+    ExitAfterYield: "SystemExit: enough",
     BeforeYield: "OSError: no space left",
     AfterYield: "OSError: no space left",
     NoYield: "must yield once; it returned before",
@@ -163,15 +184,34 @@ def test_what_the_model_itself_raises_names_no_plugin(monkeypatch):
     assert not hasattr(caught.value, "__notes__")
 
 
-def test_ctrl_c_within_a_watcher_stops_the_run():
-    class Interrupted:
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, Terminated], ids=["ctrl-c", "sigterm"])
+def test_ctrl_c_and_sigterm_within_a_plugin_stop_the_run_as_they_are(stop):
+    class Watching:
         @hookimpl(wrapper=True)
         def lipar_forward(self):
             yield
-            raise KeyboardInterrupt
+            raise stop
 
-    with pytest.raises(KeyboardInterrupt):
-        run(Interrupted())
+    class Deciding:
+        @hookimpl
+        def lipar_prune(self):
+            raise stop
+
+    for plugin in (Watching(), Deciding()):
+        with pytest.raises(stop) as caught:
+            run(plugin)
+        assert not hasattr(caught.value, "__notes__")
+
+
+def test_sigterm_while_a_plugin_runs_ends_the_program_with_its_own_code():
+    class Slow:
+        @hookimpl
+        def lipar_prune(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as caught, ended_by_sigterm():
+        run(Slow())
+    assert caught.value.code == 143
 
 
 def test_an_old_style_wrapper_is_left_out_with_the_way_to_write_it():

@@ -223,20 +223,6 @@ def test_a_flushed_scene_takes_no_more_frames():
         stream.push(torch.zeros(2, 4, 4, 8))
 
 
-def test_a_refiner_that_answers_for_other_frames_is_named():
-    @attrs.frozen
-    class Greedy:
-        past_frames = 1
-        future_frames = 0
-        border = "replicate"
-
-        def __call__(self, change):
-            return attrs.evolve(change, keep=change.distance > 0)
-
-    with pytest.raises(ValueError, match="Greedy answered"):
-        clip_mask(torch.zeros(4, 2, 2, 8), L1(), [Greedy()], **TAUS, block_frames=2)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"block_frames": 0}, "at least one frame"), ({"block_frames": 1, "reference": "last"}, "last")],

@@ -83,13 +83,41 @@ def half_way(registry):
     raise RuntimeError("oh no")
 
 
-def leaving():
-    raise SystemExit(3)
+def leaving(code=3):
+    raise SystemExit(code)
+
+
+class OwnExit(BaseException):
+    """Neither an exception nor Ctrl-C."""
+
+
+class Unreadable(Exception):
+    def __str__(self):
+        raise RuntimeError("not even this")
+
+
+def raising(error):
+    def function(*_):
+        raise error
+
+    return function
 
 
 BROKEN = {
     "import": (broken_import, "ImportError: no module named 'cv9'"),
     "exit": (leaving, "SystemExit: 3"),
+    "exit with code 0": (lambda: leaving(0), "SystemExit: 0"),
+    "exit of its own": (raising(OwnExit("bye")), "OwnExit: bye"),
+    "message that raises": (raising(Unreadable()), "Unreadable: (its message cannot be read)"),
+    "nothing": (lambda: None, "TypeError: its entry point gives None"),
+    "exit at registration": (
+        lambda: module("bad", lipar_register_criteria=lambda registry: leaving(0)),
+        "SystemExit: 0",
+    ),
+    "name that is no string": (
+        lambda: module("bad", lipar_register_criteria=lambda registry: registry.add(7, Part)),
+        "criterion 7 of lipar-stranger 0.3 must be registered under a string, got a int",
+    ),
     "registration": (lambda: module("bad", lipar_register_criteria=half_way), "RuntimeError: oh no"),
     "taken name": (
         lambda: module("bad", lipar_register_criteria=offer("l1")),
@@ -148,3 +176,133 @@ def test_two_hosts_share_nothing():
     assert "loud" in names(extended, "criterion")
     assert "loud" not in names(plain, "criterion")
     assert extended.manager is not plain.manager
+
+
+def test_ctrl_c_while_a_plugin_is_imported_ends_the_program(installed):
+    installed(EntryPoint("slow", raising(KeyboardInterrupt())))
+    with pytest.raises(KeyboardInterrupt):
+        load_plugins(disabled=[])
+
+
+def test_a_wrapper_cannot_register_parts(installed):
+    made = types.ModuleType("bad")
+    made.lipar_register_criteria = hookimpl(wrapper=True)(lambda: (yield))
+    installed(EntryPoint("bad", lambda: made))
+    with pytest.warns(PluginWarning, match="lipar_register_criteria must be a plain hook, not a wrapper"):
+        load_plugins(disabled=[])
+
+
+# --- names that are taken -----------------------------------------------------------------------------------------
+
+
+def whole(name, heard):
+    """A plugin with a part and a hook."""
+    return module(
+        name,
+        lipar_register_criteria=offer(name),
+        lipar_edit_begun=lambda frames: heard.append((name, frames)),
+    )
+
+
+def begin(host, frames):
+    host.hook.lipar_edit_begun(config=None, options=None, model=None, frames=frames)
+
+
+def listed(host, distribution):
+    """What `lipar plugins` tells of a plugin."""
+    plugin = next(plugin for plugin in host.plugins if plugin.distribution == distribution)
+    return plugin.error is None, host.parts_of(plugin), host.hooks_of(plugin)
+
+
+TWO = {"alpha-parts": "alpha", "beta-parts": "beta"}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_plugins_of_one_entry_point_name_the_first_is_whole_and_the_second_is_refused(
+    installed, order
+):
+    heard = []
+    points = [
+        EntryPoint("main", lambda name=name: whole(name, heard), Dist(distribution, "1.0"))
+        for distribution, name in TWO.items()
+    ]
+    installed(*points[::order])
+    with pytest.warns(PluginWarning, match="plugin main of beta-parts 1.0 was left out") as warned:
+        host = load_plugins(disabled=[])
+    assert len(warned) == 1
+    assert "is offered by alpha-parts 1.0 and by beta-parts 1.0" in str(warned[0].message)
+    assert "LIPAR_DISABLED_PLUGINS" in str(warned[0].message)
+    assert listed(host, "alpha-parts") == (
+        True,
+        {"criterion": ["alpha"]},
+        ["lipar_register_criteria", "lipar_edit_begun"],
+    )
+    assert listed(host, "beta-parts") == (False, {}, [])
+    begin(host, 8)
+    assert heard == [("alpha", 8)]
+
+
+@pytest.mark.parametrize("disabled", ["alpha-parts", "beta-parts"])
+def test_the_other_of_two_plugins_of_one_name_loads_where_one_is_disabled_by_its_distribution(
+    installed, disabled
+):
+    heard = []
+    installed(
+        *(
+            EntryPoint("main", lambda name=name: whole(name, heard), Dist(distribution, "1.0"))
+            for distribution, name in TWO.items()
+        )
+    )
+    host = load_plugins(disabled=[disabled])
+    begin(host, 8)
+    (other,) = set(TWO) - {disabled}
+    assert heard == [(TWO[other], 8)]
+    assert listed(host, other)[0]
+    assert not {TWO[disabled]} & names(host, "criterion")
+
+
+def test_where_the_first_of_two_plugins_of_one_name_fails_the_second_is_whole(installed):
+    heard = []
+    installed(
+        EntryPoint("main", broken_import, Dist("alpha-parts", "1.0")),
+        EntryPoint("main", lambda: whole("beta", heard), Dist("beta-parts", "1.0")),
+    )
+    with pytest.warns(PluginWarning, match="plugin main of alpha-parts 1.0"):
+        host = load_plugins(disabled=[])
+    begin(host, 8)
+    assert heard == [("beta", 8)]
+    assert listed(host, "alpha-parts") == (False, {}, [])
+
+
+@pytest.mark.parametrize("name", ["stages", "criteria"])
+def test_a_stranger_cannot_take_the_place_of_one_of_lipars_own_plugins(installed, name):
+    installed(EntryPoint(name, lambda: module("stranger", lipar_prune=lambda: None)))
+    with pytest.warns(PluginWarning, match=f"plugin {name} of lipar-stranger 0.3 was left out"):
+        host = load_plugins(disabled=[])
+    assert len(host.hook.lipar_prune.get_hookimpls()) == 1
+    assert "l1" in names(host, "criterion")
+
+
+@pytest.mark.parametrize(
+    ("second", "reason"),
+    [
+        ("b", "the entry point 'a' already gives the same module"),
+        ("a", r"the entry point 'a' is offered by lipar-stranger 0\.3 and by other 1"),
+    ],
+)
+def test_a_module_that_two_entry_points_name_is_loaded_once(installed, second, reason):
+    heard = []
+    made = whole("alpha", heard)
+    installed(EntryPoint("a", lambda: made), EntryPoint(second, lambda: made, Dist("other", "1")))
+    with pytest.warns(PluginWarning, match=reason):
+        host = load_plugins(disabled=[])
+    begin(host, 8)
+    assert heard == [("alpha", 8)]
+
+
+def test_a_distribution_whose_metadata_are_broken_is_listed_all_the_same(installed):
+    installed(
+        EntryPoint("odd", lambda: module("odd", lipar_register_criteria=offer("odd")), Dist(None, None))
+    )
+    host = load_plugins(disabled=[])
+    assert listed(host, "unknown") == (True, {"criterion": ["odd"]}, ["lipar_register_criteria"])

@@ -65,9 +65,34 @@ def test_an_unknown_name_lists_what_there_is_and_the_nearest():
         filled()["x"]
 
 
-def test_a_part_is_an_attrs_class():
+@pytest.mark.parametrize("part", [object, Loud(), None, "Loud"], ids=repr)
+def test_a_part_is_an_attrs_class(part):
     with pytest.raises(TypeError, match=r"recovery 'x' of lipar must be an attrs class"):
-        filled().add("x", object)
+        filled().add("x", part)
+
+
+@pytest.mark.parametrize("name", [None, 7, ("a", "b"), b"loud", Loud, float("nan")], ids=repr)
+def test_a_name_is_a_string(name):
+    with pytest.raises(TypeError, match=r"of lipar must be registered under a string, got a \w+$"):
+        filled("a").add(name, Loud)
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "two\nlines", "red\x1b[31m", " space", "tab\t", "\u202e"], ids=repr
+)
+def test_a_name_can_be_written_in_a_config(name):
+    with pytest.raises(ValueError, match="needs a name that can be written in a config"):
+        filled("a").add(name, Loud)
+
+
+def test_a_part_whose_docstring_is_none_still_has_a_summary():
+    @attrs.frozen
+    class Odd:
+        __doc__ = 7
+
+    registry = filled()
+    registry.add("odd", Odd)
+    assert registry["odd"].summary == ""
 
 
 def test_a_snapshot_can_be_gone_back_to():

@@ -360,14 +360,16 @@ def test_without_scene_cuts_the_stream_goes_on():
 # --- bad input ------------------------------------------------------------------------------------------------
 
 
-def test_nan_from_the_model_names_the_frames():
-    class Broken:
-        @hookimpl
-        def lipar_forward(self, latents, layout):
-            return latents.new_full(latents.shape, torch.nan) if layout.first_frame == 3 else None
+def test_nan_from_the_model_names_the_frames(monkeypatch):
+    stock = ToyModel.forward
 
-    with pytest.raises(ModelOutputError, match=r"NaN or infinity in latent frames 3\.\.5"):
-        edit(clip(6), plugins=[Broken()])
+    def broken(model, latents, forward_pass, attention):
+        flow = stock(model, latents, forward_pass, attention)
+        return flow * torch.nan if attention.layout.first_frame == 3 else flow
+
+    monkeypatch.setattr(ToyModel, "forward", broken)
+    with pytest.raises(ModelOutputError, match=r"the model gave NaN or infinity in latent frames 3\.\.5"):
+        edit(clip(6), plugins=[half()])
 
 
 def test_frames_that_do_not_fill_a_block_are_refused_with_what_would():

@@ -53,6 +53,7 @@ def mask_by(
         reference=config.prune.long_reference,
         long_criterion=measure.long,
     )
+    parts.checks.settle()
     kept = float(keep_mask[block_frames:].float().mean())
     return RatedMask(keep_mask=keep_mask, kept=kept, factor=factor)
 

@@ -40,7 +40,7 @@ class MaskTimer:
         config = build_config(preset=preset, settings=settings)
         parts = make_parts(host, config)
         assert config.prune.tau_short is not None
-        self._device = device
+        self._device, self._checks = device, parts.checks
         self._stream = MaskStream(
             parts.criterion,
             parts.refiners,
@@ -59,6 +59,7 @@ class MaskTimer:
         watch = Stopwatch(self._device)
         decided = self._stream.push(self._features)
         seconds = watch.seconds()
+        self._checks.settle()
         if decided:
             self.kept_fraction = decided[-1].keep_mask.float().mean().item()
         return seconds

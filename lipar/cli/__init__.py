@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from lipar.guard import Terminated, reason
+
 _COMMANDS = {
     "edit": ("lipar.cli.edit", "edit"),
     "ttm": ("lipar.cli.ttm", "ttm"),
@@ -58,6 +60,13 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.secho("interrupted; no video was left behind", fg="red", err=True)
         sys.exit(130)
+    except Terminated:
+        raise
+    except SystemExit as error:  # commands end by returning, so it is a stranger's: a model's or a library's
+        click.secho(
+            f"error: code that lipar called tried to end the program ({reason(error)})", fg="red", err=True
+        )
+        sys.exit(1)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

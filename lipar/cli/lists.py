@@ -1,6 +1,7 @@
 """`lipar strategies`, `lipar plugins`, `lipar models`: what there is."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -8,6 +9,7 @@ import click
 
 from lipar.cli.host import plugin_host
 from lipar.compatibility import Giver, needs_of, spoken
+from lipar.guard import reason, running
 from lipar.plugins import Plugin
 from lipar.registry import KINDS, Registered
 
@@ -22,14 +24,24 @@ def _option(field: "attrs.Attribute[Any]") -> str:
 
 
 def _describe(part: Registered) -> None:
-    click.echo(f"  {part.name:<20} {part.summary}  [{part.owner}]")
+    try:
+        with running(str(part)):
+            lines = list(_lines(part))
+    except Exception as error:  # one part that cannot be described must not hide the others
+        lines = [f"{part.name:<20} cannot be described: {reason(error)}  [{part.owner}]"]
+    for line in lines:
+        click.echo(f"  {line}")
+
+
+def _lines(part: Registered) -> Iterator[str]:
+    yield f"{part.name:<20} {part.summary}  [{part.owner}]"
     for field in part.options:
-        click.echo(f"  {'':<20}   {_option(field)}")
+        yield f"{'':<20}   {_option(field)}"
     name = f"{part.kind} {part.name!r}"
     if part.kind == "adapter":
-        click.echo(f"  {'':<20}   gives {spoken(Giver.of(part.part, name).facts)}")
+        yield f"{'':<20}   gives {spoken(Giver.of(part.part, name).facts)}"
     elif needs := needs_of(part.part, name):
-        click.echo(f"  {'':<20}   needs {spoken(needs)}")
+        yield f"{'':<20}   needs {spoken(needs)}"
 
 
 @click.command()

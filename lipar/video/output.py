@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import FrameType
 
+from lipar.guard import Terminated
 from lipar.video.errors import VideoError
 
 CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
@@ -91,13 +92,13 @@ def explain(error: Exception, folder: Path, frames: int | None = None) -> VideoE
 def ended_by_sigterm() -> Iterator[None]:
     """While inside, SIGTERM ends the program as an exception does, so that what is open is cleaned up.
 
-    It raises SystemExit with the code of a program that the signal ended, 143. Where somebody else answers the signal,
-    or outside the main thread, which alone may, nothing changes.
+    It raises `lipar.guard.Terminated`, a SystemExit with the code of a program that the signal ended, 143. Where
+    somebody else answers the signal, or outside the main thread, which alone may, nothing changes.
     """
 
     def leave(number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_IGN)  # a second one must not stop the cleaning up
-        raise SystemExit(128 + number)
+        raise Terminated(128 + number)
 
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:

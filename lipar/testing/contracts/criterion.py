@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lipar.protocols import Criterion
 from lipar.testing.closeness import assert_near, spread
-from lipar.testing.contracts.law import law
+from lipar.testing.contracts.law import behind_guard, law, passes
 from lipar.testing.strategies import features
 from lipar.types import Features
 
@@ -80,3 +80,13 @@ def bears_half_precision(make: Callable[[], Criterion], source: Features) -> Non
         full = criterion(current.float(), reference.float())
         off = (criterion(current, reference).float() - full).abs()
         assert bool((off <= 0.05 * full + 0.02 * spread(source)).all())
+
+
+@law("criterion")
+@given(source=SOURCES)
+def passes_the_checks_of_a_run(make: Callable[[], Criterion], source: Features) -> None:
+    """What a run refuses is found here first; default thresholds are two finite numbers."""
+    criterion, checks = behind_guard("criterion", make())
+    criterion(source, source.flip(0))
+    passes(checks)
+    assert getattr(criterion, "taus", None) is None or len(criterion.taus) == 2

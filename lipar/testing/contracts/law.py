@@ -6,6 +6,10 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 
+from lipar.checks import Checks
+from lipar.parts import GUARDS
+from lipar.registry import Registered
+
 Law = Callable[[Callable[[], Any]], None]
 
 LAWS: dict[str, list[Law]] = defaultdict(list)
@@ -30,3 +34,18 @@ def law(kind: str) -> Callable[[Any], Law]:
         return entered
 
     return enter
+
+
+def behind_guard(kind: str, part: Any) -> tuple[Any, Checks]:
+    """A part as a run has it, and the checks that the run settles at each block's end."""
+    checks = Checks()
+    registered = Registered(type(part).__name__, type(part), "the contract", "the contract", kind)
+    return GUARDS[kind](part, registered, checks), checks
+
+
+def passes(checks: Checks) -> None:
+    """Settle what was expected, and ask every suspect."""
+    blamed = checks.blamed()
+    checks.settle()
+    if blamed is not None:
+        raise blamed

@@ -12,7 +12,7 @@ from lipar.layout import TokenLayout
 from lipar.protocols import Donation, NoiseSource
 from lipar.testing.attention import PASSES, AttentionStream, FillAll
 from lipar.testing.closeness import assert_near
-from lipar.testing.contracts.law import law
+from lipar.testing.contracts.law import behind_guard, law, passes
 from lipar.testing.strategies import mask_streams, seeds
 from lipar.types import Heads, Indices, KeepMask
 
@@ -131,3 +131,12 @@ def matters_to_nobody_where_everything_is_kept(
     whole = [torch.ones_like(mask) for mask in masks]
     ours, dense = outputs(make(), whole, seed=seed), AttentionStream(FillAll(), None, seed=seed).run(whole)
     assert all(torch.equal(one, other) for one, other in zip(ours, dense, strict=True))
+
+
+@law("noise")
+@given(masks=mask_streams(), seed=seeds)
+def passes_the_checks_of_a_run(make: Callable[[], NoiseSource], masks: list[KeepMask], seed: int) -> None:
+    """Also when it is asked again after a reset, as a run does that looks for what gave NaN."""
+    noise, checks = behind_guard("noise", make())
+    outputs(noise, masks, seed=seed)
+    passes(checks)

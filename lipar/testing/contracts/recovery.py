@@ -8,7 +8,7 @@ from hypothesis import given
 from lipar.protocols import Recovery
 from lipar.testing.attention import AttentionStream, FillAll, SequenceDonors
 from lipar.testing.closeness import assert_near
-from lipar.testing.contracts.law import law
+from lipar.testing.contracts.law import behind_guard, law, passes
 from lipar.testing.strategies import mask_streams, seeds
 from lipar.types import KeepMask
 
@@ -59,3 +59,12 @@ def plans_by_the_layout_alone(
     again = AttentionStream(used, SequenceDonors(), seed=seed).run(masks)
     fresh = AttentionStream(make(), SequenceDonors(), seed=seed).run(masks)
     assert all(torch.equal(one, other) for one, other in zip(again, fresh, strict=True))
+
+
+@law("recovery")
+@given(masks=mask_streams(), seed=seeds)
+def passes_the_checks_of_a_run(make: Callable[[], Recovery], masks: list[KeepMask], seed: int) -> None:
+    """Its plan is of the block's grid, and its bias is finite wherever a place is present."""
+    recovery, checks = behind_guard("recovery", make())
+    AttentionStream(recovery, SequenceDonors(), seed=seed).run(masks)
+    passes(checks)

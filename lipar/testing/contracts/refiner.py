@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lipar.mask_stream import HaloBuffer
 from lipar.protocols import Change, Refiner
-from lipar.testing.contracts.law import law
+from lipar.testing.contracts.law import behind_guard, law, passes
 from lipar.testing.strategies import changes, splits
 
 
@@ -108,3 +108,12 @@ def keeps_more_where_more_was_kept(make: Callable[[], Refiner], change: Change, 
     more_kept = through(refiner, attrs.evolve(change, keep=more), [change.frames])
     assert less_kept.keep is not None and more_kept.keep is not None
     assert not bool((less_kept.keep & ~more_kept.keep).any())
+
+
+@law("refiner")
+@given(change=changes())
+def passes_the_checks_of_a_run(make: Callable[[], Refiner], change: Change) -> None:
+    """Its mask is of booleans in the grid that came, and one that was made is not lost."""
+    refiner, checks = behind_guard("refiner", make())
+    answers(refiner, change)
+    passes(checks)

@@ -9,7 +9,7 @@ from torch import Tensor
 from lipar.layout import TokenLayout
 from lipar.protocols import Restorer
 from lipar.testing.closeness import assert_near
-from lipar.testing.contracts.law import law
+from lipar.testing.contracts.law import behind_guard, law, passes
 from lipar.testing.strategies import layouts, seeds
 
 WIDTH = 5
@@ -59,3 +59,14 @@ def treats_each_guidance_branch_as_if_alone(
     for branch in (slice(0, 1), slice(1, 2)):
         alone = restorer(layout, None if history is None else history[branch], kept[branch])
         assert_near(together[branch], alone, 2e-6)
+
+
+@law("restorer")
+@given(layout=layouts(), seed=seeds)
+def passes_the_checks_of_a_run(make: Callable[[], Restorer], layout: TokenLayout, seed: int) -> None:
+    """Its answer has the type of the kept tokens and lies where they do, in half precision as well."""
+    restorer, checks = behind_guard("restorer", make())
+    history, kept = values(layout, seed)
+    for dtype in (torch.float32, torch.bfloat16):
+        restorer(layout, None if history is None else history.to(dtype), kept.to(dtype))
+    passes(checks)
