@@ -18,10 +18,10 @@ from lipar.ablation.clips import AblationClip, ClipSource
 from lipar.ablation.figures import flicker, high_frequencies, psnr, still_pixels
 from lipar.ablation.masks import mask_at_rate, mask_by, random_like
 from lipar.ablation.mechanism import attention_share, compare_moment, watched_run
-from lipar.ablation.plan import Bench, Cell, Plan
+from lipar.ablation.plan import Bench, Cell, Plan, reason_it_cannot_run
 from lipar.ablation.record import Record
 from lipar.ablation.report import by_clip, paired, time_ratios
-from lipar.ablation.rows import REFERENCE, Row, chosen_rows, reason_it_cannot_run, row_config
+from lipar.ablation.rows import REFERENCE, Row, chosen_rows, row_config
 from lipar.ablation.run import run_ablation
 from lipar.ablation.statistics import t_interval, t_quantile
 from lipar.ablation.workers import WorkerError, run_in_workers, tasks_of

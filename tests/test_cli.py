@@ -77,8 +77,18 @@ def test_edit_says_what_was_skipped_how_fast_it_was_and_where_the_time_went(run,
     code, out, _ = run("edit", clip, "--prompt", "night", "-o", tmp_path / "out.mp4", "--model", "toy")
     assert code == 0
     assert (tmp_path / "out.mp4").is_file()
-    for part in ("26 frames of 80x48", "skipped", "frames/s", "DiT", "clean pass", "run both ways"):
+    for part in ("26 frames of 80x48", "skipped", "frames/s", "DiT", "clean pass"):
         assert part in out
+    # one block of three has its whole context, and copies fill it up
+    assert "speed-up not measured: it takes 3 blocks" in out and "there were none" in out
+
+
+def test_edit_says_the_speed_up_with_its_spread(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seconds = iter([1.0, *[2.0, 1.0] * 5, *[1.0] * 9])  # dense and pruned in turn, from the third block on
+    monkeypatch.setattr("lipar.scheduler.Stopwatch.seconds", lambda watch: next(seconds))
+    clip = write_synthetic_clip(tmp_path / "clip.mp4", frames=72, width=80, height=48)
+    _, out, _ = run("edit", clip, *EDIT, "-o", tmp_path / "out.mp4")
+    assert "x than computing every token" in out or "run both ways" in out
 
 
 def test_edit_without_a_clip_makes_one(run, tmp_path: Path):
@@ -317,7 +327,7 @@ def test_compare_and_edit_list_the_scene_cuts_they_found(run, tmp_path: Path):
     _, out, _ = run("compare", cut, *arguments, "--set", "prune.scene_cuts=false")
     assert "| cut | as configured | none |" in out
     _, out, _ = run("edit", cut, *EDIT, "-o", tmp_path / "out.mp4")
-    assert "1 scene cut(s), each with a whole block at frame 24" in out
+    assert "; 1 scene cut, with a whole block at frame 24" in out
 
 
 def test_models_lists_adapters_and_shows_one(run):

@@ -93,12 +93,12 @@ def test_the_same_seed_gives_the_same_video_and_another_seed_another(clip: Path,
 
 
 def test_probing_the_dense_time_does_not_change_the_result(
-    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report = edit(clip, tmp_path / "probed.mp4")
-    assert report.probed_blocks > 0 and report.speedup is not None
-    monkeypatch.setattr("lipar.edit.PROBED_BLOCKS", 0)
-    edit(clip, tmp_path / "plain.mp4")
+    report = edit(None, tmp_path / "probed.mp4", synthetic_frames=70)
+    assert report.probed_blocks == 3 and report.speedup_range is not None
+    monkeypatch.setattr("lipar.speedup.ProbePlan.wants", lambda plan, index: False)
+    assert edit(None, tmp_path / "plain.mp4", synthetic_frames=70).probed_blocks == 0
     assert torch.equal(pixels(tmp_path / "probed.mp4"), pixels(tmp_path / "plain.mp4"))
 
 

@@ -57,8 +57,10 @@ class Stop:
             raise self.error
 
 
-def edit(folder: Path, *watchers: object, config: Config | None = None, **options: object) -> EditReport:
-    asked = EditOptions(prompt="night", output=folder / "out.mp4", synthetic_frames=FRAMES, **options)
+def edit(
+    folder: Path, *watchers: object, config: Config | None = None, frames: int = FRAMES, **options: object
+) -> EditReport:
+    asked = EditOptions(prompt="night", output=folder / "out.mp4", synthetic_frames=frames, **options)
     host = load_plugins()
     with host.extended(*watchers):
         return edit_video(ToyModel(autoencoder=ToyAutoencoder()), config or build_config(), asked, host=host)
@@ -78,7 +80,7 @@ def test_every_plugin_is_told_of_every_block_and_of_the_end(tmp_path: Path) -> N
 
 def test_the_spans_that_are_told_add_up_to_the_report(tmp_path: Path) -> None:
     remember = Remember()
-    report = edit(tmp_path, remember)
+    report = edit(tmp_path, remember, frames=60)  # five blocks, of which the last three are run both ways
     told = seconds_per_stage(span for spans in remember.spans for span in spans)
     probed = told.pop("dense probe")
     assert told == pytest.approx(report.stage_seconds)
@@ -126,7 +128,7 @@ def test_the_bar_counts_the_pixel_frames_of_the_clip(tmp_path: Path, monkeypatch
 
 def test_the_table_has_every_stage_with_shares_that_add_up(tmp_path: Path) -> None:
     profile = Profile()
-    edit(tmp_path, profile)
+    edit(tmp_path, profile, frames=60)
     rows = [line.split() for line in profile.table().splitlines()[1:-1]]
     assert {"DiT", "decode", "encode", "mask", "restore", "write", "other"} <= {row[0] for row in rows}
     shares = [float(row[row.index("%") - 1]) for row in rows]

@@ -14,6 +14,7 @@ from lipar.ablation.record import Record
 from lipar.ablation.report import report
 from lipar.ablation.timing import timed_rows
 from lipar.ablation.workers import run_here, run_in_workers, tasks_of
+from lipar.video.output import write_whole
 
 
 @attrs.frozen(kw_only=True)
@@ -69,9 +70,9 @@ def run_ablation(
     wanted = [line for line in record.of("cell") if Cell.of(line) in asked]
     times, watched = record.of("time"), record.of("mechanism")
     text = report(plan, wanted, times, watched, left_out or {})
-    (folder / "tables.md").write_text(text, "utf-8")
+    write_whole(folder / "tables.md", text)
     results = {"plan": plan.sameness(), "cells": wanted, "times": times, "mechanism": watched}
-    (folder / "results.json").write_text(json.dumps(results) + "\n", "utf-8")
+    write_whole(folder / "results.json", json.dumps(results) + "\n")
     return Outcome(folder=folder, text=text, cells=len(cells), resumed=len(done))
 
 

@@ -5,12 +5,8 @@ from pathlib import Path
 import attrs
 import click
 
-from lipar.ablation.clips import ClipSource
-from lipar.ablation.plan import Plan
-from lipar.ablation.rows import ROWS, Row, chosen_rows, reason_it_cannot_run, row_config
-from lipar.ablation.run import run_ablation
-from lipar.cli.edit import pick_device
-from lipar.cli.host import plugin_host
+from lipar.ablation.rows import ROWS, Row, chosen_rows, row_config
+from lipar.cli.loading import loading
 from lipar.config import build_config
 
 
@@ -130,6 +126,13 @@ def ablate(
         raise click.UsageError("FILES need a --prompt")
     if prompts and not files:
         raise click.UsageError("--prompt is for FILES; clips that the adapter makes have their own")
+    with loading("lipar", quiet=quiet):
+        from lipar.ablation.clips import ClipSource
+        from lipar.ablation.plan import Plan, reason_it_cannot_run
+        from lipar.ablation.run import run_ablation
+        from lipar.cli.device import pick_device
+        from lipar.cli.host import plugin_host
+
     base_settings = [*([] if model is None else [f"adapter={model!r}"]), *settings]
     extra = [Row(name=variant, settings=tuple(variant.split(";"))) for variant in variants]
     names = tuple(name.strip() for name in rows.split(",")) if rows is not None else usual.rows

@@ -16,7 +16,7 @@ from lipar.video.convert import rgb_to_frame, to_bytes
 from lipar.video.decoding import VideoPacket
 from lipar.video.errors import VideoError
 from lipar.video.info import VideoInfo
-from lipar.video.output import CONTAINERS, check_writable, discard, explain, partial_path, publish
+from lipar.video.output import CONTAINERS, Outputs, check_writable, explain
 
 AUDIO_LEAD = Fraction(1, 2)  # seconds of sound written ahead of the pictures, as players like it
 LEAST_TIMESCALE = 10_000  # ticks per second that players expect in an mp4
@@ -27,8 +27,8 @@ LATE_START = 1  # seconds; a first frame beyond it is on a broadcast clock
 class VideoWriter:
     """A context manager that writes frames, each shown at the pts it is given, as an H.264 video.
 
-    The file gets its name when all is written; an exception, Ctrl-C included, leaves nothing behind. SIGTERM is one
-    inside `ended_by_sigterm`, as it is in `lipar edit`.
+    The file is made by `with`, or by the first `write`. It gets its name when all is written; an exception, Ctrl-C
+    included, leaves nothing behind. SIGTERM is one inside `Outputs`, as it is in `lipar edit`.
     Odd sizes are written as 4:4:4, since 4:2:0 cannot hold them (not every player shows 4:4:4).
     Timestamps are exact in .mp4 and .mov; .mkv rounds them to milliseconds. If the first pts is negative or
     later than a second (a broadcast clock), pictures and sound are moved together to start at 0.
@@ -43,6 +43,7 @@ class VideoWriter:
         audio_from: a file whose sound is taken along, copied where the container can hold it, else as AAC.
         crf: constant quality of x264, 0 (lossless) .. 51; 18 is hard to tell from the source.
         preset: speed of x264, `ultrafast` .. `veryslow`.
+        outputs: the owner of the file, whose `publish` gives it its name together with others; None: `close` does.
 
     Raises:
         VideoError: as `check_writable`, and when writing fails.
@@ -60,6 +61,7 @@ class VideoWriter:
         audio_from: str | Path | None = None,
         crf: int = 18,
         preset: str = "medium",
+        outputs: Outputs | None = None,
     ) -> None:
         if width < 1 or height < 1:
             raise VideoError(f"a video needs a positive width and height, got {width}x{height}")
@@ -73,16 +75,30 @@ class VideoWriter:
         self._shift = 0
         self._last_pts: int | None = None
         self._scaler = VideoReformatter()
-        self._partial = partial_path(self.path)
         self._audio: AudioTracks | None = None
-        self._open = True
+        self._audio_from = None if audio_from is None else Path(audio_from)
+        self._encoding = (frame_rate, crf, preset)
+        self._owned = outputs is None
+        self._outputs = outputs or Outputs()
+        self._opened, self._closed = False, False
+
+    def open(self) -> None:
+        """Make the file and write its head, so that what is wrong with options or sound shows before the long work.
+
+        Raises:
+            VideoError: the writer is closed, another run is writing there, or writing fails.
+        """
+        if self._closed:
+            raise VideoError(f"{self.path.name} is closed; frames can only be written before")
+        if self._opened:
+            return
+        self._opened = True
         try:
-            container = self._open_container()
-            self._container = container
-            self._stream = self._add_video(frame_rate, crf, preset)
-            if audio_from is not None:
-                self._audio = AudioTracks(Path(audio_from), container)
-            container.start_encoding()  # what is wrong with options or sound shows before the long work
+            self._container = self._open_container(self._outputs.claim(self.path))
+            self._stream = self._add_video(*self._encoding)
+            if self._audio_from is not None:
+                self._audio = AudioTracks(self._audio_from, self._container)
+            self._container.start_encoding()
         except (OSError, av.error.FFmpegError) as error:
             self.abort()
             raise explain(error, self.path.parent) from error
@@ -115,7 +131,7 @@ class VideoWriter:
             preset=preset,
         )
 
-    def _open_container(self) -> av.container.OutputContainer:
+    def _open_container(self, unfinished: Path) -> av.container.OutputContainer:
         name = CONTAINERS[self.path.suffix.lower()]
         options = {}
         if name != "matroska":
@@ -124,7 +140,7 @@ class VideoWriter:
             while scale < LEAST_TIMESCALE:
                 scale *= 2
             options = {"video_track_timescale": str(scale), "movie_timescale": str(scale)}
-        return av.open(f"file:{self._partial}", "w", format=name, options=options)
+        return av.open(f"file:{unfinished}", "w", format=name, options=options)
 
     def _add_video(self, frame_rate: Fraction | None, crf: int, preset: str) -> av.VideoStream:
         rate = max(Fraction(1), min(frame_rate or Fraction(25), Fraction(1000))).limit_denominator(1001)
@@ -151,8 +167,7 @@ class VideoWriter:
             pts: when it is shown, in ticks of `time_base`; later than the one before.
             duration: how long it is shown, in ticks; only that of the last picture matters.
         """
-        if not self._open:
-            raise VideoError(f"{self.path.name} is closed; frames can only be written before")
+        self.open()
         self._check(rgb, pts)
         if self.frames_written == 0 and not 0 <= pts * self.time_base <= LATE_START:
             self._shift = -pts
@@ -194,8 +209,8 @@ class VideoWriter:
         self._container.mux(packets)
 
     def close(self) -> None:
-        """Finish the file and give it its name; closing twice is fine."""
-        if not self._open:
+        """Finish the file and, where nobody else owns it, give it its name; closing twice is fine."""
+        if self._closed:
             return
         try:
             if self.frames_written == 0:
@@ -204,7 +219,8 @@ class VideoWriter:
             if self._audio is not None:
                 self._audio.finish()
             self._container.close()
-            publish(self._partial, self.path)
+            if self._owned:
+                self._outputs.publish()
         except (OSError, av.error.FFmpegError) as error:
             raise explain(error, self.path.parent, self.frames_written) from error
         finally:
@@ -212,9 +228,9 @@ class VideoWriter:
 
     def abort(self) -> None:
         """Give up: nothing is left behind. After `close` this does nothing."""
-        if not self._open:
+        if self._closed:
             return
-        self._open = False
+        self._closed = True
         try:
             if self._audio is not None:
                 self._audio.close()
@@ -223,9 +239,11 @@ class VideoWriter:
         except (OSError, av.error.FFmpegError):
             pass  # a full disk says so again; what it holds is removed anyway
         finally:
-            discard(self._partial)
+            if self._owned:
+                self._outputs.discard()
 
     def __enter__(self) -> "VideoWriter":
+        self.open()
         return self
 
     def __exit__(
