@@ -117,9 +117,12 @@ def bench(
     Prints ratios of interleaved runs with their spread: keep-all against the library's own forward, block time
     against kept fraction, mask time, memory. Needs no weights and no video library.
     """
-    import torch
+    from lipar.cli.loading import importing
 
-    from lipar.bench.run import Bench, Settings
+    with importing():
+        import torch
+
+        from lipar.bench.run import Bench, Settings
 
     try:
         on_cuda = device == "cuda"

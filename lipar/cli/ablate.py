@@ -6,7 +6,7 @@ import attrs
 import click
 
 from lipar.ablation.rows import ROWS, Row, chosen_rows, row_config
-from lipar.cli.loading import loading
+from lipar.cli.loading import importing
 from lipar.config import build_config
 
 
@@ -126,7 +126,7 @@ def ablate(
         raise click.UsageError("FILES need a --prompt")
     if prompts and not files:
         raise click.UsageError("--prompt is for FILES; clips that the adapter makes have their own")
-    with loading("lipar", quiet=quiet):
+    with importing(quiet=quiet):
         from lipar.ablation.clips import ClipSource
         from lipar.ablation.plan import Plan, reason_it_cannot_run
         from lipar.ablation.run import run_ablation

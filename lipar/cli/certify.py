@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lipar.cli.loading import loading
+from lipar.cli.loading import importing, loading
 from lipar.config import build_config
 
 
@@ -31,7 +31,7 @@ def certify(
     looseness the median of bound over true error. See docs/laws.md.
     """
     config = build_config(preset=preset, settings=settings)
-    with loading("lipar"):
+    with importing():
         import torch
 
         from lipar.certify import AttentionCertifier, table

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lipar.cli.loading import loading
+from lipar.cli.loading import importing
 from lipar.config import build_config, presets
 
 
@@ -23,7 +23,7 @@ def check(
     """
     chosen = [] if model is None else [f"adapter={model!r}"]
     config = build_config(preset=preset, file=config_file, settings=[*chosen, *settings])
-    with loading("lipar"):
+    with importing():
         from lipar.cli.host import plugin_host
         from lipar.compatibility import check_config
 

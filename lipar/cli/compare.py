@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lipar.cli.loading import loading
+from lipar.cli.loading import importing
 from lipar.config import build_config
 from lipar.video.output import Outputs, check_writable
 
@@ -53,7 +53,7 @@ def compare(
         configs[variant] = build_config(preset=preset, settings=[*settings, *variant.split(";")])
     if json_file is not None:
         json_file = check_writable(json_file, suffixes=(".json",))
-    with loading("lipar"):
+    with importing():
         from lipar.cli.compare_run import compare_clips
 
     with Outputs() as outputs:

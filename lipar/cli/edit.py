@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from lipar.cli.grouped import GroupedCommand
-from lipar.cli.loading import loading
+from lipar.cli.loading import importing, loading
 from lipar.cli.options import DTYPE_NAMES, SizeType
 from lipar.config import build_config, presets
 from lipar.video.errors import VideoError
@@ -106,7 +106,7 @@ def edit(
     config = build_config(preset=preset, file=config_file, settings=[*chosen, *settings, *direct])
     trace = Path(profile) if profile and profile != _TABLE_ONLY else None
     _check_paths(source, output, overlay, trace=trace, log=log, masks=record_masks)
-    with loading("lipar", quiet=quiet):
+    with importing(quiet=quiet):
         from lipar.cli.device import pick_device, pick_dtype
         from lipar.cli.host import plugin_host
         from lipar.cli.summary import summarise

@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 import click
 
-from lipar.cli.loading import loading
+from lipar.cli.loading import importing
 from lipar.registry import KINDS, Registered
 
 
@@ -21,7 +21,7 @@ def _option(field: "attrs.Attribute[Any]") -> str:
 
 def _installed() -> Any:
     """The host of all plugins, which needs torch."""
-    with loading("lipar"):
+    with importing():
         from lipar.cli.host import plugin_host
 
         return plugin_host()

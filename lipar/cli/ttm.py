@@ -7,7 +7,7 @@ import attrs
 import click
 
 from lipar.cli.grouped import GroupedCommand
-from lipar.cli.loading import loading
+from lipar.cli.loading import importing, loading
 from lipar.cli.options import DTYPE_NAMES, SizeType
 from lipar.video.output import Outputs, check_writable
 
@@ -120,7 +120,7 @@ def ttm(
     """
     if dense and compare:
         raise click.UsageError("--dense makes one clip and --compare two; leave one out")
-    with loading("lipar", quiet=quiet):
+    with importing(quiet=quiet):
         from lipar.cli.device import pick_device, pick_dtype
         from lipar.cli.host import plugin_host
         from lipar.cli.ttm_run import MotionRun, adapter_of, config_of, write_clip
