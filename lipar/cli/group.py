@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from importlib import import_module
@@ -110,6 +111,8 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 def _interrupt_again(unraisable: Any) -> None:
     """Raise a Ctrl-C again that came where Python can only report it, such as in the callback of a weak reference."""
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
+        # a little later, since here, too, it could only be reported
+        main = threading.main_thread().ident
+        threading.Timer(0.01, signal.pthread_kill, (main, signal.SIGINT)).start()
     else:
         sys.__unraisablehook__(unraisable)

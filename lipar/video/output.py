@@ -261,7 +261,7 @@ def _hidden(target: Path, what: str) -> Path:
 def _set_aside(target: Path) -> None:
     aside = set_aside_path(target)
     aside.unlink(missing_ok=True)
-    if not target.exists():
+    if not target.is_file():
         return
     try:
         os.link(target, aside)  # so that there is no moment without the file
