@@ -1,7 +1,7 @@
 """Counts in messages."""
 
 
-def count(number: int, noun: str, plural: str | None = None) -> str:
+def counted(number: int, noun: str, plural: str | None = None) -> str:
     """`1 frame`, `2 frames`.
 
     Args:

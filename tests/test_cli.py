@@ -84,11 +84,21 @@ def test_edit_says_what_was_skipped_how_fast_it_was_and_where_the_time_went(run,
 
 
 def test_edit_says_the_speed_up_with_its_spread(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    seconds = iter([1.0, *[2.0, 1.0] * 5, *[1.0] * 9])  # dense and pruned in turn, from the third block on
+    # blocks 0 and 1 have a short context; of the other four the first, second and third are run dense, then pruned
+    seconds = iter([1.0, 1.0, 2.0, 1.0, 3.0, 1.0, 5.0, 2.0, 1.0])
     monkeypatch.setattr("lipar.scheduler.Stopwatch.seconds", lambda watch: next(seconds))
     clip = write_synthetic_clip(tmp_path / "clip.mp4", frames=72, width=80, height=48)
-    _, out, _ = run("edit", clip, *EDIT, "-o", tmp_path / "out.mp4")
-    assert "x than computing every token" in out or "run both ways" in out
+    code, out, _ = run("edit", clip, *EDIT, "-o", tmp_path / "out.mp4", "--log", tmp_path / "e.jsonl")
+    assert code == 0 and list(seconds) == []
+    assert "2.50x faster than computing every token (2.00x to 3.00x on 3 of 6 blocks run both ways" in out
+    *blocks, end = [json.loads(line) for line in (tmp_path / "e.jsonl").read_text().splitlines()][1:]
+    assert [block["dense_seconds"] for block in blocks] == [None, None, 2.0, 3.0, 5.0, None]
+    report = end["report"]
+    assert (report["speedup"], report["speedup_range"], report["speedup_verdict"]) == (
+        2.5,
+        [2.0, 3.0],
+        "faster",
+    )
 
 
 def test_edit_without_a_clip_makes_one(run, tmp_path: Path):

@@ -392,7 +392,7 @@ def test_nan_from_the_model_names_the_frames():
 
 def test_frames_that_do_not_fill_a_block_are_refused_with_what_would():
     with pytest.raises(
-        ValueError, match=r"20 latent frames do not fill blocks of 3.*trim to 18 or pad to 21"
+        ValueError, match=r"20 latent frames cannot fill blocks of 3.*trim to 18 or pad to 21"
     ):
         edit(clip(20))
 

@@ -8,6 +8,7 @@ import click
 from lipar.ablation.rows import ROWS, Row, chosen_rows, row_config
 from lipar.cli.loading import importing
 from lipar.config import build_config
+from lipar.wording import counted
 
 
 class FractionsType(click.ParamType[tuple[float, ...]]):
@@ -183,4 +184,4 @@ def ablate(
     )
     click.echo(outcome.text)
     before = f", {outcome.resumed} of them on record before" if outcome.resumed else ""
-    click.echo(f"{outcome.cells} cells{before}: {out / 'tables.md'}, {out / 'results.json'}")
+    click.echo(f"{counted(outcome.cells, 'cell')}{before}: {out / 'tables.md'}, {out / 'results.json'}")

@@ -22,7 +22,7 @@ from lipar.fingerprint import weights_digest
 from lipar.plugins import PluginHost
 from lipar.protocols import Model
 from lipar.video import Outputs
-from lipar.wording import count
+from lipar.wording import counted
 
 
 def compare_clips(
@@ -56,7 +56,7 @@ def compare_clips(
             rows += 1
             click.echo(line_of(row))
     if record is not None and record.found:
-        click.echo(f"{record.found} of {count(rows, 'row')} had been kept in {record.path.name}")
+        click.echo(f"{record.found} of {counted(rows, 'row')} had been kept in {record.path.name}")
 
 
 def _taken_on(model: Model, host: PluginHost, prompt: str, first: Config) -> dict[str, Any]:

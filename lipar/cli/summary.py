@@ -3,13 +3,13 @@
 from lipar.config import Config
 from lipar.edit import EditOptions, EditReport
 from lipar.speedup import LEAST_PAIRS
-from lipar.wording import count
+from lipar.wording import counted
 
 HARDLY = 0.95
 """Kept after the first block: from here on there is nothing to gain."""
 HARDLY_PRUNES = (
-    "hardly anything could be pruned: nearly every token changes from frame to frame, as with a moving camera, film "
-    "grain or a short clip. Try a clip with a still camera, higher thresholds (--set prune.tau_short=... and "
+    "hardly anything could be pruned: nearly every token changes from frame to frame, as with a moving camera or film "
+    "grain. Try a clip with a still camera, higher thresholds (--set prune.tau_short=... and "
     "prune.tau_long=...), or a fixed part (--set prune.keep=0.7), which costs likeness; --dense saves the masks' time"
 )
 
@@ -19,7 +19,7 @@ def summarise(report: EditReport, options: EditOptions, config: Config, loading:
     size, processed = report.source_size, report.processed_size
     name = options.source.name if options.source else "a made-up clip"
     lines = [
-        f"{name} -> {options.output}: {count(report.frames, 'frame')} of {size[0]}x{size[1]}, processed at "
+        f"{name} -> {options.output}: {counted(report.frames, 'frame')} of {size[0]}x{size[1]}, processed at "
         f"{processed[0]}x{processed[1]} with {config.adapter.name}, seed {config.seed}",
         _kept_line(report, options),
         f"{report.frames / report.seconds:.1f} frames/s from file to file ({report.seconds:.1f} s; "
@@ -39,7 +39,7 @@ def _speed_line(report: EditReport) -> str:
         return f"speed-up not measured: {_too_short(report)}"
     low, high = report.speedup_range
     kept = f", {100 * report.probed_kept_fraction:.0f} % kept there" if report.probed_kept_fraction else ""
-    where = f"on {report.probed_blocks} of {count(report.blocks, 'block')} run both ways{kept}"
+    where = f"on {report.probed_blocks} of {counted(report.blocks, 'block')} run both ways{kept}"
     if report.speedup_verdict == "too short":
         return f"speed-up not measured: {_too_short(report)}"
     if report.speedup_verdict == "too noisy":
@@ -76,7 +76,7 @@ def _kept_line(report: EditReport, options: EditOptions) -> str:
     if report.scene_cuts:
         cuts, frames = len(report.scene_cuts), ", ".join(map(str, report.scene_cuts))
         each, at = ("", "frame") if cuts == 1 else ("each ", "frames")
-        line += f"; {count(cuts, 'scene cut')}, {each}with a whole block at {at} {frames}"
+        line += f"; {counted(cuts, 'scene cut')}, {each}with a whole block at {at} {frames}"
     return line
 
 

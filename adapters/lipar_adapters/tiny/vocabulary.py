@@ -4,7 +4,7 @@ import difflib
 import re
 import warnings
 
-from lipar.wording import count
+from lipar.wording import counted
 
 LOOK_PHRASES: dict[str, tuple[str, ...]] = {
     "photo": ("photo", "video", "realistic photo", "photograph"),
@@ -111,7 +111,7 @@ def warn_of_unknown_words(prompt: str, *, stacklevel: int, most: int = 8) -> Non
         return
     said = [f"{word!r}" + (f" (did you mean {near[0]!r}?)" if near else "") for word, near in unknown.items()]
     if len(said) > most:
-        said[most:] = [f"{count(len(said) - most, 'more word')}"]
+        said[most:] = [f"{counted(len(said) - most, 'more word')}"]
     warnings.warn(
         f"the tiny model does not know {', '.join(said)}; `lipar models show tiny` lists its words",
         UnknownWordsWarning,
