@@ -53,14 +53,16 @@ class ComparisonRecord:
         """Keep a row, on disk at once."""
         digest = self._digest(clip, row.variant, config)
         figures = attrs.asdict(row) | {"psnr": row.psnr if math.isfinite(row.psnr) else None}
-        self._current.add(digest)
-        self._rows = [other for other in self._rows if not self._is_replaced(other, row)]
+        self._rows = [other for other in self._rows if not self._is_replaced(other, row, digest)]
         self._rows.append({**figures, _BOUND_TO: digest})
+        self._current.add(digest)
         self._outputs.rewrite(self.path, json.dumps(self._rows, indent=1) + "\n")
 
-    def _is_replaced(self, other: dict[str, Any], row: Comparison) -> bool:
+    def _is_replaced(self, other: dict[str, Any], row: Comparison, digest: str) -> bool:
+        bound_to = other.get(_BOUND_TO)
+        # two clips of one name have rows of one name, which both stay
         same = (other["clip"], other["variant"]) == (row.clip, row.variant)
-        return same and other.get(_BOUND_TO) not in self._current
+        return bound_to == digest or (same and bound_to not in self._current)
 
     def _digest(self, clip: Path, variant: str, config: Config) -> str:
         if clip not in self._clips:
@@ -77,7 +79,7 @@ class ComparisonRecord:
 def _read(path: Path) -> list[dict[str, Any]]:
     try:
         rows = json.loads(path.read_text("utf-8", errors="replace"))
-    except ValueError:
+    except (ValueError, RecursionError):
         rows = None
     if not isinstance(rows, list) or not all(
         isinstance(r, dict) and {"clip", "variant"} <= r.keys() for r in rows

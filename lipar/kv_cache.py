@@ -133,7 +133,8 @@ class KVCache:
         if pruned_any and layout.has_history and gone:
             raise ValueError(
                 f"a window of {counted(self.window_frames, 'frame')} holds nothing beside the block's own "
-                f"{layout.frames}, but pruned tokens copy from the frame before it; set cache.window_frames to at least {layout.frames + 1}"
+                f"{layout.frames}, but pruned tokens copy from the frame before it; set cache.window_frames to at "
+                f"least {layout.frames + 1}"
             )
 
     def _evict(self, count: int, layout: TokenLayout) -> None:
