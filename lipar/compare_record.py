@@ -69,7 +69,7 @@ class ComparisonRecord:
             self._clips[clip] = file_digest(clip)
         parts = {
             **self._taken_on,
-            "clip": self._clips[clip],
+            "clip": (clip.stem, self._clips[clip]),
             "variant": variant,
             "config": attrs.asdict(config),
         }

@@ -35,7 +35,7 @@ from lipar.plugins import load_plugins
 from lipar.source import SourceFormat
 from lipar.testing.strategies import keep_masks
 from lipar.testing.toy import ToyAutoencoder, ToyModel
-from lipar.video import VideoWriter, synthetic_clip
+from lipar.video import Outputs, VideoError, VideoWriter, synthetic_clip
 
 # --- figures ----------------------------------------------------------------------------------------------------
 
@@ -505,3 +505,11 @@ def test_a_worker_that_fails_says_why() -> None:
 def test_a_model_without_an_autoencoder_has_nothing_to_compare(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         run_ablation(toy_plan("none", settings=("adapter=self-forcing",)), tmp_path, quiet=True)
+
+
+def test_a_second_ablation_in_one_folder_is_refused_while_the_first_runs(tmp_path: Path) -> None:
+    with Outputs() as outputs:
+        outputs.claim(tmp_path / "tables.md")
+        with pytest.raises(VideoError, match="another run is writing there at this moment"):
+            run_ablation(toy_plan("none"), tmp_path, timing_rounds=0, quiet=True)
+    assert list(tmp_path.iterdir()) == []

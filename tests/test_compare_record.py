@@ -153,6 +153,14 @@ def test_a_row_is_run_again_when_what_it_was_taken_on_changed(
         assert all(new["bound_to"] != old["bound_to"] for new, old in zip(again, rows, strict=True))
 
 
+def test_one_clip_under_two_names_has_rows_of_both(compare, clips, tmp_path: Path) -> None:
+    twin = tmp_path / "b.mp4"
+    twin.write_bytes(clips[0].read_bytes())
+    _, out, _, rows = compare(clips[0], twin)
+    assert keys(rows) == [(clip, row) for clip in "ab" for row in (ROWS[0], ROWS[2])]
+    assert "had been kept" not in out
+
+
 def test_rows_of_other_clips_stay(compare, clips) -> None:
     _, _, _, rows = compare(clips[0])
     code, _, _, both = compare(clips[1])

@@ -367,18 +367,18 @@ def test_a_second_run_leaves_the_file_of_the_first_alone(watcher: type, name: st
 
 def test_a_growing_file_is_free_again_when_its_run_has_ended(tmp_path: Path) -> None:
     first, second = GrowingFile(tmp_path / "a"), GrowingFile(tmp_path / "a")
-    first.begin()
-    first.append(b"first")
+    (tmp_path / "a").write_text("an older and longer file")
+    first.begin(b"fir")
+    first.append(b"st")
     with pytest.raises(
         VideoError, match=r"another run is writing to .*a at this moment; wait until it has ended"
     ):
-        second.begin()
+        second.begin(b"")
     with pytest.raises(VideoError, match="another run"):
         check_unlocked(tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == b"first"
     first.end()
     check_unlocked(tmp_path / "a")
-    second.begin()
-    second.append(b"2")
+    second.begin(b"2")
     second.end()
     assert (tmp_path / "a").read_bytes() == b"2"

@@ -118,20 +118,21 @@ class GrowingFile:
         self.path = path
         self._descriptor: int | None = None
 
-    def begin(self) -> None:
-        """Open and empty it.
+    def begin(self, data: bytes) -> None:
+        """Open it, and write this in the place of what was there.
 
         Raises:
             VideoError: another run is writing to it.
         """
         self.end()
-        # not emptied before it is locked: it may be another run's
+        # not emptied before it is locked, since it may be another run's
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o666)
         if take_lock(self._descriptor) is False:
             self.end()
             raise VideoError(_busy(self.path))
+        self._write(data, os.SEEK_SET)
         if stat.S_ISREG(os.fstat(self._descriptor).st_mode):
-            os.ftruncate(self._descriptor, 0)
+            os.ftruncate(self._descriptor, len(data))
 
     def append(self, data: bytes) -> None:
         """Write at the end."""

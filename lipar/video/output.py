@@ -108,7 +108,7 @@ class Outputs:
         """Target -> descriptor that holds the lock."""
         self._claimed = False
         self._published: list[Path] = []
-        self._rewritten: list[Path] = []
+        self._kept: list[Path] = []
         self._left: list[Path] = []
         """What should not be there and could not be removed."""
         self._replacing: list[Path] = []
@@ -184,10 +184,14 @@ class Outputs:
         except OSError as error:
             raise explain(error, target.parent) from error
 
+    def keep(self, path: Path) -> None:
+        """Tell of a file that stays, whatever happens, with what was finished."""
+        self._kept.append(path)
+
     @undisturbed
     def _put_in_place(self, whole: Path, target: Path) -> None:
         whole.replace(target)
-        self._rewritten.append(target)
+        self.keep(target)
 
     @undisturbed
     def discard(self) -> None:
@@ -211,8 +215,8 @@ class Outputs:
             return f"could not be removed: {', '.join(map(str, self._left))}"
         if self._published:
             return f"{_names(self._published)} complete"
-        if self._rewritten:
-            return f"{self._rewritten[0].name} keeps what was finished; run the same command again to go on"
+        if self._kept:
+            return f"{self._kept[0].name} keeps what was finished; run the same command again to go on"
         if self._replacing:
             return f"nothing new was left behind, and {_names(self._replacing)} as before"
         return "no file was left behind"

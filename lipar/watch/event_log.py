@@ -38,7 +38,11 @@ class EventLog:
 
     def _write(self, event: str, **values: Any) -> None:
         record = {"event": event, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), **values}
-        self._file.append((json.dumps(record, default=str) + "\n").encode())
+        line = (json.dumps(record, default=str) + "\n").encode()
+        if event == "begin":
+            self._file.begin(line)
+        else:
+            self._file.append(line)
 
     @hookimpl
     def lipar_edit_begun(
@@ -47,7 +51,6 @@ class EventLog:
         """What is run, on what."""
         from lipar import __version__
 
-        self._file.begin()
         self._write(
             "begin",
             versions={

@@ -34,13 +34,14 @@ class MaskRecorder:
         """Append a block's mask."""
         mask = block.layout.keep_mask.cpu().numpy()
         frames, *grid = mask.shape
-        if not self._frames:
-            self._file.begin()
-            self._file.append(_header((0, *grid)))
+        self._frames += frames
+        header = _header((self._frames, *grid))
+        if self._frames == frames:
+            self._file.begin(header + mask.tobytes())
+            return
         self._file.append(mask.tobytes())
         # the header last: the file never claims frames that it does not hold
-        self._frames += frames
-        self._file.overwrite_start(_header((self._frames, *grid)))
+        self._file.overwrite_start(header)
 
     @hookimpl
     def lipar_edit_ended(self) -> None:

@@ -57,8 +57,7 @@ class Profile:
         """Begin the trace."""
         if self._file is not None:
             title = {"ph": "M", "pid": 1, "name": "process_name", "args": {"name": "lipar edit"}}
-            self._file.begin()
-            self._file.append(f"[\n{json.dumps(title)}".encode())
+            self._file.begin(f"[\n{json.dumps(title)}".encode())
 
     @hookimpl
     def lipar_block_written(self, block: RestoredBlock, spans: Sequence[Span]) -> None:
