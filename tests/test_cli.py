@@ -1,10 +1,12 @@
 """The command line: what a person types, and what they are told when it cannot be done."""
 
+import contextlib
 import importlib
 import importlib.metadata
 import json
 import os
 import re
+import signal
 import sys
 import warnings
 from fractions import Fraction
@@ -188,6 +190,61 @@ def test_ctrl_c_leaves_nothing_and_says_so(run, clip: Path, tmp_path: Path, monk
     code, _, err = run("edit", clip, "-o", tmp_path / "out.mp4", *EDIT)
     assert (code, list(tmp_path.iterdir())) == (130, [])
     assert "interrupted" in err
+
+
+def test_an_interrupted_edit_says_what_is_there(
+    run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Late:
+        @hookimpl
+        def lipar_edit_ended(self) -> None:
+            raise KeyboardInterrupt
+
+    load = lipar.plugins.load_plugins
+    monkeypatch.setattr("lipar.cli.host.load_plugins", lambda **options: load(ToyPlugin(), Late(), **options))
+    code, _, err = run("edit", clip, "-o", tmp_path / "out.mp4", "--overlay", tmp_path / "ov.mp4", *EDIT)
+    assert (code, err.strip()) == (130, "interrupted; out.mp4 and ov.mp4 are complete")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4", "ov.mp4"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_an_edit_that_a_signal_ends_names_it_and_what_is_there(
+    run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+):
+    (tmp_path / "out.mp4").write_text("old")
+    monkeypatch.setattr(ToyModel, "forward", lambda *_: signal.raise_signal(number))
+    code, _, err = run("edit", clip, "-o", tmp_path / "out.mp4", *EDIT)
+    assert code == 128 + number, err
+    assert err == f"ended ({number.name}); nothing new was left behind, and out.mp4 is as before\n"
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_summary_that_cannot_be_printed_leaves_the_video_and_says_so(
+    run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        code, _, err = run("edit", clip, "-o", tmp_path / "out.mp4", *EDIT)
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            full.close()
+    assert code == 1 and (tmp_path / "out.mp4").is_file()
+    assert "No space left on device; the summary could not be printed, but" in err and "is complete" in err
+
+
+def test_a_reader_of_the_summary_that_went_away_is_no_traceback_and_leaves_the_video(
+    run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as broken:
+        monkeypatch.setattr(sys, "stdout", broken)
+        code, _, err = run("edit", clip, "-o", tmp_path / "out.mp4", *EDIT)
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            broken.close()
+    assert (code, err) == (1, "") and (tmp_path / "out.mp4").is_file()
 
 
 def test_strategies_lists_every_part_with_owner_and_options(run):

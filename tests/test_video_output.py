@@ -3,6 +3,7 @@
 # what is owned is written inside `pytest.raises`:
 # ruff: noqa: PT012
 
+import contextlib
 import errno
 import json
 import os
@@ -16,6 +17,7 @@ import pytest
 from lipar.video import Outputs, VideoError, check_writable
 from lipar.video import locks as locks_module
 from lipar.video.output import unfinished_path, write_whole
+from lipar.video.signals import EndedBySignal
 
 
 def names(folder: Path) -> list[str]:
@@ -278,3 +280,23 @@ def test_signals_that_somebody_else_answers_stay_theirs(tmp_path: Path) -> None:
         signal.signal(signal.SIGTERM, before)
     assert came == [signal.SIGTERM]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_sigterm_passes_those_that_catch_system_exit_and_ends_as_one(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended, Outputs() as outputs:
+        outputs.claim(tmp_path / "a.json")
+        with contextlib.suppress(Exception, SystemExit):  # as one does around a plugin that may call sys.exit
+            signal.raise_signal(signal.SIGTERM)
+        pytest.fail("the signal was lost")
+    assert (ended.value.code, ended.value.__notes__) == (143, ["no file was left behind"])
+
+
+def test_an_owner_within_an_owner_leaves_signals_to_the_outer_one(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended, Outputs() as outer:
+        outer.claim(tmp_path / "a.json")
+        with pytest.raises(EndedBySignal, match="ended by SIGTERM") as caught, Outputs() as inner:
+            inner.claim(tmp_path / "b.json")
+            signal.raise_signal(signal.SIGTERM)
+        assert names(tmp_path) == [".a.partial.json"]
+        raise caught.value
+    assert ended.value.code == 143 and names(tmp_path) == []

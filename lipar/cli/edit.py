@@ -147,9 +147,13 @@ def edit(
     ]
     with host.extended(*filter(None, watchers)):
         report = edit_video(loaded, config, options, host=host)
-    click.echo(summarise(report, options, config, seconds))
-    if profiled is not None:
-        click.echo(f"\n{profiled.table()}")
+    try:
+        click.echo(summarise(report, options, config, seconds))
+        if profiled is not None:
+            click.echo(f"\n{profiled.table()}")
+    except OSError as error:  # nobody reads, or the disk is full
+        error.add_note(f"the summary could not be printed, but {output} is complete")
+        raise
 
 
 def _check_paths(

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from lipar.video.errors import VideoError
 from lipar.video.locks import create_locked
-from lipar.video.signals import Answered, is_late, take_late, undisturbed
+from lipar.video.signals import Answered, EndedBySignal, is_late, take_late, undisturbed
 
 CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 LEAST_FREE_BYTES = 2**20
@@ -99,8 +99,9 @@ class Outputs:
     killed. `publish` gives all files their names; leaving the context removes what was not published, and adds to the
     exception that ends it a note that says which files are there.
 
-    Inside `with`, SIGINT, SIGTERM and SIGHUP raise `KeyboardInterrupt` and `SystemExit` (128 + the signal), but not
-    while a file is claimed, published or removed: then they are raised afterwards. See `lipar.video.signals.Answered`.
+    Inside `with`, SIGINT raises `KeyboardInterrupt`, and SIGTERM and SIGHUP raise `EndedBySignal`, which leaves the
+    context as `SystemExit` (128 + the signal); but not while a file is claimed, published or removed: then they are
+    raised afterwards. See `lipar.video.signals.Answered`.
     """
 
     def __init__(self) -> None:
@@ -230,14 +231,16 @@ class Outputs:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.discard()
-        self._signals.end()
-        if error is not None:
-            if self._claimed:
-                error.add_note(self.what_is_there())
-        elif is_late():
-            ending = take_late()
+        answered = self._signals.end()
+        if error is None and not is_late():
+            return
+        ending = take_late() if error is None else error
+        if isinstance(ending, EndedBySignal) and answered:  # and not by an owner further out
+            ending = SystemExit(128 + ending.number)
+        if self._claimed:
             ending.add_note(self.what_is_there())
-            raise ending
+        if ending is not error:
+            raise ending from None
 
 
 def _names(paths: list[Path]) -> str:

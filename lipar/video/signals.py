@@ -5,21 +5,28 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
 _Args = ParamSpec("_Args")
 _Result = TypeVar("_Result")
-_UNDISTURBED: set[CodeType] = set()
 _LATE: list[int] = []
 """Signals that came in an undisturbed function. Signals are of the process, and so is this list."""
+
+
+class EndedBySignal(BaseException):
+    """SIGTERM or SIGHUP came. Not SystemExit, which those may catch that run other people's code, such as plugins."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"ended by {signal.Signals(number).name}")
+        self.number = number
 
 
 def undisturbed(function: Callable[_Args, _Result]) -> Callable[_Args, _Result]:
     """A function that signals do not interrupt while `Answered` answers them; one that came is raised at its end."""
 
     @functools.wraps(function)
-    def whole(*args: _Args.args, **kwargs: _Args.kwargs) -> _Result:
+    def undisturbed_call(*args: _Args.args, **kwargs: _Args.kwargs) -> _Result:
         try:
             result = function(*args, **kwargs)
         except BaseException:
@@ -29,8 +36,7 @@ def undisturbed(function: Callable[_Args, _Result]) -> Callable[_Args, _Result]:
             raise take_late()
         return result
 
-    _UNDISTURBED.add(whole.__code__)  # type: ignore[attr-defined]  # a function, which mypy takes for its wrapper
-    return whole
+    return undisturbed_call
 
 
 def take_late() -> BaseException:
@@ -48,8 +54,9 @@ def is_late() -> bool:
 def _is_undisturbed(frame: FrameType | None) -> bool:
     # A flag that the function sets would come too late: Python may answer a signal before the function's first line.
     # Its frame is on the stack from the very beginning.
+    # By name: decorators that are put around all functions, as type checkers do, share one code object.
     while frame is not None:
-        if frame.f_code in _UNDISTURBED:
+        if frame.f_code.co_name == "undisturbed_call" and frame.f_code.co_filename == __file__:
             return True
         frame = frame.f_back
     return False
@@ -63,11 +70,11 @@ def _answer(number: int, frame: FrameType | None) -> None:
 
 
 def _ending(number: int) -> BaseException:
-    return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+    return KeyboardInterrupt() if number == signal.SIGINT else EndedBySignal(number)
 
 
 class Answered:
-    """From `begin` to `end`, SIGINT raises KeyboardInterrupt, and SIGTERM and SIGHUP raise SystemExit (128 + signal).
+    """From `begin` to `end`, SIGINT raises KeyboardInterrupt, and SIGTERM and SIGHUP raise EndedBySignal.
 
     Signals that somebody else answers stay theirs, and outside the main thread, which alone may answer signals,
     nothing changes.
@@ -88,8 +95,10 @@ class Answered:
                 self._before[number] = handler
                 signal.signal(number, _answer)
 
-    def end(self) -> None:
-        """Leave signals as they were."""
+    def end(self) -> bool:
+        """Leave signals as they were; gives whether any had been answered here."""
+        answered = bool(self._before)
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()
+        return answered
