@@ -1,18 +1,57 @@
-"""Latent inter-frame pruning with attention recovery for video diffusion transformers."""
+"""Latent inter-frame pruning with attention recovery for video diffusion transformers.
 
-from importlib.metadata import PackageNotFoundError, version
+Names are imported when they are asked for: `lipar --help` and a mistyped option do not wait for torch.
+"""
 
-from lipar.certificate import Certificate, certificate
-from lipar.config import Config, ConfigError, build_config
-from lipar.door import disable, enable, summary
-from lipar.layout import TokenLayout
-from lipar.plugins import load_plugins
-from lipar.scheduler import RestoredBlock, Scheduler
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-try:
-    __version__ = version("lipar")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0"
+if TYPE_CHECKING:
+    from lipar.config import Config, ConfigError, build_config
+    from lipar.door import disable, enable, summary
+    from lipar.error_bound import Certificate, certificate
+    from lipar.layout import TokenLayout
+    from lipar.plugins import load_plugins
+    from lipar.scheduler import RestoredBlock, Scheduler
+
+    __version__: str
+
+_HOMES = {
+    "Certificate": "error_bound",
+    "Config": "config",
+    "ConfigError": "config",
+    "RestoredBlock": "scheduler",
+    "Scheduler": "scheduler",
+    "TokenLayout": "layout",
+    "build_config": "config",
+    "certificate": "error_bound",
+    "disable": "door",
+    "enable": "door",
+    "load_plugins": "plugins",
+    "summary": "door",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES, "__version__"})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("lipar")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "0"
+
 
 __all__ = [
     "Certificate",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lipar.attention import BlockContext
-from lipar.certificate import certificate
+from lipar.error_bound import certificate
 from lipar.hookspecs import hookimpl
 from lipar.layout import TokenLayout, patchify, token_features, unpatchify
 from lipar.protocols import AttentionKernel, ForwardPass
@@ -202,3 +202,36 @@ class _Seen:
         # rows of the context are views of the cache, which the next layer may overwrite
         self.q, self.k, self.v = q, k, v
         return self._kernel(q, k, v)
+
+
+def table(records: list[Certified]) -> list[str]:
+    """The lines of a Markdown table, one row per denoise step and layer."""
+    titles = [
+        "step",
+        "layer",
+        "kept",
+        "delta_k",
+        "delta_v",
+        "true error",
+        "expected",
+        "bound",
+        "looseness",
+        "holds",
+    ]
+    titles += ["estimate", "covers"]
+    lines = [f"| {' | '.join(titles)} |", "| --- " * len(titles) + "|"]
+    for step, layer_idx in sorted({(record.step, record.layer_idx) for record in records}):
+        rows = [record for record in records if (record.step, record.layer_idx) == (step, layer_idx)]
+        worst = [
+            f"{max(getattr(row, name) for row in rows):.3g}"
+            for name in ("delta_k", "delta_v", "error", "expected", "bound")
+        ]
+        kept = sum(row.kept_fraction for row in rows) / len(rows)
+        looseness = sorted(row.looseness for row in rows)[len(rows) // 2]
+        holds = "yes" if all(row.holds for row in rows) else "NO"
+        estimates = [row.estimate for row in rows if row.estimate is not None]
+        covers = [row.estimate_covers for row in rows if row.estimate_covers is not None]
+        guessed = [f"{max(estimates):.3g}", f"{100 * min(covers):.1f} %"] if estimates else ["-", "-"]
+        cells = [step, layer_idx, f"{100 * kept:.0f} %", *worst, f"{looseness:.1f}", holds, *guessed]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return lines

@@ -12,7 +12,7 @@ import attrs
 import cattrs
 from attrs.validators import and_, ge, gt, instance_of, lt, optional
 
-from lipar.sampling import TRAIN_STEPS, scale_steps
+from lipar.steps import TRAIN_STEPS, scale_steps
 
 PartTable = Mapping[str, Any]
 

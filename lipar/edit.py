@@ -18,22 +18,19 @@ from lipar.plugins import PluginHost
 from lipar.protocols import Autoencoder, Model
 from lipar.scheduler import RestoredBlock, Scheduler
 from lipar.source import SourceFormat
+from lipar.speedup import ProbePlan, Speedup, Verdict, first_steady_block
 from lipar.types import KeepMask, PixelFrames
 from lipar.video import (
     BT709,
+    Outputs,
     PixelFrame,
     VideoInfo,
     VideoReader,
     VideoWriter,
     check_writable,
-    ended_by_sigterm,
 )
 from lipar.watch import StageTimer
 from lipar.watch.stages import PROBE
-
-PROBED_BLOCKS = 3
-FIRST_PROBE = 2
-"""Blocks 0 and 1 have a shorter context than the rest; from here on the work per block is steady."""
 
 
 @attrs.frozen(kw_only=True)
@@ -71,8 +68,14 @@ class EditReport:
     stage_seconds: dict[str, float]
     """Dense probes excluded."""
     speedup: float | None
-    """Dense time over pruned time of denoising and clean pass, on the probed blocks."""
+    """Dense time over pruned time of denoising and clean pass, the median of the probed blocks; below 1: slower. None
+    where one cannot tell, see `speedup_verdict`."""
+    speedup_range: tuple[float, float] | None
+    """The lowest and the highest of the probed blocks; None where none was probed."""
+    speedup_verdict: Verdict
+    """`too noisy` and `too short` where there is no figure, `even` where some blocks were faster and some slower."""
     probed_blocks: int
+    """Blocks run both ways: with their whole context, pruned in part, not filled up with copies."""
     probed_kept_fraction: float | None
     scene_cuts: tuple[int, ...]
     """Pixel frames at which the blocks begin in which a new scene does, the first block excepted."""
@@ -103,8 +106,8 @@ class SourceFrames:
         self.frame_rate = info.frame_rate or Fraction(25)
         self.frames = reader
 
-    def writer(self, path: Path, size: tuple[int, int], audio: bool) -> VideoWriter:
-        """A writer with the timing, colour and (where asked) sound of the source."""
+    def writer(self, path: Path, size: tuple[int, int], audio: bool, outputs: Outputs) -> VideoWriter:
+        """A writer with the timing, colour and (where asked) sound of the source, whose file `outputs` owns."""
         return VideoWriter(
             path,
             width=size[0],
@@ -113,6 +116,7 @@ class SourceFrames:
             frame_rate=self.frame_rate,
             colour=self.info.colour if self.info else BT709,
             audio_from=self.path if audio else None,
+            outputs=outputs,
         )
 
 
@@ -131,7 +135,7 @@ def edit_video(
     *,
     host: PluginHost,
 ) -> EditReport:
-    """Edit a video; the output appears when it is complete, and not before.
+    """Edit a video; the output and its overlay appear together, when they are complete, and not before.
 
     The plugins are told of it by `lipar_edit_begun`, `lipar_block_written` and `lipar_edit_ended`.
 
@@ -158,11 +162,11 @@ def edit_video(
     if options.overlay is not None and options.overlay.resolve() == options.output.resolve():
         raise ValueError(f"--overlay and the output are both {options.output}; name two files")
     timer = StageTimer(device=model.device)
-    with host.extended(timer), ended_by_sigterm(), ExitStack() as stack, torch.no_grad():
+    with Outputs() as outputs, host.extended(timer), ExitStack() as stack, torch.no_grad():
         source = SourceFrames(options, model, stack)
         _check_resolution(source.size, model, coder)
         model.set_prompt(options.prompt)
-        return _EditRun(model, coder, config, options, source, host, timer).run(stack)
+        return _EditRun(model, coder, config, options, source, host, timer).run(stack, outputs)
 
 
 def _check_resolution(size: tuple[int, int], model: Model, coder: Autoencoder) -> None:
@@ -189,31 +193,35 @@ class _EditRun:
     ) -> None:
         self.model, self.coder, self.options, self.source, self.timer = model, coder, options, source, timer
         self.hook = host.hook
-        self.scheduler = Scheduler(
-            model, config, host=host, dense=options.dense, probe_blocks=self._blocks_to_probe()
-        )
+        self.scheduler = Scheduler(model, config, host=host, dense=options.dense, probe=self._is_probed)
+        cache = self.scheduler.job.cache
+        first = first_steady_block(cache.sink_frames, cache.window_frames, model.block_frames)
+        self.plan = ProbePlan(first, self._whole_blocks())
         self.encoder = BlockEncoder(source.frames, model, coder, timer)
         self.blocks: list[_BlockNumbers] = []
         self.cuts: list[int] = []
         self.written = 0
 
-    def _blocks_to_probe(self) -> set[int]:
-        per_block = self.coder.next_pixel_frames * self.model.block_frames
-        known = self.source.count
-        # the last block may be filled up with copies, which would flatter the speed-up
-        last = max(known // per_block - 1, 1) if known else FIRST_PROBE + 4
-        first = min(FIRST_PROBE, last)
-        span = max(last - first, 0)
-        return {first + round(span * i / max(PROBED_BLOCKS - 1, 1)) for i in range(PROBED_BLOCKS)} - {0}
+    def _whole_blocks(self) -> int | None:
+        """How many blocks the source fills; None where it does not say how long it is."""
+        if not self.source.count:
+            return None
+        coder = self.coder
+        latent_frames = 1 + (self.source.count - coder.first_pixel_frames) // coder.next_pixel_frames
+        return latent_frames // self.model.block_frames
 
-    def run(self, stack: ExitStack) -> EditReport:
+    def _is_probed(self, index: int) -> bool:
+        # copies that fill up the last block stand still, which would flatter the speed-up
+        return index != self.encoder.filled_block and self.plan.wants(index)
+
+    def run(self, stack: ExitStack, outputs: Outputs) -> EditReport:
         options, source = self.options, self.source
         size = source.shown_size if options.keep_source_size else source.size
         start = time.perf_counter()
-        writer = stack.enter_context(source.writer(options.output, size, audio=True))
+        writer = stack.enter_context(source.writer(options.output, size, audio=True, outputs=outputs))
         overlay = None
         if options.overlay is not None:
-            overlay = stack.enter_context(source.writer(options.overlay, size, audio=True))
+            overlay = stack.enter_context(source.writer(options.overlay, size, audio=True, outputs=outputs))
         self.hook.lipar_edit_begun(
             config=self.scheduler.config, options=options, model=self.model, frames=source.count
         )
@@ -222,6 +230,7 @@ class _EditRun:
             with self.timer.measure("write"):
                 for open_writer in filter(None, (writer, overlay)):
                     open_writer.close()  # the encoder still holds many frames
+                outputs.publish()
             report = self._report(time.perf_counter() - start)
         except BaseException as error:
             self.hook.lipar_edit_ended(report=None, error=error, spans=[])
@@ -285,8 +294,7 @@ class _EditRun:
 
     def _report(self, seconds: float) -> EditReport:
         probed = [(block, block.dense_seconds) for block in self.blocks if block.dense_seconds is not None]
-        dense_seconds = sum(dense for _, dense in probed)
-        pruned_seconds = sum(block.seconds for block, _ in probed)
+        speedup = Speedup(tuple((dense, block.seconds) for block, dense in probed))
         probed_kept = [block.probed_kept for block, _ in probed]
         stage_seconds = self.timer.seconds
         stage_seconds.pop(PROBE, None)
@@ -297,9 +305,11 @@ class _EditRun:
             processed_size=self.source.size,
             kept_fraction=_kept_fraction(self.blocks) or 0.0,
             steady_kept_fraction=_kept_fraction([block for block in self.blocks if block.has_history]),
-            seconds=seconds - dense_seconds,
+            seconds=seconds - sum(dense for _, dense in probed),
             stage_seconds=stage_seconds,
-            speedup=dense_seconds / pruned_seconds if probed and pruned_seconds else None,
+            speedup=speedup.figure,
+            speedup_range=speedup.range,
+            speedup_verdict=speedup.verdict,
             probed_blocks=len(probed),
             probed_kept_fraction=sum(probed_kept) / len(probed) if probed else None,
             scene_cuts=tuple(self.cuts),

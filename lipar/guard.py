@@ -5,6 +5,8 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from lipar.video.signals import EndedBySignal
+
 DECIDING = frozenset({"lipar_prune", "lipar_forward", "lipar_restore"})
 """Hooks whose answer is used."""
 TOLD = frozenset({"lipar_edit_begun", "lipar_block_written", "lipar_edit_ended"})
@@ -16,13 +18,9 @@ Checked = Callable[[Mapping[str, Any], Any, Any], None]
 """Told what a hook was given, the answer beneath a wrapper (else None), and its own; raises where that is of no use."""
 
 
-class Terminated(SystemExit):
-    """The system asked the program to end (SIGTERM): the one exit that may come up through a plugin's code."""
-
-
 def stops(error: BaseException) -> bool:
     """Whether the user or the system ends the program by this, whoever's code was running: Ctrl-C or SIGTERM."""
-    return type(error) is KeyboardInterrupt or isinstance(error, Terminated)
+    return type(error) is KeyboardInterrupt or isinstance(error, EndedBySignal)
 
 
 def reason(error: BaseException) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 from lipar.layout import TokenLayout
 from lipar.rope import RotaryEmbedding, prepare, turn
 from lipar.types import Context, Heads
+from lipar.wording import counted
 
 Positions = Literal["rolling", "absolute"]
 
@@ -114,7 +115,7 @@ class KVCache:
         if self.window_frames:
             if layout.frames > self.window_frames:
                 raise ValueError(
-                    f"a window of {self.window_frames} frames counts the block's own {layout.frames} in; "
+                    f"a window of {counted(self.window_frames, 'frame')} counts the block's own {layout.frames} in; "
                     f"set cache.window_frames to at least {layout.frames}, or to 0 for no limit"
                 )
             self._evict(len(self.frames) - self.sink_frames - (self.window_frames - layout.frames), layout)
@@ -131,8 +132,9 @@ class KVCache:
         gone = self._next_time > 0 and (not self.frames or self.frames[-1].time != self._next_time - 1)
         if pruned_any and layout.has_history and gone:
             raise ValueError(
-                f"a window of {self.window_frames} frames holds nothing beside the block's own {layout.frames}, but "
-                f"pruned tokens copy from the frame before it; set cache.window_frames to at least {layout.frames + 1}"
+                f"a window of {counted(self.window_frames, 'frame')} holds nothing beside the block's own "
+                f"{layout.frames}, but pruned tokens copy from the frame before it; set cache.window_frames to at "
+                f"least {layout.frames + 1}"
             )
 
     def _evict(self, count: int, layout: TokenLayout) -> None:

@@ -8,6 +8,7 @@ import torch
 
 from lipar.compare import psnr
 from lipar.motion import MotionClip, MotionScene
+from lipar.wording import counted
 
 
 @attrs.frozen(kw_only=True)
@@ -92,7 +93,7 @@ def summarise(figures: Figures, output: Path, *, computed_all: bool) -> str:
     step_seconds = figures.denoising_seconds / (figures.steps - first)
     start = " from pure noise" if figures.tweak_index < 0 else ""
     lines = [
-        f"{figures.folder} -> {output}: {figures.frames} frames of {figures.width}x{figures.height} with "
+        f"{figures.folder} -> {output}: {counted(figures.frames, 'frame')} of {figures.width}x{figures.height} with "
         f"{figures.model}, seed {figures.seed}",
         f"steps {first} to {figures.steps} of {figures.steps}{start}; the masked region "
         f"({100 * figures.masked_fraction:.0f} %) free from step {figures.tstrong_index}",
@@ -107,9 +108,11 @@ def summarise(figures: Figures, output: Path, *, computed_all: bool) -> str:
             if figures.psnr_to_dense is None
             else f"PSNR to dense {figures.psnr_to_dense:.1f} dB"
         )
+        ratio = figures.speedup
+        speed = f"{ratio:.2f}x faster" if ratio >= 1 else f"{1 / ratio:.2f}x slower"
         lines.append(
-            f"denoising {figures.speedup:.2f}x faster than computing every token "
-            f"({figures.dense_denoising_seconds:.2f} s); {near}"
+            f"denoising {speed} than computing every token "
+            f"({figures.dense_denoising_seconds:.2f} s; one run of each, so its spread is not known); {near}"
         )
         if figures.warp_error is None or figures.dense_warp_error is None:
             lines.append(

@@ -40,6 +40,8 @@ class BlockEncoder:
         self._timer = timer
         self.shown: deque[tuple[int, int]] = deque()
         """pts and duration of the frames that were encoded and not yet written."""
+        self.filled_block: int | None = None
+        """Index of the block that was filled with copies, once it was."""
 
     def __iter__(self) -> Iterator[SourcePiece]:
         encode = self._coder.encoder()
@@ -50,6 +52,8 @@ class BlockEncoder:
                 pixels = self._read(wanted)
             if not pixels:
                 return
+            if len(pixels) < wanted:
+                self.filled_block = latent_frames // block
             pixels += pixels[-1:] * (wanted - len(pixels))
             with self._measure("encode"):
                 frames = torch.stack(pixels)[None].to(self._model.device)

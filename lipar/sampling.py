@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
+from lipar.steps import TRAIN_STEPS
 from lipar.types import Latents
-
-TRAIN_STEPS = 1000
 
 
 def warped_sigmas(steps: Sequence[int], shift: float) -> list[float]:
@@ -17,13 +16,6 @@ def warped_sigmas(steps: Sequence[int], shift: float) -> list[float]:
     s = torch.linspace(1.0, 0.0, TRAIN_STEPS + 1)[:-1]
     sigmas = shift * s / (1 + (shift - 1) * s)
     return [float(sigmas[TRAIN_STEPS - step]) for step in steps]
-
-
-def scale_steps(steps: Sequence[int], strength: float) -> list[int]:
-    """A step list begun at `1000 * strength` instead of at its own first step, in the same proportions."""
-    first = TRAIN_STEPS * strength
-    scaled = (max(1, round(first * step / steps[0])) for step in steps)
-    return list(dict.fromkeys(scaled))  # at a very low strength neighbours fall together
 
 
 def denoise(noisy: Latents, flow: Latents, sigma: float) -> Latents:

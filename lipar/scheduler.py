@@ -1,7 +1,7 @@
 """A latent video walks one way: source blocks -> prune -> denoise -> restore -> clean pass -> next block."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 import torch
@@ -23,6 +23,7 @@ from lipar.protocols import Autoencoder, ForwardPass, Model
 from lipar.sampling import add_noise, denoise
 from lipar.scene import cut_offset
 from lipar.source import LatentPiece, SourceBlock, SourceFormat, SourcePiece, moved, source_blocks
+from lipar.speedup import first_steady_block
 from lipar.thresholds import AdaptiveThresholds
 from lipar.types import Features, Latents
 
@@ -78,7 +79,8 @@ class Scheduler:
         host: the plugins; None: all that are installed.
         noise: where noise comes from; None: drawn from `config.seed`.
         dense: keep every token, through the very same path.
-        probe_blocks: indices of blocks to run dense as well, before their pruned run, only to time them.
+        probe: asked with the index of a block in steady state (its context is as long as it gets) that prunes
+            something: whether to run it dense as well, right before its pruned run, only to time both. None: never.
 
     Raises:
         ConfigError: parts that do not fit together or the model.
@@ -92,7 +94,7 @@ class Scheduler:
         host: PluginHost | None = None,
         noise: NoiseDraw | None = None,
         dense: bool = False,
-        probe_blocks: Iterable[int] = (),
+        probe: Callable[[int], bool] | None = None,
     ) -> None:
         self.config = config or Config()
         if self.config.self_redundancy.full_steps is not None:
@@ -104,7 +106,7 @@ class Scheduler:
         self.host = host or load_plugins()
         self.dense = dense
         self._draw = noise or seeded_noise(self.config.seed)
-        self._probe_blocks = frozenset(probe_blocks)
+        self._probe = probe
         self._sigmas = list(model.sigmas(self.config.strength, self.config.scaled_steps))
         self._format = SourceFormat(patch_size=model.patch_size, coder=model.autoencoder)
         self.job = self._new_job()
@@ -226,12 +228,7 @@ class Scheduler:
         block, *upcoming = (moved(each, model.device, model.dtype) for each in (block, *upcoming))
         source = block.latents
         layout = self._layout(block, upcoming)
-        dense_seconds = None
-        if (
-            block.first_frame // model.block_frames in self._probe_blocks
-            and layout.kept_count < layout.token_count
-        ):
-            dense_seconds = self._probe_dense(source, layout)
+        dense_seconds = self._probe_dense(source, layout) if self._is_probed(layout) else None
         watch = Stopwatch(model.device)
         if not self._sigmas:
             latents = source
@@ -301,6 +298,14 @@ class Scheduler:
     def _restore(self, denoised: Latents, layout: TokenLayout) -> Latents:
         latents: Latents = self.host.hook.lipar_restore(job=self.job, denoised=denoised, layout=layout)
         return latents
+
+    def _is_probed(self, layout: TokenLayout) -> bool:
+        cache = self.job.cache
+        if self._probe is None or layout.kept_count == layout.token_count:
+            return False
+        steady = first_steady_block(cache.sink_frames, cache.window_frames, layout.frames)
+        index = layout.first_frame // layout.frames
+        return len(cache.frames) >= steady * layout.frames and self._probe(index)
 
     def _probe_dense(self, source: Latents, layout: TokenLayout) -> float:
         """Seconds that the block takes with every token kept; what it computes is overwritten by the pruned run."""

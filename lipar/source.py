@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lipar.protocols import Autoencoder
 from lipar.types import Latents, PixelFrames, shaped
+from lipar.wording import counted
 
 LatentPiece: TypeAlias = Float[Tensor, "_ _ _ _ _"]
 """Latents, `b t c h w`, of which every piece may have another number of frames."""
@@ -163,8 +164,8 @@ def _pixels_of(piece: SourcePiece, coder: Autoencoder, first_frame: int) -> Pixe
         )
     if piece.pixels.shape[1] != expected:
         raise ValueError(
-            f"{piece.latents.shape[1]} latent frames from number {first_frame} on stand for {expected} pixel "
-            f"frames, but {piece.pixels.shape[1]} came with them"
+            f"{counted(piece.latents.shape[1], 'latent frame')} from number {first_frame} on stand for "
+            f"{counted(expected, 'pixel frame')}, but {piece.pixels.shape[1]} came with them"
         )
     return piece.pixels
 
@@ -190,5 +191,5 @@ def regroup(pieces: Iterable[LatentPiece], block_frames: int) -> Iterator[Latent
     if count:
         less, more = total - count, total - count + block_frames
         raise ValueError(
-            f"{total} latent frames do not fill blocks of {block_frames}; trim to {less} or pad to {more}"
+            f"{counted(total, 'latent frame')} cannot fill blocks of {block_frames}; trim to {less} or pad to {more}"
         )

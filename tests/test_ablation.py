@@ -18,10 +18,10 @@ from lipar.ablation.clips import AblationClip, ClipSource
 from lipar.ablation.figures import flicker, high_frequencies, psnr, still_pixels
 from lipar.ablation.masks import mask_at_rate, mask_by, random_like
 from lipar.ablation.mechanism import attention_share, compare_moment, watched_run
-from lipar.ablation.plan import Bench, Cell, Plan
+from lipar.ablation.plan import Bench, Cell, Plan, reason_it_cannot_run
 from lipar.ablation.record import Record
 from lipar.ablation.report import by_clip, paired, time_ratios
-from lipar.ablation.rows import REFERENCE, Row, chosen_rows, reason_it_cannot_run, row_config
+from lipar.ablation.rows import REFERENCE, Row, chosen_rows, row_config
 from lipar.ablation.run import run_ablation
 from lipar.ablation.statistics import t_interval, t_quantile
 from lipar.ablation.workers import WorkerError, run_in_workers, tasks_of
@@ -36,7 +36,7 @@ from lipar.source import SourceFormat
 from lipar.testing.closeness import assert_near, error
 from lipar.testing.strategies import keep_masks
 from lipar.testing.toy import ToyAutoencoder, ToyModel
-from lipar.video import VideoWriter, synthetic_clip
+from lipar.video import Outputs, VideoError, VideoWriter, synthetic_clip
 
 # --- figures ----------------------------------------------------------------------------------------------------
 
@@ -507,3 +507,11 @@ def test_a_worker_that_fails_says_why() -> None:
 def test_a_model_without_an_autoencoder_has_nothing_to_compare(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         run_ablation(toy_plan("none", settings=("adapter=self-forcing",)), tmp_path, quiet=True)
+
+
+def test_a_second_ablation_in_one_folder_is_refused_while_the_first_runs(tmp_path: Path) -> None:
+    with Outputs() as outputs:
+        outputs.claim(tmp_path / "tables.md")
+        with pytest.raises(VideoError, match="another run is writing there at this moment"):
+            run_ablation(toy_plan("none"), tmp_path, timing_rounds=0, quiet=True)
+    assert list(tmp_path.iterdir()) == []

@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from lipar.bench.command import bench
 from lipar.bench.masks import random_mask
 from lipar.bench.memory import load_model
-from lipar.bench.ratios import interleave, paired_ratio, rounds
-from lipar.bench.shapes import SHAPES, BenchModel, flops_per_token, forward_flops, shape_named
+from lipar.bench.model import BenchModel
+from lipar.bench.ratios import interleave, rounds
+from lipar.bench.shapes import SHAPES, flops_per_token, forward_flops, shape_named
 from lipar.bench.stream import BlockStream, bench_config
 from lipar.bench.sweep import sweep_row
 from lipar.rope import RotaryEmbedding, Turn, prepare, turn
+from lipar.speedup import paired_ratio
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,12 @@
 """The command line: what a person types, and what they are told when it cannot be done."""
 
+import contextlib
 import importlib
 import importlib.metadata
 import json
 import os
 import re
+import signal
 import sys
 import warnings
 from fractions import Fraction
@@ -77,8 +79,28 @@ def test_edit_says_what_was_skipped_how_fast_it_was_and_where_the_time_went(run,
     code, out, _ = run("edit", clip, "--prompt", "night", "-o", tmp_path / "out.mp4", "--model", "toy")
     assert code == 0
     assert (tmp_path / "out.mp4").is_file()
-    for part in ("26 frames of 80x48", "skipped", "frames/s", "DiT", "clean pass", "run both ways"):
+    for part in ("26 frames of 80x48", "skipped", "frames/s", "DiT", "clean pass"):
         assert part in out
+    # one block of three has its whole context, and copies fill it up
+    assert "speed-up not measured: it takes 3 blocks" in out and "there were none" in out
+
+
+def test_edit_says_the_speed_up_with_its_spread(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # blocks 0 and 1 have a short context; of the other four the first, second and third are run dense, then pruned
+    seconds = iter([1.0, 1.0, 2.0, 1.0, 3.0, 1.0, 5.0, 2.0, 1.0])
+    monkeypatch.setattr("lipar.scheduler.Stopwatch.seconds", lambda watch: next(seconds))
+    clip = write_synthetic_clip(tmp_path / "clip.mp4", frames=72, width=80, height=48)
+    code, out, _ = run("edit", clip, *EDIT, "-o", tmp_path / "out.mp4", "--log", tmp_path / "e.jsonl")
+    assert code == 0 and list(seconds) == []
+    assert "2.50x faster than computing every token (2.00x to 3.00x on 3 of 6 blocks run both ways" in out
+    *blocks, end = [json.loads(line) for line in (tmp_path / "e.jsonl").read_text().splitlines()][1:]
+    assert [block["dense_seconds"] for block in blocks] == [None, None, 2.0, 3.0, 5.0, None]
+    report = end["report"]
+    assert (report["speedup"], report["speedup_range"], report["speedup_verdict"]) == (
+        2.5,
+        [2.0, 3.0],
+        "faster",
+    )
 
 
 def test_edit_without_a_clip_makes_one(run, tmp_path: Path):
@@ -168,6 +190,61 @@ def test_ctrl_c_leaves_nothing_and_says_so(run, clip: Path, tmp_path: Path, monk
     code, _, err = run("edit", clip, "-o", tmp_path / "out.mp4", *EDIT)
     assert (code, list(tmp_path.iterdir())) == (130, [])
     assert "interrupted" in err
+
+
+def test_an_interrupted_edit_says_what_is_there(
+    run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Late:
+        @hookimpl
+        def lipar_edit_ended(self) -> None:
+            raise KeyboardInterrupt
+
+    load = lipar.plugins.load_plugins
+    monkeypatch.setattr("lipar.cli.host.load_plugins", lambda **options: load(ToyPlugin(), Late(), **options))
+    code, _, err = run("edit", clip, "-o", tmp_path / "out.mp4", "--overlay", tmp_path / "ov.mp4", *EDIT)
+    assert (code, err.strip()) == (130, "interrupted; out.mp4 and ov.mp4 are complete")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4", "ov.mp4"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_an_edit_that_a_signal_ends_names_it_and_what_is_there(
+    run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+):
+    (tmp_path / "out.mp4").write_text("old")
+    monkeypatch.setattr(ToyModel, "forward", lambda *_: signal.raise_signal(number))
+    code, _, err = run("edit", clip, "-o", tmp_path / "out.mp4", *EDIT)
+    assert code == 128 + number, err
+    assert err == f"ended ({number.name}); nothing new was left behind, and out.mp4 is as before\n"
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_summary_that_cannot_be_printed_leaves_the_video_and_says_so(
+    run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        code, _, err = run("edit", clip, "-o", tmp_path / "out.mp4", *EDIT)
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            full.close()
+    assert code == 1 and (tmp_path / "out.mp4").is_file()
+    assert "No space left on device; the summary could not be printed, but" in err and "is complete" in err
+
+
+def test_a_reader_of_the_summary_that_went_away_is_no_traceback_and_leaves_the_video(
+    run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as broken:
+        monkeypatch.setattr(sys, "stdout", broken)
+        code, _, err = run("edit", clip, "-o", tmp_path / "out.mp4", *EDIT)
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            broken.close()
+    assert (code, err) == (1, "") and (tmp_path / "out.mp4").is_file()
 
 
 def test_strategies_lists_every_part_with_owner_and_options(run):
@@ -351,7 +428,7 @@ def test_compare_and_edit_list_the_scene_cuts_they_found(run, tmp_path: Path):
     _, out, _ = run("compare", cut, *arguments, "--set", "prune.scene_cuts=false")
     assert "| cut | as configured | none |" in out
     _, out, _ = run("edit", cut, *EDIT, "-o", tmp_path / "out.mp4")
-    assert "1 scene cut(s), each with a whole block at frame 24" in out
+    assert "; 1 scene cut, with a whole block at frame 24" in out
 
 
 def test_models_lists_adapters_and_shows_one(run):

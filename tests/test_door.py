@@ -249,7 +249,7 @@ def test_a_source_is_cut_into_the_tokens_of_any_patch(patch: tuple[int, int, int
     assert counted.kept_tokens == int(keep_mask.sum()) < counted.all_tokens == keep_mask.numel()
     clean = cut(noisy - 0.6 * found).flatten(0, 2)[None]
     restored = TokenLayout(keep_mask, has_history=False).restore_source
-    torch.testing.assert_close(clean, clean[:, restored], rtol=0, atol=1e-5)
+    assert_near(clean, clean[:, restored], 1e-5)
     lipar.enable(transformer, layout=TokenLayout.keep_all(tuple(keep_mask.shape)))
     kept = run(transformer, given)
     lipar.disable(transformer)

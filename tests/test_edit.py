@@ -94,12 +94,12 @@ def test_the_same_seed_gives_the_same_video_and_another_seed_another(clip: Path,
 
 
 def test_probing_the_dense_time_does_not_change_the_result(
-    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report = edit(clip, tmp_path / "probed.mp4")
-    assert report.probed_blocks > 0 and report.speedup is not None
-    monkeypatch.setattr("lipar.edit.PROBED_BLOCKS", 0)
-    edit(clip, tmp_path / "plain.mp4")
+    report = edit(None, tmp_path / "probed.mp4", synthetic_frames=70)
+    assert report.probed_blocks == 3 and report.speedup_range is not None
+    monkeypatch.setattr("lipar.speedup.ProbePlan.wants", lambda plan, index: False)
+    assert edit(None, tmp_path / "plain.mp4", synthetic_frames=70).probed_blocks == 0
     assert torch.equal(pixels(tmp_path / "probed.mp4"), pixels(tmp_path / "plain.mp4"))
 
 
@@ -230,7 +230,7 @@ class Stopped:
     def lipar_restore(self, layout):
         if layout.first_frame >= 3:
             print("partial", len([name for name in os.listdir(sys.argv[1]) if "partial" in name]), flush=True)
-            signal.pause() if sys.argv[2] == "wait" else os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause() if sys.argv[2] == "wait" else os.kill(os.getpid(), int(sys.argv[3]))
 
 options = EditOptions(prompt="night", output=Path(sys.argv[1]) / "out.mp4", overlay=Path(sys.argv[1]) / "ov.mp4")
 model = ToyModel(autoencoder=ToyAutoencoder())
@@ -238,13 +238,81 @@ edit_video(model, build_config(), options, host=load_plugins(Stopped()))
 """
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("how", ["wait", "itself"])
-def test_sigterm_ends_an_edit_without_a_partial_file(how: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", INTERRUPTED, str(tmp_path), how]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
+def test_a_signal_ends_an_edit_without_a_partial_file(
+    how: str, number: signal.Signals, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, str(tmp_path), how, str(int(number))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
         assert process.stdout.readline().strip() == "partial 2"
         if how == "wait":
-            process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 143
+            process.send_signal(number)
+        # Python ends as the signal does where KeyboardInterrupt is not caught
+        assert process.wait(60) == (-number if number == signal.SIGINT else 128 + number)
+        assert number != signal.SIGINT or "no file was left behind" in process.stderr.read()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_output_is_not_published_when_the_overlay_fails(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out.mp4").write_bytes(b"precious")
+    close = VideoWriter.close
+
+    def full(writer: VideoWriter) -> None:
+        if writer.path.name == "overlay.mp4":
+            writer.abort()
+            raise VideoError("no space left")
+        close(writer)
+
+    monkeypatch.setattr(VideoWriter, "close", full)
+    with pytest.raises(VideoError, match="no space left") as caught:
+        edit(clip, tmp_path / "out.mp4", overlay=tmp_path / "overlay.mp4")
+    assert caught.value.__notes__ == ["nothing new was left behind, and out.mp4 is as before"]
+    assert (tmp_path / "out.mp4").read_bytes() == b"precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "out.mp4"]
+
+
+def test_a_disk_that_becomes_full_leaves_neither_the_output_nor_the_overlay(tmp_path: Path) -> None:
+    pytest.importorskip("resource", reason="needs limits on the size of a file")
+    script = (
+        "import resource as r, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        + INTERRUPTED.replace(
+            "class Stopped:", "r.setrlimit(r.RLIMIT_FSIZE, (2000, 2000))\n\nclass Stopped:"
+        ).replace("if layout.first_frame >= 3:", "if False:")
+    )
+    command = [sys.executable, "-c", script, str(tmp_path), "wait", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "files may not become this large here" in done.stderr
+    assert done.stderr.rstrip().endswith("no file was left behind")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_run_to_the_same_output_or_overlay_is_refused(clip: Path, tmp_path: Path) -> None:
+    class Second:
+        """Runs another edit to the same place in the middle of the first."""
+
+        said: list[str] = []
+
+        @hookimpl
+        def lipar_block_written(self, block: object) -> None:
+            if not self.said:
+                for paths in (("out.mp4", "other.mp4"), ("other.mp4", "overlay.mp4")):
+                    self.said.append("")
+                    with pytest.raises(VideoError) as caught:
+                        edit(clip, tmp_path / paths[0], overlay=tmp_path / paths[1])
+                    self.said[-1] = str(caught.value)
+
+    edit(clip, tmp_path / "out.mp4", overlay=tmp_path / "overlay.mp4", host=load_plugins(Second()))
+    assert all("another run is writing there at this moment" in said for said in Second.said)
+    assert len(Second.said) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "out.mp4", "overlay.mp4"]
+
+
+def test_the_overlay_may_lie_in_another_folder(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    edit(clip, tmp_path / "out.mp4", overlay=tmp_path / "there" / "overlay.mkv")
+    assert times(tmp_path / "out.mp4") == times(clip)
+    assert len(times(tmp_path / "there" / "overlay.mkv")) == len(times(clip))

@@ -15,6 +15,7 @@ from wan_toys import bare, hooks_of, toy_pipeline, toy_scheduler, toy_transforme
 import lipar
 from lipar import build_config
 from lipar.door import WHOLE_CLIP
+from lipar.testing.closeness import assert_near
 
 HALF = build_config(settings=["prune.keep=0.5"], base=WHOLE_CLIP)
 
@@ -191,7 +192,7 @@ def test_compiling_as_a_whole_after_enable_is_refused_by_the_forward(compiled: A
                 bare(whole)
         assert lipar.summary(transformer).forwards == 0
         lipar.disable(transformer)
-        torch.testing.assert_close(bare(whole), bare(toy_transformer()), rtol=0, atol=1e-5)
+        assert_near(bare(whole), bare(toy_transformer()), 1e-5)
     finally:
         torch._dynamo.reset()
 
@@ -205,7 +206,7 @@ def test_compiled_layers_are_not_compiled_again_for_every_call() -> None:
     try:
         for block in pipe.transformer.blocks:
             block.compile(backend=counter)
-        torch.testing.assert_close(run(pipe, "t2v"), expected, rtol=0, atol=1e-4)
+        assert_near(run(pipe, "t2v"), expected, 1e-4)
         compiled = counter.frame_count
         for _ in range(3):
             run(pipe, "t2v")

@@ -19,7 +19,8 @@ from lipar.config import CacheConfig, Config, PruneConfig
 from lipar.hookspecs import hookimpl
 from lipar.protocols import ForwardPass
 from lipar.rope import RotaryEmbedding, prepare, turn
-from lipar.sampling import TRAIN_STEPS, warped_sigmas
+from lipar.sampling import warped_sigmas
+from lipar.steps import TRAIN_STEPS
 from lipar.testing.closeness import error
 from lipar_adapters.wan.checkpoints import infer_config, load_transformer, read_checkpoint
 from lipar_adapters.wan.seam import Float64Timesteps

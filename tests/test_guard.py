@@ -8,11 +8,11 @@ import torch
 
 from lipar import Scheduler, load_plugins
 from lipar.config import Config, PruneConfig
-from lipar.guard import Terminated
 from lipar.hookspecs import hookimpl
 from lipar.plugins import PluginWarning
 from lipar.testing.toy import ToyAutoencoder, ToyModel
-from lipar.video import ended_by_sigterm
+from lipar.video import Outputs
+from lipar.video.signals import EndedBySignal
 
 
 def run(*plugins):
@@ -184,7 +184,9 @@ def test_what_the_model_itself_raises_names_no_plugin(monkeypatch):
     assert not hasattr(caught.value, "__notes__")
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, Terminated], ids=["ctrl-c", "sigterm"])
+@pytest.mark.parametrize(
+    "stop", [KeyboardInterrupt(), EndedBySignal(signal.SIGTERM)], ids=["ctrl-c", "sigterm"]
+)
 def test_ctrl_c_and_sigterm_within_a_plugin_stop_the_run_as_they_are(stop):
     class Watching:
         @hookimpl(wrapper=True)
@@ -198,7 +200,7 @@ def test_ctrl_c_and_sigterm_within_a_plugin_stop_the_run_as_they_are(stop):
             raise stop
 
     for plugin in (Watching(), Deciding()):
-        with pytest.raises(stop) as caught:
+        with pytest.raises(type(stop)) as caught:
             run(plugin)
         assert not hasattr(caught.value, "__notes__")
 
@@ -209,7 +211,7 @@ def test_sigterm_while_a_plugin_runs_ends_the_program_with_its_own_code():
         def lipar_prune(self):
             os.kill(os.getpid(), signal.SIGTERM)
 
-    with pytest.raises(SystemExit) as caught, ended_by_sigterm():
+    with pytest.raises(SystemExit) as caught, Outputs():
         run(Slow())
     assert caught.value.code == 143
 

@@ -17,7 +17,7 @@ from lipar.testing.closeness import assert_near
 from lipar.testing.strategies import keep_masks, seeds
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 
-MODULE = import_module("lipar.certificate")  # `lipar.certificate` itself is the function
+MODULE = import_module("lipar.error_bound")
 TOLERANCE = {torch.float64: 1e-11, torch.float32: 2e-5}
 """Of an error, times the largest value and one more than the largest score: what rounding may add to it."""
 

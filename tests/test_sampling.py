@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lipar.sampling import add_noise, denoise, scale_steps, warped_sigmas
+from lipar.sampling import add_noise, denoise, warped_sigmas
+from lipar.steps import scale_steps
 from lipar.testing.closeness import assert_near
 
 

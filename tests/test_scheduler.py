@@ -234,9 +234,30 @@ def test_the_same_seed_gives_the_same_video_and_another_seed_another(source, see
 def test_a_block_probed_dense_is_the_same_afterwards(parts):
     source = clip(18)
     plain = edit(source, *parts, plugins=[half()])
-    probed = list(scheduler(*parts, plugins=[half()], probe_blocks=[1, 3, 4]).run([source]))
+    probed = list(scheduler(*parts, plugins=[half()], probe=[2, 4, 5].__contains__).run([source]))
     assert torch.equal(torch.cat([block.latents for block in probed], dim=1), plain)
-    assert [block.dense_seconds is not None for block in probed] == [False, True, False, True, True, False]
+    assert [block.dense_seconds is not None for block in probed] == [False, False, True, False, True, True]
+
+
+def test_only_a_block_with_its_whole_context_that_prunes_is_offered_for_probing():
+    # blocks of 3 frames, sink 1, window 6: four frames stand before a block once two blocks are done
+    source = torch.cat([clip(12), torch.randn(4, 8, 8) + 0.3 * torch.randn(1, 9, 4, 8, 8)], dim=1)
+    asked = []
+
+    def mask_of(first_frame, grid):
+        keep = torch.ones(grid, dtype=torch.bool)
+        keep[1] &= first_frame in (0, 9, 12)  # all but the fourth block, and those that begin a scene, prune
+        return keep
+
+    def blocks(**options):
+        asked.clear()
+        return list(scheduler(probe=lambda index: bool(asked.append(index)), **options).run([source]))
+
+    has_history = [block.layout.has_history for block in blocks(plugins=[Prune(mask_of)])]
+    assert has_history == [False, True, True, True, False, True, True]
+    assert asked == [2, 6]
+    blocks(dense=True)
+    assert asked == []
 
 
 @settings(max_examples=10)
@@ -374,7 +395,7 @@ def test_nan_from_the_model_names_the_frames(monkeypatch):
 
 def test_frames_that_do_not_fill_a_block_are_refused_with_what_would():
     with pytest.raises(
-        ValueError, match=r"20 latent frames do not fill blocks of 3.*trim to 18 or pad to 21"
+        ValueError, match=r"20 latent frames cannot fill blocks of 3.*trim to 18 or pad to 21"
     ):
         edit(clip(20))
 

@@ -83,12 +83,16 @@ def test_its_autoencoder_streams(weights: Path) -> None:
 
 def test_unknown_words_are_named_with_their_neighbours(weights: Path) -> None:
     model = load(weights)
-    with pytest.warns(UnknownWordsWarning, match=r"does not know 'watercolours' \(near: watercolour"):
+    with pytest.warns(
+        UnknownWordsWarning, match=r"know 'watercolours' \(did you mean 'watercolour'\?\); `lipar"
+    ):
         model.set_prompt("watercolours, snow")
 
 
 def test_a_long_prompt_is_not_answered_by_a_longer_list() -> None:
-    with pytest.warns(UnknownWordsWarning, match=r"'qoppa'.*; and 12 more words of this prompt; its words"):
+    with pytest.warns(
+        UnknownWordsWarning, match=r"'qoppa'[^\n]*, 12 more words; `lipar models show tiny` lists"
+    ):
         warn_of_unknown_words("qoppa " + " ".join(f"qoppa{i}" for i in range(19)), stacklevel=1)
 
 

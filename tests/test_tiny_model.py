@@ -75,7 +75,19 @@ def test_text_is_padded_with_zero_rows(parts: pipeline.TinyParts) -> None:
 def test_unknown_words_come_with_their_nearest() -> None:
     assert unknown_words("A blue ball instead of a red one; pencil sketch, warm colours") == {}
     found = unknown_words("a knight in the snw, zzzz")
-    assert found["knight"][0] == "night" and found["snw"] == ["snow"] and found["zzzz"] == []
+    assert found == {"knight": ["night"], "snw": ["snow"], "zzzz": []}
+
+
+def test_function_words_are_ignored_and_only_near_misses_are_suggested() -> None:
+    assert unknown_words("Please make it look like it's snow that is falling from the sky, by my house") == {
+        "falling": [],
+        "sky": [],
+    }
+    assert unknown_words("paint van owlet spaceship dogs paintng") == {
+        **{word: [] for word in ("paint", "van", "owlet", "spaceship")},
+        "dogs": ["dog"],
+        "paintng": ["painting"],
+    }
 
 
 def test_every_theme_is_in_the_vocabulary_and_every_word_in_the_tokenizer() -> None:

@@ -139,6 +139,39 @@ def test_ctrl_c_while_finishing_leaves_no_file(tmp_path, monkeypatch):
     assert left_behind(tmp_path) == []
 
 
+def test_ctrl_c_between_making_the_file_and_owning_it_leaves_no_file(tmp_path, monkeypatch):
+    opened = av.open
+
+    def interrupted(*arguments, **options):
+        opened(*arguments, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lipar.video.writer.av.open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        with VideoWriter(tmp_path / "a.mp4", width=32, height=32, time_base=TICK):
+            pass
+    assert left_behind(tmp_path) == []
+
+
+def test_a_writer_makes_its_file_when_it_is_entered_or_first_written_to(tmp_path):
+    writer = VideoWriter(tmp_path / "a.mp4", width=32, height=32, time_base=TICK)
+    assert left_behind(tmp_path) == []
+    writer.write(corners(32, 32), pts=0)
+    assert left_behind(tmp_path) == [".a.partial.mp4"]
+    writer.close()
+    assert left_behind(tmp_path) == ["a.mp4"]
+    with pytest.raises(VideoError, match=r"a\.mp4 is closed"):
+        writer.write(corners(32, 32), pts=1)
+
+
+def test_a_second_writer_to_one_file_is_refused(tmp_path):
+    with VideoWriter(tmp_path / "a.mp4", width=32, height=32, time_base=TICK) as writer:
+        writer.write(corners(32, 32), pts=0)
+        with pytest.raises(VideoError, match="another run is writing there at this moment"):
+            VideoWriter(tmp_path / "a.mp4", width=32, height=32, time_base=TICK)
+    assert left_behind(tmp_path) == ["a.mp4"]
+
+
 def test_the_file_has_its_name_only_when_it_is_whole(tmp_path):
     with VideoWriter(tmp_path / "a.mp4", width=32, height=32, time_base=TICK) as writer:
         for index, picture in enumerate(moving_gradient(60, 32, 32)):
@@ -157,7 +190,11 @@ def test_a_writer_without_frames_leaves_no_file_and_says_so(tmp_path):
 
 @pytest.mark.parametrize(
     ("code", "says"),
-    [(errno.ENOSPC, "no space left .* after 1 frames"), (errno.EIO, "failed after 1 frames")],
+    [
+        (errno.ENOSPC, "no space left .* after 1 frame; free"),
+        (errno.EIO, "failed after 1 frame "),
+        (errno.EFBIG, "failed after 1 frame: files may not become this large here"),
+    ],
 )
 def test_a_full_disk_is_reported_and_nothing_left(tmp_path, monkeypatch, code, says):
     def full(*arguments):
@@ -257,10 +294,10 @@ def test_the_input_is_never_the_output(tmp_path):
 
 
 def test_a_folder_without_rights_is_refused_before_the_work(tmp_path, monkeypatch):
-    def refuse(self, **options):
+    def refuse(*arguments):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(type(tmp_path), "touch", refuse)
+    monkeypatch.setattr("os.open", refuse)
     with pytest.raises(VideoError, match=r"cannot be written to .*choose another folder"):
         check_writable(tmp_path / "a.mp4")
 

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lipar.cli.loading import loading
 from lipar.config import Config, build_config
 from lipar.edit import EditOptions, EditReport, edit_video
 from lipar.hookspecs import hookimpl
@@ -17,7 +17,8 @@ from lipar.layout import TokenLayout
 from lipar.plugins import PluginWarning, load_plugins
 from lipar.scheduler import RestoredBlock
 from lipar.testing.toy import ToyAutoencoder, ToyModel
-from lipar.video import VideoReader
+from lipar.video import VideoError, VideoReader
+from lipar.video.locks import GrowingFile, check_unlocked
 from lipar.watch import Span
 from lipar.watch.event_log import EventLog
 from lipar.watch.masks import MaskRecorder
@@ -57,8 +58,10 @@ class Stop:
             raise self.error
 
 
-def edit(folder: Path, *watchers: object, config: Config | None = None, **options: object) -> EditReport:
-    asked = EditOptions(prompt="night", output=folder / "out.mp4", synthetic_frames=FRAMES, **options)
+def edit(
+    folder: Path, *watchers: object, config: Config | None = None, frames: int = FRAMES, **options: object
+) -> EditReport:
+    asked = EditOptions(prompt="night", output=folder / "out.mp4", synthetic_frames=frames, **options)
     host = load_plugins()
     with host.extended(*watchers):
         return edit_video(ToyModel(autoencoder=ToyAutoencoder()), config or build_config(), asked, host=host)
@@ -78,7 +81,7 @@ def test_every_plugin_is_told_of_every_block_and_of_the_end(tmp_path: Path) -> N
 
 def test_the_spans_that_are_told_add_up_to_the_report(tmp_path: Path) -> None:
     remember = Remember()
-    report = edit(tmp_path, remember)
+    report = edit(tmp_path, remember, frames=60)  # five blocks, of which the last three are run both ways
     told = seconds_per_stage(span for spans in remember.spans for span in spans)
     probed = told.pop("dense probe")
     assert told == pytest.approx(report.stage_seconds)
@@ -108,17 +111,65 @@ def test_watching_changes_no_pixel(tmp_path: Path) -> None:
         assert all(torch.equal(x.rgb, y.rgb) for x, y in zip(a, b, strict=True))
 
 
-def test_the_bar_counts_the_pixel_frames_of_the_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    moves: list[int] = []
-    bar = SimpleNamespace(update=moves.append, close=lambda: moves.append(-1))
+class Bar:
+    """Notes where a bar stands and what is said beside it."""
 
-    def tqdm(total: int, **_: object) -> SimpleNamespace:
-        assert total == FRAMES
-        return bar
+    disable = False
 
-    monkeypatch.setattr("lipar.watch.progress.tqdm", tqdm)
+    def __init__(self, total: int, **_: object) -> None:
+        self.total, self.n, self.seen = total, 0, []
+
+    def update(self, by: int) -> None:
+        self.n += by
+
+    def set_postfix_str(self, doing: str, refresh: bool = True) -> None:
+        self.seen.append((self.n, doing))
+
+    def close(self) -> None:
+        self.seen.append((self.n, "closed"))
+
+
+def test_the_bar_moves_with_every_step_of_a_block_and_ends_at_the_clips_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars: list[Bar] = []
+    monkeypatch.setattr(
+        "lipar.watch.progress.tqdm", lambda **options: bars.append(Bar(**options)) or bars[-1]
+    )
     edit(tmp_path, ProgressBar())
-    assert moves == [12, 12, 2, -1]
+    (bar,) = bars
+    # 12 pixel frames in 4 parts: two denoise steps, clean pass, decoding; of the last block only 2 are shown
+    block = ["deciding what to compute", "step 1 of 2", "step 2 of 2", "clean pass", "decoding to pixels"]
+    stands = [*[0, 0, 3, 6, 9], *[12, 12, 15, 18, 21], *[24, 24, 26, 26, 26], 26, 26]
+    assert bar.seen == [*zip(stands, [*block * 3, "", "closed"], strict=True)]
+
+
+def test_a_bar_of_a_clip_whose_length_is_not_known_ends_at_what_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bar = Bar(total=None)
+    monkeypatch.setattr("lipar.watch.progress.tqdm", lambda **_: bar)
+    edit(tmp_path, ProgressBar())
+    assert bar.seen[-1] == (26, "closed")
+
+
+def test_nothing_is_shown_where_standard_error_is_no_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(tmp_path, ProgressBar())
+    with loading("the model"):
+        pass
+    assert capsys.readouterr().err == ""
+
+
+def test_a_line_stands_on_a_terminal_while_something_is_loading(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with loading("the model tiny"):
+        assert "loading the model tiny ..." in capsys.readouterr().err
+    with loading("the model tiny", quiet=True):
+        assert "loading" not in capsys.readouterr().err
 
 
 # --- the table and the trace --------------------------------------------------------------------------------------
@@ -126,7 +177,7 @@ def test_the_bar_counts_the_pixel_frames_of_the_clip(tmp_path: Path, monkeypatch
 
 def test_the_table_has_every_stage_with_shares_that_add_up(tmp_path: Path) -> None:
     profile = Profile()
-    edit(tmp_path, profile)
+    edit(tmp_path, profile, frames=60)
     rows = [line.split() for line in profile.table().splitlines()[1:-1]]
     assert {"DiT", "decode", "encode", "mask", "restore", "write", "other"} <= {row[0] for row in rows}
     shares = [float(row[row.index("%") - 1]) for row in rows]
@@ -274,3 +325,60 @@ def test_an_edit_can_be_run_again_with_its_recorded_masks(tmp_path: Path) -> Non
     assert np.array_equal(
         np.load(tmp_path / "m.npy"), np.concatenate([block.layout.keep_mask for block, _ in remember.blocks])
     )
+
+
+# --- two runs to one file -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("watcher", "name"), [(EventLog, "e.jsonl"), (MaskRecorder, "m.npy"), (Profile, "t.json")]
+)
+def test_a_second_run_leaves_the_file_of_the_first_alone(watcher: type, name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+
+    class Second:
+        """Runs another edit to the same file in the middle of the first."""
+
+        @hookimpl
+        def lipar_block_written(self, block: RestoredBlock) -> None:
+            if block.first_frame == 3:
+                (tmp_path / "second").mkdir()
+                with pytest.warns(PluginWarning, match=f"another run is writing to .*{name} at this moment"):
+                    edit(tmp_path / "second", watcher(path))
+
+    edit(tmp_path / "", Second(), watcher(path))
+    alone = tmp_path / f"alone-{name}"
+    edit(tmp_path, watcher(alone))
+    if watcher is MaskRecorder:
+        assert path.read_bytes() == alone.read_bytes()
+    else:
+        kinds = [
+            [
+                line.get("event", line.get("name"))
+                for line in json.loads(f"[{text}]" if watcher is EventLog else text)
+            ]
+            for text in (
+                file.read_text().replace("}\n{", "},\n{") if watcher is EventLog else file.read_text()
+                for file in (path, alone)
+            )
+        ]
+        assert kinds[0] == kinds[1]
+
+
+def test_a_growing_file_is_free_again_when_its_run_has_ended(tmp_path: Path) -> None:
+    first, second = GrowingFile(tmp_path / "a"), GrowingFile(tmp_path / "a")
+    (tmp_path / "a").write_text("an older and longer file")
+    first.begin(b"fir")
+    first.append(b"st")
+    with pytest.raises(
+        VideoError, match=r"another run is writing to .*a at this moment; wait until it has ended"
+    ):
+        second.begin(b"")
+    with pytest.raises(VideoError, match="another run"):
+        check_unlocked(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"first"
+    first.end()
+    check_unlocked(tmp_path / "a")
+    second.begin(b"2")
+    second.end()
+    assert (tmp_path / "a").read_bytes() == b"2"

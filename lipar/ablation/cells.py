@@ -23,6 +23,7 @@ from lipar.plugins import PluginHost
 from lipar.scheduler import Scheduler
 from lipar.source import SourceFormat, SourcePiece, pixel_frames_in, source_blocks
 from lipar.types import KeepMask, Latents
+from lipar.wording import counted
 
 _CEILING_SEED = 0x5EED
 
@@ -111,7 +112,7 @@ class ClipBench:
             least = pixel_frames_in(coder, 0, 2 * model.block_frames)
             fitting = least + max(clip.pixels.shape[0] - least, 0) // per_block * per_block
             raise ValueError(
-                f"{clip.name} has {clip.pixels.shape[0]} frames; the model takes {first}, and "
+                f"{clip.name} has {counted(clip.pixels.shape[0], 'frame')}; the model takes {first}, and "
                 f"{coder.next_pixel_frames} more for every further latent frame, in blocks of {model.block_frames} "
                 f"latent frames, and at least two blocks are needed; set --frames {fitting}"
             )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lipar.protocols import Model
 from lipar.types import shaped
+from lipar.wording import counted
 
 Clip = Float[Tensor, "pixel_frames 3 height width"]
 
@@ -87,4 +88,6 @@ def _read(path: Path, model: Model, pixel_frames: int) -> Clip:
             frames.append(frame.unit())
             if len(frames) == pixel_frames:
                 return torch.stack(frames)
-    raise ValueError(f"{path} has {len(frames)} frames, the ablation takes {pixel_frames}; set --frames")
+    raise ValueError(
+        f"{path} has {counted(len(frames), 'frame')}, the ablation takes {pixel_frames}; set --frames"
+    )

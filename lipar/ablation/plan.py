@@ -8,6 +8,7 @@ import torch
 
 from lipar.ablation.clips import AblationClip, ClipSource
 from lipar.ablation.rows import Row
+from lipar.compatibility import check_config
 from lipar.config import Config
 from lipar.parts import make_adapter
 from lipar.plugins import PluginHost, load_plugins
@@ -94,3 +95,12 @@ class Bench:
     def clip(self, plan: Plan, index: int) -> AblationClip:
         """Clip number `index` of the plan."""
         return plan.clips.get(index, self.adapter, self.model)
+
+
+def reason_it_cannot_run(host: PluginHost, config: Config) -> str | None:
+    """Why a row's parts cannot be made or cannot run on the model, or None."""
+    try:
+        check_config(host, config)
+    except (LookupError, ValueError) as error:
+        return str(error.args[0]) if error.args else type(error).__name__
+    return None

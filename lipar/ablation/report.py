@@ -8,6 +8,7 @@ from typing import Any
 from lipar.ablation.plan import Plan
 from lipar.ablation.rows import REFERENCE
 from lipar.ablation.statistics import Interval, t_interval
+from lipar.wording import counted
 
 Line = dict[str, Any]
 
@@ -166,7 +167,8 @@ def report(
     """All tables, with what their figures mean."""
     clips = len({cell["clip"] for cell in cells})
     parts = [
-        f"{clips} clips, {plan.clips.pixel_frames} frames each; seeds, keep masks and noise are shared by all rows. "
+        f"{counted(clips, 'clip')}, {counted(plan.clips.pixel_frames, 'frame')} each; "
+        "seeds, keep masks and noise are shared by all rows. "
         "± is half a 95 % interval (Student's t over clips) of the paired difference to `paper`; bold: it excludes 0. "
         "Figures are of the blocks after the first, which is whole."
     ]

@@ -6,9 +6,7 @@ from typing import Literal
 
 import attrs
 
-from lipar.compatibility import check_config
 from lipar.config import Config, build_config
-from lipar.plugins import PluginHost
 
 How = Literal["strategy", "dense", "other-seed", "random", "ceiling", "ceiling-source"]
 """`strategy` prunes by the shared masks; `random` at random places, as many in every frame; the rest are yardsticks."""
@@ -121,12 +119,3 @@ def chosen_rows(names: Sequence[str] | None, extra: Sequence[Row]) -> tuple[Row,
             raise LookupError(f"no row named {name!r}; there are: {', '.join(known)}")
     needed = {"dense", REFERENCE, *names, *(row.name for row in extra)}
     return tuple(row for row in known.values() if row.name in needed)
-
-
-def reason_it_cannot_run(host: PluginHost, config: Config) -> str | None:
-    """Why a row's parts cannot be made or cannot run on the model, or None."""
-    try:
-        check_config(host, config)
-    except (LookupError, ValueError) as error:
-        return str(error.args[0]) if error.args else type(error).__name__
-    return None

@@ -1,5 +1,6 @@
 """An ablation from plan to tables."""
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from lipar.ablation.record import Record
 from lipar.ablation.report import report
 from lipar.ablation.timing import timed_rows
 from lipar.ablation.workers import run_here, run_in_workers, tasks_of
+from lipar.video.output import Outputs
 
 
 @attrs.frozen(kw_only=True)
@@ -50,29 +52,41 @@ def run_ablation(
         quiet: without a progress bar.
 
     Raises:
-        ValueError: the folder holds another ablation, or a clip does not fit the model.
+        ValueError: the folder holds another ablation, another run is writing there, or a clip does not fit the model.
         WorkerError: a worker process failed.
     """
-    record = Record(folder, plan)
-    cells = list(plan.cells())
-    done = record.done() & set(cells)
+    with contextlib.suppress(OSError):  # the record says what is wrong with the folder
+        folder.mkdir(parents=True, exist_ok=True)
+    with Outputs() as outputs:
+        targets = (folder.resolve() / "tables.md", folder.resolve() / "results.json")
+        unfinished = [outputs.claim(target) for target in targets if folder.is_dir()]
+        record = Record(folder, plan)
+        outputs.keep(record.path)
+        cells = list(plan.cells())
+        done = record.done() & set(cells)
+        _run_missing(plan, record, done, workers, quiet)
+        for line in _in_this_process(plan, record, timing_rounds, min(mechanism_clips, len(plan.clips))):
+            record.add(line)
+        asked = set(cells)
+        wanted = [line for line in record.of("cell") if Cell.of(line) in asked]
+        times, watched = record.of("time"), record.of("mechanism")
+        text = report(plan, wanted, times, watched, left_out or {})
+        results = {"plan": plan.sameness(), "cells": wanted, "times": times, "mechanism": watched}
+        for path, written in zip(unfinished, (text, json.dumps(results) + "\n"), strict=True):
+            path.write_text(written, "utf-8")
+        outputs.publish()
+    return Outcome(folder=folder, text=text, cells=len(cells), resumed=len(done))
+
+
+def _run_missing(plan: Plan, record: Record, done: set[Cell], workers: int, quiet: bool) -> None:
     tasks = tasks_of(plan, done)
     workers = min(workers, len(tasks))
     run = run_here(plan, tasks) if workers <= 1 else run_in_workers(plan, tasks, workers)
-    with tqdm(total=len(cells), initial=len(done), unit="cell", disable=quiet, mininterval=1) as bar:
+    total = sum(1 for _ in plan.cells())
+    with tqdm(total=total, initial=len(done), unit="cell", disable=quiet, mininterval=1) as bar:
         for line in run:
             record.add(line)
             bar.update()
-    for line in _in_this_process(plan, record, timing_rounds, min(mechanism_clips, len(plan.clips))):
-        record.add(line)
-    asked = set(cells)
-    wanted = [line for line in record.of("cell") if Cell.of(line) in asked]
-    times, watched = record.of("time"), record.of("mechanism")
-    text = report(plan, wanted, times, watched, left_out or {})
-    (folder / "tables.md").write_text(text, "utf-8")
-    results = {"plan": plan.sameness(), "cells": wanted, "times": times, "mechanism": watched}
-    (folder / "results.json").write_text(json.dumps(results) + "\n", "utf-8")
-    return Outcome(folder=folder, text=text, cells=len(cells), resumed=len(done))
 
 
 def _in_this_process(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lipar.bench.masks import random_mask
-from lipar.bench.shapes import BenchModel
+from lipar.bench.model import BenchModel
 from lipar.bench.stream import BlockStream, bench_config
 
 

@@ -5,12 +5,13 @@ from typing import Any
 
 import torch
 
-from lipar.bench.ratios import interleave, paired_ratio
+from lipar.bench.ratios import interleave
 from lipar.clock import Stopwatch
 from lipar.config import build_config
 from lipar.mask_stream import MaskStream
 from lipar.parts import make_parts
 from lipar.plugins import PluginHost
+from lipar.speedup import paired_ratio
 from lipar.types import Features
 
 TAUS = (0.15, 0.3)

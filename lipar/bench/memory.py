@@ -9,7 +9,7 @@ import torch
 
 from lipar.bench.machine import peak_memory, reset_peak_memory
 from lipar.bench.masks import random_mask
-from lipar.bench.shapes import BenchModel
+from lipar.bench.model import BenchModel
 from lipar.bench.stream import WINDOWS, BlockStream, Window, bench_config
 from lipar.config import PartConfig
 from lipar.parts import make_part

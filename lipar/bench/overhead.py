@@ -8,14 +8,16 @@ from torch import Tensor
 
 from lipar.attention import BlockContext
 from lipar.bench.masks import random_mask
-from lipar.bench.ratios import interleave, paired_ratio
-from lipar.bench.shapes import BenchModel, Shape
+from lipar.bench.model import BenchModel
+from lipar.bench.ratios import interleave
+from lipar.bench.shapes import Shape
 from lipar.clock import Stopwatch
 from lipar.config import PartConfig
 from lipar.kv_cache import KVCache
 from lipar.layout import TokenLayout
 from lipar.parts import make_part
 from lipar.plugins import PluginHost
+from lipar.speedup import paired_ratio
 from lipar.types import KeepMask, Latents
 
 

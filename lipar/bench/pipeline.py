@@ -7,11 +7,12 @@ import torch
 
 import lipar
 from lipar.bench.masks import random_mask
-from lipar.bench.ratios import interleave, paired_ratio
-from lipar.bench.shapes import BenchModel
+from lipar.bench.model import BenchModel
+from lipar.bench.ratios import interleave
 from lipar.clock import Stopwatch
 from lipar.layout import TokenLayout
 from lipar.plugins import PluginHost
+from lipar.speedup import paired_ratio
 
 STEPS = 2
 """Denoise steps of a measured run, without guidance; each is one forward of the whole clip and one of the solver."""

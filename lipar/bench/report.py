@@ -6,7 +6,8 @@ from typing import Any
 
 import attrs
 
-from lipar.bench.ratios import Ratio
+from lipar.speedup import Ratio
+from lipar.video.output import write_whole
 
 Section = dict[str, Any]
 
@@ -15,7 +16,7 @@ GIB = 2**30
 
 def to_json(results: Section, path: Path) -> None:
     """Write all results so far."""
-    path.write_text(json.dumps(results, indent=1, default=_plain) + "\n", "utf-8")
+    write_whole(path, json.dumps(results, indent=1, default=_plain) + "\n")
 
 
 def _plain(value: Any) -> Any:

@@ -1,12 +1,11 @@
 """The shapes of models that are measured, and what a forward of them costs in floating point operations."""
 
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import attrs
-from torch import Tensor
 
-from lipar.protocols import BlockAttention, Model
-from lipar.types import Latents
+SECTIONS = ("overhead", "sweep", "forward", "pipeline", "mask", "memory", "syncs", "profile")
+"""What can be measured."""
 
 
 @attrs.frozen(kw_only=True)
@@ -105,37 +104,6 @@ def shape_named(name: str) -> Shape:
     if name not in SHAPES:
         raise LookupError(f"no shape named {name!r}; there are: {', '.join(sorted(SHAPES))}")
     return SHAPES[name]
-
-
-@runtime_checkable
-class BenchModel(Model, Protocol):
-    """A model that can also run as its library has it, on the same weights."""
-
-    shape: Shape
-
-    def stock_forward(self, latents: Latents, timestep: Tensor) -> Latents:
-        """The library's own forward of a block, without lipar.
-
-        Args:
-            timestep: `b`, or `b places` where every token has its own.
-        """
-        ...
-
-    def forward_at(self, latents: Latents, timestep: Tensor, attention: BlockAttention) -> Latents:
-        """The same forward through lipar, with nothing memoised; zeros at pruned places."""
-        ...
-
-    def stock_pipeline(self) -> Any:
-        """A new pipeline of the library on the same weights, which `lipar.enable` recognises."""
-        ...
-
-    def denoise(self, pipe: Any, frames: int, steps: int) -> Latents:
-        """Run such a pipeline from noise, the same at every call, without decoding.
-
-        Args:
-            frames: latent frames.
-        """
-        ...
 
 
 Kind = Literal["linear", "self_attention", "cross_attention"]

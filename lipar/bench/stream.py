@@ -7,7 +7,8 @@ import attrs
 import torch
 from torch import Tensor
 
-from lipar.bench.shapes import BenchModel, Shape
+from lipar.bench.model import BenchModel
+from lipar.bench.shapes import Shape
 from lipar.config import CacheConfig, Config, PartConfig, PruneConfig
 from lipar.hookspecs import hookimpl
 from lipar.layout import TokenLayout

@@ -4,9 +4,11 @@ import statistics
 from typing import Any
 
 from lipar.bench.masks import Spread, random_mask
-from lipar.bench.ratios import paired_ratio, rounds
-from lipar.bench.shapes import BenchModel, Shape, forward_flops
+from lipar.bench.model import BenchModel
+from lipar.bench.ratios import rounds
+from lipar.bench.shapes import Shape, forward_flops
 from lipar.bench.stream import BlockStream, Task, Window, bench_config
+from lipar.speedup import paired_ratio
 
 
 def measure_sweep(

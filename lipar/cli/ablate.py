@@ -5,13 +5,10 @@ from pathlib import Path
 import attrs
 import click
 
-from lipar.ablation.clips import ClipSource
-from lipar.ablation.plan import Plan
-from lipar.ablation.rows import ROWS, Row, chosen_rows, reason_it_cannot_run, row_config
-from lipar.ablation.run import run_ablation
-from lipar.cli.edit import pick_device
-from lipar.cli.host import plugin_host
+from lipar.ablation.rows import ROWS, Row, chosen_rows, row_config
+from lipar.cli.loading import importing
 from lipar.config import build_config
+from lipar.wording import counted
 
 
 class FractionsType(click.ParamType[tuple[float, ...]]):
@@ -130,6 +127,13 @@ def ablate(
         raise click.UsageError("FILES need a --prompt")
     if prompts and not files:
         raise click.UsageError("--prompt is for FILES; clips that the adapter makes have their own")
+    with importing(quiet=quiet):
+        from lipar.ablation.clips import ClipSource
+        from lipar.ablation.plan import Plan, reason_it_cannot_run
+        from lipar.ablation.run import run_ablation
+        from lipar.cli.device import pick_device
+        from lipar.cli.host import plugin_host
+
     base_settings = [*([] if model is None else [f"adapter={model!r}"]), *settings]
     extra = [Row(name=variant, settings=tuple(variant.split(";"))) for variant in variants]
     names = tuple(name.strip() for name in rows.split(",")) if rows is not None else usual.rows
@@ -180,4 +184,4 @@ def ablate(
     )
     click.echo(outcome.text)
     before = f", {outcome.resumed} of them on record before" if outcome.resumed else ""
-    click.echo(f"{outcome.cells} cells{before}: {out / 'tables.md'}, {out / 'results.json'}")
+    click.echo(f"{counted(outcome.cells, 'cell')}{before}: {out / 'tables.md'}, {out / 'results.json'}")

@@ -3,15 +3,9 @@
 from pathlib import Path
 
 import click
-import torch
 
-from lipar.certify import AttentionCertifier, Certified
-from lipar.cli.edit import pick_device
-from lipar.cli.host import plugin_host
-from lipar.compare import encode_clip
-from lipar.compatibility import check_config
+from lipar.cli.loading import importing, loading
 from lipar.config import build_config
-from lipar.scheduler import Scheduler
 
 
 @click.command()
@@ -37,8 +31,20 @@ def certify(
     looseness the median of bound over true error. See docs/laws.md.
     """
     config = build_config(preset=preset, settings=settings)
-    host = plugin_host()
-    model = check_config(host, config).load(pick_device(device), torch.float32)
+    with importing():
+        import torch
+
+        from lipar.certify import AttentionCertifier, table
+        from lipar.cli.device import pick_device
+        from lipar.cli.host import plugin_host
+        from lipar.compare import encode_clip
+        from lipar.compatibility import check_config
+        from lipar.scheduler import Scheduler
+
+        host = plugin_host()
+        adapter = check_config(host, config)
+    with loading(f"the model {config.adapter.name}"):
+        model = adapter.load(pick_device(device), torch.float32)
     model.set_prompt(prompt)
     certifier = AttentionCertifier()
     host.manager.register(certifier)
@@ -51,36 +57,3 @@ def certify(
         )
     for line in table(certifier.records):
         click.echo(line)
-
-
-def table(records: list[Certified]) -> list[str]:
-    """The lines of a Markdown table, one row per denoise step and layer."""
-    titles = [
-        "step",
-        "layer",
-        "kept",
-        "delta_k",
-        "delta_v",
-        "true error",
-        "expected",
-        "bound",
-        "looseness",
-        "holds",
-    ]
-    titles += ["estimate", "covers"]
-    lines = [f"| {' | '.join(titles)} |", "| --- " * len(titles) + "|"]
-    for step, layer_idx in sorted({(record.step, record.layer_idx) for record in records}):
-        rows = [record for record in records if (record.step, record.layer_idx) == (step, layer_idx)]
-        worst = [
-            f"{max(getattr(row, name) for row in rows):.3g}"
-            for name in ("delta_k", "delta_v", "error", "expected", "bound")
-        ]
-        kept = sum(row.kept_fraction for row in rows) / len(rows)
-        looseness = sorted(row.looseness for row in rows)[len(rows) // 2]
-        holds = "yes" if all(row.holds for row in rows) else "NO"
-        estimates = [row.estimate for row in rows if row.estimate is not None]
-        covers = [row.estimate_covers for row in rows if row.estimate_covers is not None]
-        guessed = [f"{max(estimates):.3g}", f"{100 * min(covers):.1f} %"] if estimates else ["-", "-"]
-        cells = [step, layer_idx, f"{100 * kept:.0f} %", *worst, f"{looseness:.1f}", holds, *guessed]
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return lines

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from lipar.cli.host import plugin_host
-from lipar.compatibility import check_config
+from lipar.cli.loading import importing
 from lipar.config import build_config, presets
 
 
@@ -24,6 +23,10 @@ def check(
     """
     chosen = [] if model is None else [f"adapter={model!r}"]
     config = build_config(preset=preset, file=config_file, settings=[*chosen, *settings])
+    with importing():
+        from lipar.cli.host import plugin_host
+        from lipar.compatibility import check_config
+
     check_config(plugin_host(), config)
     refiners = ", ".join(refiner.name for refiner in config.refiners)
     click.echo(

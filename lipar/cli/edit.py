@@ -6,37 +6,17 @@ import warnings
 from pathlib import Path
 
 import click
-import torch
 
 from lipar.cli.grouped import GroupedCommand
-from lipar.cli.host import plugin_host
-from lipar.compatibility import check_config
-from lipar.config import Config, build_config, presets
-from lipar.edit import EditOptions, EditReport, edit_video
-from lipar.watch.event_log import EventLog
-from lipar.watch.masks import MaskRecorder
-from lipar.watch.profile import Profile
-from lipar.watch.progress import ProgressBar
+from lipar.cli.loading import importing, loading
+from lipar.cli.options import DTYPE_NAMES, SizeType
+from lipar.config import build_config, presets
+from lipar.video.errors import VideoError
+from lipar.video.locks import check_unlocked
+from lipar.video.output import CONTAINERS, check_writable
 
 _TABLE_ONLY = "table"
 """What `--profile` stands for without a file."""
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-class SizeType(click.ParamType[tuple[int, int]]):
-    """`WIDTHxHEIGHT`."""
-
-    name = "WxH"
-
-    def convert(
-        self, value: str | tuple[int, int], param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        width, x, height = value.lower().partition("x")
-        if not x or not width.isdigit() or not height.isdigit() or not int(width) or not int(height):
-            self.fail(f"{value!r} is no size; write WIDTHxHEIGHT, for instance 256x256", param, ctx)
-        return int(width), int(height)
 
 
 @click.command(
@@ -70,7 +50,7 @@ class SizeType(click.ParamType[tuple[int, int]]):
 @click.option("--size", type=click.Choice(["source", "model"]), default="source", help="Size to write at.")
 @click.option("--resolution", type=SizeType(), help="Size to process at.  [default: the model's own]")
 @click.option("--device", default=None, help="cpu, cuda, cuda:1, ...  [default: cuda where there is one]")
-@click.option("--dtype", type=click.Choice(sorted(DTYPES)), help="[default: bfloat16 on cuda, else float32]")
+@click.option("--dtype", type=click.Choice(DTYPE_NAMES), help="[default: bfloat16 on cuda, else float32]")
 @click.option(
     "--profile",
     is_flag=False,
@@ -125,12 +105,33 @@ def edit(
     named = {"strength": strength, "seed": seed}
     direct = [f"{key}={value!r}" for key, value in named.items() if value is not None]
     config = build_config(preset=preset, file=config_file, settings=[*chosen, *settings, *direct])
-    host = plugin_host()
-    adapter = check_config(host, config)  # what cannot be is said before anything is loaded
-    if source is not None:
+    trace = Path(profile) if profile and profile != _TABLE_ONLY else None
+    _check_paths(source, output, overlay, trace=trace, log=log, masks=record_masks)
+    with importing(quiet=quiet):
+        from lipar.cli.device import pick_device, pick_dtype
+        from lipar.cli.host import plugin_host
+        from lipar.cli.summary import summarise
+        from lipar.compatibility import check_config
+        from lipar.edit import EditOptions, edit_video
+        from lipar.video import probe
         from lipar.video.spool import seekable
+        from lipar.watch.event_log import EventLog
+        from lipar.watch.masks import MaskRecorder
+        from lipar.watch.profile import Profile
+        from lipar.watch.progress import ProgressBar
 
-        source = click.get_current_context().with_resource(seekable(source))
+        host = plugin_host()
+        adapter = check_config(host, config)  # what cannot be is said before anything is loaded
+        if source is not None:
+            source = click.get_current_context().with_resource(seekable(source))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # they come once, when the video is read
+                probe(source)
+        torch_device = pick_device(device)
+    with loading(f"the model {config.adapter.name}", quiet=quiet):
+        start = time.perf_counter()
+        loaded = adapter.load(torch_device, pick_dtype(dtype, torch_device))
+        seconds = time.perf_counter() - start
     options = EditOptions(
         prompt=prompt,
         output=output,
@@ -140,13 +141,6 @@ def edit(
         resolution=resolution,
         keep_source_size=size == "source",
     )
-    trace = Path(profile) if profile and profile != _TABLE_ONLY else None
-    _check_paths(options, trace=trace, log=log, masks=record_masks)
-    torch_device = pick_device(device)
-    torch_dtype = DTYPES[dtype] if dtype else torch.bfloat16 if torch_device.type == "cuda" else torch.float32
-    start = time.perf_counter()
-    loaded = adapter.load(torch_device, torch_dtype)
-    loading = time.perf_counter() - start
     profiled = Profile(trace) if profile else None
     watchers = [
         None if quiet else ProgressBar(),
@@ -156,19 +150,28 @@ def edit(
     ]
     with host.extended(*filter(None, watchers)):
         report = edit_video(loaded, config, options, host=host)
-    click.echo(summarise(report, options, config, loading))
-    if profiled is not None:
-        click.echo(f"\n{profiled.table()}")
+    try:
+        click.echo(summarise(report, options, config, seconds))
+        if profiled is not None:
+            click.echo(f"\n{profiled.table()}")
+    except OSError as error:  # nobody reads, or the disk is full
+        error.add_note(f"the summary could not be printed, but {output} is complete")
+        raise
 
 
-def _check_paths(options: EditOptions, *, trace: Path | None, log: Path | None, masks: Path | None) -> None:
-    """Refuse what cannot be written or read before a model is loaded."""
-    from lipar.video import VideoError, check_writable, probe
-    from lipar.video.output import CONTAINERS
-
+def _check_paths(
+    source: Path | None,
+    output: Path,
+    overlay: Path | None,
+    *,
+    trace: Path | None,
+    log: Path | None,
+    masks: Path | None,
+) -> None:
+    """Refuse what cannot be written before anything is loaded."""
     asked = {
-        "-o": (options.output, CONTAINERS),
-        "--overlay": (options.overlay, CONTAINERS),
+        "-o": (output, CONTAINERS),
+        "--overlay": (overlay, CONTAINERS),
         "--profile": (trace, (".json",)),
         "--log": (log, (".jsonl",)),
         "--record-masks": (masks, (".npy",)),
@@ -177,77 +180,16 @@ def _check_paths(options: EditOptions, *, trace: Path | None, log: Path | None, 
         if path is None:
             continue
         try:
-            check_writable(path, source=options.source, suffixes=suffixes)
+            check_writable(path, source=source, suffixes=suffixes)
+            if suffixes is not CONTAINERS:
+                _check_growing(path)
         except VideoError as error:
             hint = "; to print the table alone, write --profile last" if option == "--profile" else ""
             raise VideoError(f"{option}: {error}{hint}") from error
-        # a video is written beside what is there and then takes its name; these are written where they are
-        if suffixes is not CONTAINERS and path.exists() and not os.access(path, os.W_OK):
-            raise VideoError(f"{option}: {path} is there and may not be written to; name another")
-    if options.source is not None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they come once, when the video is read
-            probe(options.source)
 
 
-def pick_device(name: str | None) -> torch.device:
-    """The device of that name, or the best there is.
-
-    Raises:
-        ValueError: there is no such device here.
-    """
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ValueError(f"no device named {name!r}; write cpu, cuda or cuda:1") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(
-            f"--device {name}, but this PyTorch ({torch.__version__}) sees no CUDA device; use cpu"
-        )
-    return device
-
-
-def summarise(report: EditReport, options: EditOptions, config: Config, loading: float) -> str:
-    """The lines that `lipar edit` prints at the end."""
-    size, processed = report.source_size, report.processed_size
-    name = options.source.name if options.source else "a made-up clip"
-    lines = [
-        f"{name} -> {options.output}: {report.frames} frames of {size[0]}x{size[1]}, processed at "
-        f"{processed[0]}x{processed[1]} with {config.adapter.name}, seed {config.seed}",
-        _kept_line(report, options),
-        f"{report.frames / report.seconds:.1f} frames/s from file to file ({report.seconds:.1f} s; "
-        f"loading the model took {loading:.1f} s more)",
-        "time: "
-        + ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in _in_order(report.stage_seconds)),
-    ]
-    if report.speedup is not None and report.probed_kept_fraction is not None:
-        blocks = "block" if report.probed_blocks == 1 else "blocks"
-        lines.append(
-            f"denoising + clean pass {report.speedup:.2f}x faster than computing every token "
-            f"(measured on {report.probed_blocks} of {report.blocks} {blocks} run both ways, "
-            f"{100 * report.probed_kept_fraction:.0f} % kept there)"
-        )
-    elif not options.dense:
-        lines.append("speed-up not measured: the probed blocks were kept whole")
-    return "\n".join(lines)
-
-
-def _kept_line(report: EditReport, options: EditOptions) -> str:
-    if options.dense:
-        return "computed every token (--dense)"
-    line = f"kept {100 * report.kept_fraction:.1f} % of the tokens, skipped {100 * (1 - report.kept_fraction):.1f} %"
-    if report.steady_kept_fraction is not None:
-        line += (
-            f" ({100 * report.steady_kept_fraction:.1f} % kept after the first block, which is always whole)"
-        )
-    if report.scene_cuts:
-        frames = ", ".join(map(str, report.scene_cuts))
-        line += f"; {len(report.scene_cuts)} scene cut(s), each with a whole block at frame {frames}"
-    return line
-
-
-def _in_order(seconds: dict[str, float]) -> list[tuple[str, float]]:
-    order = ["decode", "encode", "mask", "DiT", "clean pass", "restore", "decode to pixels", "write"]
-    return [(stage, seconds[stage]) for stage in order if stage in seconds]
+def _check_growing(path: Path) -> None:
+    # a video is written beside what is there and then takes its name; these are written where they are
+    if path.exists() and not os.access(path, os.W_OK):
+        raise VideoError(f"{path} is there and may not be written to; name another")
+    check_unlocked(path)

@@ -7,10 +7,8 @@ from typing import Any
 import attrs
 import click
 
-from lipar.cli.host import plugin_host
-from lipar.compatibility import Giver, needs_of, spoken
+from lipar.cli.loading import importing
 from lipar.guard import reason, running
-from lipar.plugins import Plugin
 from lipar.registry import KINDS, Registered
 
 
@@ -21,6 +19,14 @@ def _option(field: "attrs.Attribute[Any]") -> str:
         return f"{name}: {type_name} (required)"
     default = "..." if isinstance(field.default, attrs.Factory) else repr(field.default)  # type: ignore[arg-type]
     return f"{name}: {type_name} = {default}"
+
+
+def _installed() -> Any:
+    """The host of all plugins, which needs torch."""
+    with importing():
+        from lipar.cli.host import plugin_host
+
+        return plugin_host()
 
 
 def _describe(part: Registered) -> None:
@@ -34,6 +40,8 @@ def _describe(part: Registered) -> None:
 
 
 def _lines(part: Registered) -> Iterator[str]:
+    from lipar.compatibility import Giver, needs_of, spoken
+
     yield f"{part.name:<20} {part.summary}  [{part.owner}]"
     for field in part.options:
         yield f"{'':<20}   {_option(field)}"
@@ -48,7 +56,7 @@ def _lines(part: Registered) -> Iterator[str]:
 @click.argument("kind", required=False, type=click.Choice(list(KINDS)))
 def strategies(kind: str | None) -> None:
     """List every registered part with its options and owner."""
-    host = plugin_host()
+    host = _installed()
     for name in KINDS if kind is None else [kind]:
         click.secho(KINDS[name].replace("_", " "), bold=True)
         for part in host.registries[name]:
@@ -59,7 +67,7 @@ def strategies(kind: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def plugins(as_json: bool) -> None:
     """List the plugins: version, what they offer, the hooks they answer to, and why one was left out."""
-    host = plugin_host()
+    host = _installed()
     if as_json:
         found = [
             attrs.asdict(plugin) | {"parts": host.parts_of(plugin), "hooks": host.hooks_of(plugin)}
@@ -68,17 +76,17 @@ def plugins(as_json: bool) -> None:
         click.echo(json.dumps(found, indent=1))
         return
     for plugin in host.plugins:
-        click.echo(f"{plugin.name:<20} {plugin!s:<20} {_state(plugin)}")
+        click.echo(f"{plugin.name:<20} {plugin!s:<20} {_state(plugin.error, plugin.disabled)}")
         for kind, names in host.parts_of(plugin).items():
             click.echo(f"{'':<20} {KINDS[kind].replace('_', ' ')}: {', '.join(names)}")
         if hooks := host.hooks_of(plugin):
             click.echo(f"{'':<20} hooks: {', '.join(hooks)}")
 
 
-def _state(plugin: Plugin) -> str:
-    if plugin.error:
-        return click.style(f"failed: {plugin.error}", fg="red")
-    return "disabled" if plugin.disabled else "loaded"
+def _state(error: str | None, disabled: bool) -> str:
+    if error:
+        return click.style(f"failed: {error}", fg="red")
+    return "disabled" if disabled else "loaded"
 
 
 @click.group(invoke_without_command=True)
@@ -86,7 +94,7 @@ def _state(plugin: Plugin) -> str:
 def models(ctx: click.Context) -> None:
     """List the models that `--model` takes."""
     if ctx.invoked_subcommand is None:
-        for part in plugin_host().registries["adapter"]:
+        for part in _installed().registries["adapter"]:
             _describe(part)
 
 
@@ -94,7 +102,7 @@ def models(ctx: click.Context) -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """Say what a model needs and what it knows."""
-    part = plugin_host().registries["adapter"][name]
+    part = _installed().registries["adapter"][name]
     _describe(part)
     about = getattr(part.part, "about", None)
     if about is not None:

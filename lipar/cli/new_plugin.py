@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lipar.cli.host import plugin_host
+from lipar.cli.loading import importing
 from lipar.skeleton import skeleton
 
 
@@ -23,6 +23,9 @@ def new_plugin(name: str, parent: Path, debug: bool) -> None:
 
     Its folder is called lipar-NAME and must not be there yet.
     """
+    with importing():
+        from lipar.cli.host import plugin_host
+
     files, short = skeleton(name), name.removeprefix("lipar-")
     taken = plugin_host().registries
     for kind, part in (("criterion", short), ("recovery", f"{short}-copies")):

@@ -1,25 +1,15 @@
 """`lipar ttm`: a clip that moves as a motion video says."""
 
 import json
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import attrs
 import click
-import torch
-from torch import Tensor
-from tqdm import tqdm
 
-from lipar.cli.edit import DTYPES, SizeType, pick_device
 from lipar.cli.grouped import GroupedCommand
-from lipar.cli.host import plugin_host
-from lipar.config import Config, ConfigError, PartConfig, build_config
-from lipar.door import WHOLE_CLIP
-from lipar.motion import MotionAdapter, MotionClip, MotionModel, MotionRequest, MotionScene
-from lipar.motion_report import figures_of, summarise
-from lipar.parts import make_part, make_parts
-from lipar.plugins import PluginHost
+from lipar.cli.loading import importing, loading
+from lipar.cli.options import DTYPE_NAMES, SizeType
+from lipar.video.output import Outputs, check_writable
 
 
 @click.command(
@@ -93,7 +83,7 @@ from lipar.plugins import PluginHost
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="One value, e.g. prune.tau_short=0.1."
 )
 @click.option("--device", default=None, help="cpu, cuda, cuda:1, ...  [default: cuda where there is one]")
-@click.option("--dtype", type=click.Choice(sorted(DTYPES)), help="[default: bfloat16 on cuda, else float32]")
+@click.option("--dtype", type=click.Choice(DTYPE_NAMES), help="[default: bfloat16 on cuda, else float32]")
 @click.option("--offload", is_flag=True, help="Keep the model's parts on the CPU until they are needed.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
@@ -130,11 +120,17 @@ def ttm(
     FOLDER holds first_frame.png, mask.mp4 (white where the motion is prescribed), motion_signal.mp4 and prompt.txt.
     Tokens that repeat in the motion video are pruned, unless --dense is given.
     """
-    from lipar.video import MotionFolder, check_writable
-    from lipar.video.contact_sheet import write_contact_sheet
-
     if dense and compare:
         raise click.UsageError("--dense makes one clip and --compare two; leave one out")
+    with importing(quiet=quiet):
+        from lipar.cli.device import pick_device, pick_dtype
+        from lipar.cli.host import plugin_host
+        from lipar.cli.ttm_run import MotionRun, adapter_of, config_of, write_clip
+        from lipar.motion import MotionRequest
+        from lipar.motion_report import figures_of, summarise
+        from lipar.video.contact_sheet import write_contact_sheet
+        from lipar.video.motion_folder import MotionFolder
+
     found = MotionFolder.at(folder)
     text = prompt if prompt is not None else found.prompt()
     if not (text and text.strip()):
@@ -146,10 +142,9 @@ def ttm(
         if path is not None:
             check_writable(path, suffixes=suffixes)
     host = plugin_host()
-    config = _config(host, config_file, preset, settings)
-    adapter = _adapter(host, {"model": model, "offload": offload})
+    config = config_of(host, config_file, preset, settings)
+    adapter = adapter_of(host, {"model": model, "offload": offload})
     torch_device = pick_device(device)
-    torch_dtype = DTYPES[dtype] if dtype else torch.bfloat16 if torch_device.type == "cuda" else torch.float32
     limit = None if frames is None else (frames - 1) * stride + 1
     request = MotionRequest(
         first_frame=found.first_frame(),
@@ -166,16 +161,15 @@ def ttm(
         seed=seed,
         released=released,
     )
-    run = _Run(adapter.load_motion(torch_device, torch_dtype), host, config, quiet=quiet)
+    with loading(f"the model {model}", quiet=quiet):
+        loaded = adapter.load_motion(torch_device, pick_dtype(dtype, torch_device))
+    run = MotionRun(loaded, host, config, quiet=quiet)
     scene = run.model.prepare(request)
     if compare:
         run.model.warm_up(scene)
     reference = run.make(scene, dense=True) if compare or dense else None
     clip = reference if dense and reference is not None else run.make(scene, dense=False)
     clips = [reference.pixels, clip.pixels] if compare and reference is not None else [clip.pixels]
-    _write(output, torch.cat(clips, dim=3), found.frame_rate() / stride)
-    if sheet is not None:
-        write_contact_sheet(sheet, [scene.motion, *clips])
     figures = figures_of(
         scene,
         clip,
@@ -184,61 +178,12 @@ def ttm(
         model=model,
         seed=seed,
     )
+    with Outputs() as outputs:
+        write_clip(output, clips, found.frame_rate() / stride, outputs)
+        if sheet is not None:
+            write_contact_sheet(outputs.claim(sheet.resolve()), [scene.motion, *clips])
+        if json_file is not None:
+            written = json.dumps(attrs.asdict(figures), indent=1) + "\n"
+            outputs.claim(json_file.resolve()).write_text(written, "utf-8")
+        outputs.publish()
     click.echo(summarise(figures, output, computed_all=dense))
-    if json_file is not None:
-        json_file.write_text(json.dumps(attrs.asdict(figures), indent=1) + "\n", "utf-8")
-
-
-def _config(
-    host: PluginHost, file: Path | None, preset: str | None, settings: tuple[str, ...]
-) -> Config | None:
-    """None where nothing was asked for: pruning then does what suits a model that sees the whole clip."""
-    if file is None and preset is None and not settings:
-        return None
-    config = build_config(preset=preset, file=file, settings=settings, base=WHOLE_CLIP)
-    make_parts(host, config)  # what cannot be is said before anything is loaded
-    return config
-
-
-def _adapter(host: PluginHost, options: dict[str, Any]) -> MotionAdapter:
-    adapter = make_part(host, "adapter", PartConfig("ttm", options))
-    if not isinstance(adapter, MotionAdapter):
-        raise ConfigError("the adapter 'ttm' of a plugin makes no clips from a motion video")
-    return adapter
-
-
-@attrs.frozen
-class _Run:
-    """A model at work, with its progress shown."""
-
-    model: MotionModel
-    host: PluginHost
-    config: Config | None
-    quiet: bool = attrs.field(kw_only=True)
-
-    def make(self, scene: MotionScene, *, dense: bool) -> MotionClip:
-        with tqdm(
-            total=scene.steps - scene.first_step,
-            desc="dense" if dense else "pruned",
-            unit="step",
-            disable=True if self.quiet else None,
-        ) as bar:
-
-            def progress(done: int, total: int) -> None:
-                bar.update(done - bar.n)
-
-            return self.model.generate(
-                scene, dense=dense, config=self.config, host=self.host, progress=progress
-            )
-
-
-def _write(path: Path, pixels: Tensor, rate: Fraction) -> None:
-    from lipar.video import VideoWriter, ended_by_sigterm
-
-    height, width = pixels.shape[2:]
-    with (
-        ended_by_sigterm(),
-        VideoWriter(path, width=width, height=height, time_base=1 / rate, frame_rate=rate) as writer,
-    ):
-        for index, rgb in enumerate(pixels):
-            writer.write(rgb, pts=index, duration=1)

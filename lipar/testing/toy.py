@@ -12,7 +12,8 @@ from lipar.attention import sdpa
 from lipar.layout import patchify, unpatchify
 from lipar.protocols import BlockAttention, ForwardPass
 from lipar.rope import RotaryEmbedding
-from lipar.sampling import scale_steps, warped_sigmas
+from lipar.sampling import warped_sigmas
+from lipar.steps import scale_steps
 from lipar.types import Latents, PixelFrames, Tokens
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from lipar.video.frames import Orientation, PixelFrame
     from lipar.video.info import VideoInfo
     from lipar.video.motion_folder import MotionFolder
-    from lipar.video.output import check_writable, ended_by_sigterm
+    from lipar.video.output import Outputs, check_writable
     from lipar.video.reader import VideoReader, probe
     from lipar.video.synthetic import synthetic_clip, write_synthetic_clip
     from lipar.video.writer import VideoWriter
@@ -19,6 +19,7 @@ _HOMES = {
     "Colour": "colour",
     "MotionFolder": "motion_folder",
     "Orientation": "frames",
+    "Outputs": "output",
     "PixelFrame": "frames",
     "VideoError": "errors",
     "VideoInfo": "info",
@@ -26,7 +27,6 @@ _HOMES = {
     "VideoWarning": "errors",
     "VideoWriter": "writer",
     "check_writable": "output",
-    "ended_by_sigterm": "output",
     "probe": "reader",
     "synthetic_clip": "synthetic",
     "write_synthetic_clip": "synthetic",
@@ -44,6 +44,7 @@ __all__ = [
     "Colour",
     "MotionFolder",
     "Orientation",
+    "Outputs",
     "PixelFrame",
     "VideoError",
     "VideoInfo",
@@ -51,7 +52,6 @@ __all__ = [
     "VideoWarning",
     "VideoWriter",
     "check_writable",
-    "ended_by_sigterm",
     "probe",
     "synthetic_clip",
     "write_synthetic_clip",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lipar.video.errors import VideoError, VideoWarning
-from lipar.video.output import ended_by_sigterm
+from lipar.video.signals import Answered
 
 STANDARD_INPUT = Path("-")
 
@@ -35,7 +35,7 @@ def seekable(path: str | Path) -> Iterator[Path]:
         what = "the standard input is a terminal" if stdin else f"{path} is a device"
         raise VideoError(f"{what}, not a video; name a file, or write one into a pipe")
     name = "stdin" if stdin else path.name
-    with ended_by_sigterm(), tempfile.TemporaryDirectory(prefix="lipar-") as folder:
+    with Answered(), tempfile.TemporaryDirectory(prefix="lipar-") as folder:
         warnings.warn(
             f"{name} can be read only once, so that all of it is copied to a temporary file in {folder} first",
             VideoWarning,

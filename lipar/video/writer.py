@@ -14,7 +14,7 @@ from lipar.video.colour import BT709, MATRIX_CODES, Colour
 from lipar.video.convert import rgb_to_frame, to_bytes
 from lipar.video.errors import VideoError
 from lipar.video.info import VideoInfo
-from lipar.video.output import CONTAINERS, check_writable, discard, explain, partial_path, publish
+from lipar.video.output import CONTAINERS, Outputs, check_writable, explain
 from lipar.video.packets import VideoPacket
 from lipar.video.tracks import PRIMING, SourceTracks
 
@@ -27,8 +27,8 @@ LATE_START = 1  # seconds; what begins later is on a broadcast clock
 class VideoWriter:
     """A context manager that writes frames, each shown at the pts it is given, as an H.264 video.
 
-    The file gets its name when all is written; an exception, Ctrl-C included, leaves nothing behind. SIGTERM is one
-    inside `ended_by_sigterm`, as it is in `lipar edit`.
+    The file is made by `with`, or by the first `write`. It gets its name when all is written; an exception, Ctrl-C
+    included, leaves nothing behind. SIGTERM is one inside `Outputs`, as it is in `lipar edit`.
     Odd sizes are written as 4:4:4, since 4:2:0 cannot hold them (not every player shows 4:4:4).
     Timestamps are exact in .mp4 and .mov; .mkv rounds them to milliseconds. If pictures and sound begin before 0 or
     later than a second (a broadcast clock), they are moved together, so that the earlier of them starts at 0.
@@ -44,6 +44,7 @@ class VideoWriter:
             subtitles are copied where the container can hold them. A warning names what is left out.
         crf: constant quality of x264, 0 (lossless) .. 51; 18 is hard to tell from the source.
         preset: speed of x264, `ultrafast` .. `veryslow`.
+        outputs: the owner of the file, whose `publish` gives it its name together with others; None: `close` does.
 
     Raises:
         VideoError: as `check_writable`, and when writing fails.
@@ -61,6 +62,7 @@ class VideoWriter:
         audio_from: str | Path | None = None,
         crf: int = 18,
         preset: str = "medium",
+        outputs: Outputs | None = None,
     ) -> None:
         if width < 1 or height < 1:
             raise VideoError(f"a video needs a positive width and height, got {width}x{height}")
@@ -74,16 +76,30 @@ class VideoWriter:
         self._shift = 0
         self._last_pts: int | None = None
         self._scaler = VideoReformatter()
-        self._partial = partial_path(self.path)
         self._tracks: SourceTracks | None = None
-        self._open = True
+        self._audio_from = None if audio_from is None else Path(audio_from)
+        self._encoding = (frame_rate, crf, preset)
+        self._owned = outputs is None
+        self._outputs = outputs or Outputs()
+        self._opened, self._closed = False, False
+
+    def open(self) -> None:
+        """Make the file and write its head, so that what is wrong with options or sound shows before the long work.
+
+        Raises:
+            VideoError: the writer is closed, another run is writing there, or writing fails.
+        """
+        if self._closed:
+            raise VideoError(f"{self.path.name} is closed; frames can only be written before")
+        if self._opened:
+            return
+        self._opened = True
         try:
-            container = self._open_container()
-            self._container = container
-            self._stream = self._add_video(frame_rate, crf, preset)
-            if audio_from is not None:
-                self._tracks = SourceTracks(Path(audio_from), container, self.path.name)
-            container.start_encoding()  # what is wrong with options or sound shows before the long work
+            self._container = self._open_container(self._outputs.claim(self.path))
+            self._stream = self._add_video(*self._encoding)
+            if self._audio_from is not None:
+                self._tracks = SourceTracks(self._audio_from, self._container, self.path.name)
+            self._container.start_encoding()
         except (OSError, av.error.FFmpegError) as error:
             self.abort()
             raise explain(error, self.path.parent) from error
@@ -116,7 +132,7 @@ class VideoWriter:
             preset=preset,
         )
 
-    def _open_container(self) -> av.container.OutputContainer:
+    def _open_container(self, unfinished: Path) -> av.container.OutputContainer:
         name = CONTAINERS[self.path.suffix.lower()]
         options = {}
         if name != "matroska":
@@ -125,7 +141,7 @@ class VideoWriter:
             while scale < LEAST_TIMESCALE:
                 scale *= 2
             options = {"video_track_timescale": str(scale), "movie_timescale": str(scale)}
-        return av.open(f"file:{self._partial}", "w", format=name, options=options)
+        return av.open(f"file:{unfinished}", "w", format=name, options=options)
 
     def _add_video(self, frame_rate: Fraction | None, crf: int, preset: str) -> av.VideoStream:
         rate = max(Fraction(1), min(frame_rate or Fraction(25), Fraction(1000))).limit_denominator(1001)
@@ -152,8 +168,7 @@ class VideoWriter:
             pts: when it is shown, in ticks of `time_base`; later than the one before.
             duration: how long it is shown, in ticks; only that of the last picture matters.
         """
-        if not self._open:
-            raise VideoError(f"{self.path.name} is closed; frames can only be written before")
+        self.open()
         self._check(rgb, pts)
         if self.frames_written == 0:
             self._set_clock(pts)
@@ -206,8 +221,8 @@ class VideoWriter:
         self._container.mux(packets)
 
     def close(self) -> None:
-        """Finish the file and give it its name; closing twice is fine."""
-        if not self._open:
+        """Finish the file and, where nobody else owns it, give it its name; closing twice is fine."""
+        if self._closed:
             return
         try:
             if self.frames_written == 0:
@@ -216,7 +231,8 @@ class VideoWriter:
             if self._tracks is not None:
                 self._tracks.finish()
             self._container.close()
-            publish(self._partial, self.path)
+            if self._owned:
+                self._outputs.publish()
         except (OSError, av.error.FFmpegError) as error:
             raise explain(error, self.path.parent, self.frames_written) from error
         finally:
@@ -224,9 +240,9 @@ class VideoWriter:
 
     def abort(self) -> None:
         """Give up: nothing is left behind. After `close` this does nothing."""
-        if not self._open:
+        if self._closed:
             return
-        self._open = False
+        self._closed = True
         try:
             if self._tracks is not None:
                 self._tracks.close()
@@ -235,9 +251,11 @@ class VideoWriter:
         except (OSError, av.error.FFmpegError):
             pass  # a full disk says so again; what it holds is removed anyway
         finally:
-            discard(self._partial)
+            if self._owned:
+                self._outputs.discard()
 
     def __enter__(self) -> "VideoWriter":
+        self.open()
         return self
 
     def __exit__(

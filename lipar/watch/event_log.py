@@ -16,6 +16,7 @@ from lipar.hookspecs import hookimpl
 from lipar.plugins import Plugin
 from lipar.protocols import Model
 from lipar.scheduler import RestoredBlock
+from lipar.video.locks import GrowingFile
 from lipar.watch.stages import Span, seconds_per_stage
 
 
@@ -24,19 +25,24 @@ class EventLog:
     """A plugin that writes JSON lines; `event` is `begin`, `block` or `end`.
 
     Args:
-        path: what is there is replaced when work begins.
+        path: what is there is replaced when work begins; refused while another run writes there.
         plugins: those of the run, whose versions are written down.
     """
 
     path: Path
     plugins: Sequence[Plugin] = ()
     _blocks: int = attrs.field(init=False, default=0)
+    _file: GrowingFile = attrs.field(
+        init=False, default=attrs.Factory(lambda self: GrowingFile(self.path), takes_self=True)
+    )
 
     def _write(self, event: str, **values: Any) -> None:
         record = {"event": event, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), **values}
-        # opened for each line, so that nothing is held back
-        with self.path.open("w" if event == "begin" else "a", encoding="utf-8") as file:
-            file.write(json.dumps(record, default=str) + "\n")
+        line = (json.dumps(record, default=str) + "\n").encode()
+        if event == "begin":
+            self._file.begin(line)
+        else:
+            self._file.append(line)
 
     @hookimpl
     def lipar_edit_begun(
@@ -92,3 +98,4 @@ class EventLog:
             error=None if error is None else f"{type(error).__name__}: {error}",
             report=None if report is None else attrs.asdict(report),
         )
+        self._file.end()

@@ -1,13 +1,15 @@
 """The keep masks of an edit, in a file that numpy reads."""
 
+import io
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import attrs
 from numpy.lib import format as npy
 
 from lipar.hookspecs import hookimpl
 from lipar.scheduler import RestoredBlock
+from lipar.video.locks import GrowingFile
 
 
 @attrs.define
@@ -18,29 +20,38 @@ class MaskRecorder:
     fill up the last block are among them. The file is whole after every block, whatever happens next.
 
     Args:
-        path: what is there is replaced when the first block is done.
+        path: what is there is replaced when the first block is done; refused while another run writes there.
     """
 
     path: Path
     _frames: int = attrs.field(init=False, default=0)
+    _file: GrowingFile = attrs.field(
+        init=False, default=attrs.Factory(lambda self: GrowingFile(self.path), takes_self=True)
+    )
 
     @hookimpl
     def lipar_block_written(self, block: RestoredBlock) -> None:
         """Append a block's mask."""
         mask = block.layout.keep_mask.cpu().numpy()
         frames, *grid = mask.shape
-        if not self._frames:
-            with self.path.open("wb") as file:
-                _write_header(file, (0, *grid))
-        with self.path.open("ab") as file:
-            file.write(mask.tobytes())
-        # the header last: the file never claims frames that it does not hold
         self._frames += frames
-        with self.path.open("r+b") as file:
-            _write_header(file, (self._frames, *grid))
+        header = _header((self._frames, *grid))
+        if self._frames == frames:
+            self._file.begin(header + mask.tobytes())
+            return
+        self._file.append(mask.tobytes())
+        # the header last: the file never claims frames that it does not hold
+        self._file.overwrite_start(header)
+
+    @hookimpl
+    def lipar_edit_ended(self) -> None:
+        """Close the file."""
+        self._file.end()
 
 
-def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
+def _header(shape: tuple[int, ...]) -> bytes:
     # numpy leaves room in a header for the first axis to grow, so that its length stays the same
     header: dict[str, Any] = {"descr": "|b1", "fortran_order": False, "shape": shape}
-    npy.write_array_header_1_0(file, header)
+    written = io.BytesIO()
+    npy.write_array_header_1_0(written, header)
+    return written.getvalue()

@@ -10,6 +10,7 @@ import attrs
 
 from lipar.hookspecs import hookimpl
 from lipar.scheduler import RestoredBlock
+from lipar.video.locks import GrowingFile
 from lipar.watch.stages import PROBE, Span
 
 
@@ -36,7 +37,7 @@ class Profile:
     an interrupted edit can be opened, too.
 
     Args:
-        trace: where to write it; None: only the table.
+        trace: where to write it, refused while another run writes there; None: only the table.
     """
 
     trace: Path | None = None
@@ -44,13 +45,19 @@ class Profile:
     _first: float | None = attrs.field(init=False, default=None)
     _last: float = attrs.field(init=False, default=0.0)
     _blocks: int = attrs.field(init=False, default=0)
+    _file: GrowingFile | None = attrs.field(
+        init=False,
+        default=attrs.Factory(
+            lambda self: None if self.trace is None else GrowingFile(self.trace), takes_self=True
+        ),
+    )
 
     @hookimpl
     def lipar_edit_begun(self) -> None:
         """Begin the trace."""
-        if self.trace is not None:
+        if self._file is not None:
             title = {"ph": "M", "pid": 1, "name": "process_name", "args": {"name": "lipar edit"}}
-            self.trace.write_text(f"[\n{json.dumps(title)}", "utf-8")
+            self._file.begin(f"[\n{json.dumps(title)}".encode())
 
     @hookimpl
     def lipar_block_written(self, block: RestoredBlock, spans: Sequence[Span]) -> None:
@@ -79,6 +86,8 @@ class Profile:
         """Close the trace."""
         self._add(spans)
         self._write(_nested(spans), end="\n]\n")
+        if self._file is not None:
+            self._file.end()
 
     def _add(self, spans: Sequence[Span]) -> None:
         for span in spans:
@@ -87,9 +96,8 @@ class Profile:
             self._last = max(self._last, span.end)
 
     def _write(self, events: Iterable[dict[str, Any]], end: str = "") -> None:
-        if self.trace is not None:
-            with self.trace.open("a", encoding="utf-8") as file:
-                file.write("".join(f",\n{json.dumps(event)}" for event in events) + end)
+        if self._file is not None:
+            self._file.append(("".join(f",\n{json.dumps(event)}" for event in events) + end).encode())
 
     def table(self) -> str:
         """Stages by their share of the time from the first span to the last; `other` lies between the stages."""

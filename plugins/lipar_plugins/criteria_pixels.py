@@ -19,6 +19,7 @@ from torch import Tensor
 from lipar.measure import Reader
 from lipar.source import SourceBlock, SourceFormat
 from lipar.types import ChangeMap, Features
+from lipar.wording import counted
 
 
 class Background:
@@ -182,8 +183,8 @@ class MaskFrames:
             self._last, self._count = frame, self._count + 1
         if self._ended and self._count != 1 and block_start >= self._count:
             raise ValueError(
-                f"mask {self._path} has {self._count} frames, but the source goes on at frame {block_start}; "
-                "give one mask frame per frame, or a single one for all"
+                f"mask {self._path} has {counted(self._count, 'frame')}, but the source goes on at frame "
+                f"{block_start}; give one mask frame per frame, or a single one for all"
             )
         if self._last is None:
             raise ValueError(f"mask {self._path} has no frame")

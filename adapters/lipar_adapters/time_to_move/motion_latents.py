@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lipar.types import Latents, shaped
 from lipar.video.given_frames import pixel_frames
+from lipar.wording import counted
 from lipar_adapters.wan.clip_latents import check_clip, encode_clip
 
 MotionVideo: TypeAlias = UInt8[Tensor, "frames 3 height width"] | Float[Tensor, "frames 3 height width"]
@@ -102,8 +103,8 @@ def clip_frames(motion: int, mask: int, wanted: int | None, *, group: int = 4) -
     if wanted > there:
         short = "mask" if mask < motion else "motion video"
         raise ValueError(
-            f"a clip of {wanted} frames was asked for, but the {short} has {there}; ask for {longest} at most, "
-            "or make it longer"
+            f"a clip of {counted(wanted, 'frame')} was asked for, but the {short} has {there}; ask for "
+            f"{longest} at most, or make it longer"
         )
     return wanted
 

@@ -4,6 +4,8 @@ import difflib
 import re
 import warnings
 
+from lipar.wording import counted
+
 LOOK_PHRASES: dict[str, tuple[str, ...]] = {
     "photo": ("photo", "video", "realistic photo", "photograph"),
     "pencil sketch": ("pencil sketch", "sketch", "pencil drawing"),
@@ -59,6 +61,19 @@ THEMES: dict[str, tuple[str, ...]] = {
     "changes": ("instead", "of", "one"),
     "small words": ("a", "an", "the", "and", "on", "in", "at", "with", "under", "style", "colours", "colors"),
 }
+_FUNCTION_WORDS = """
+about above across after all along also am among an and any are around as at be been before behind being below
+beneath beside between both but by can could do does down during each every for from had has have he her here him
+his i if in inside into is it its just like look looks make made me more most much my near next no not now off on
+onto or our out outside over per please she so some such than that the their them then there these they this those
+through to together too toward towards turn until up upon very was we were what when where which while who whose
+will with within without would you your
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+"""Words that carry no picture by themselves: the model ignores those it does not know, and nothing is lost."""
+NEAR = 0.82
+"""`difflib`'s ratio of a word to the one that was meant: watercolours, snw and paintng are above; paint and plant are
+below."""
 PUNCTUATION = (",", ";", ".")
 SPECIAL = ("<pad>", "</s>", "<unk>")
 
@@ -77,23 +92,28 @@ class UnknownWordsWarning(UserWarning):
     """The prompt has words that the model never saw."""
 
 
-def unknown_words(prompt: str, nearest: int = 3) -> dict[str, list[str]]:
-    """Words of a prompt that the model does not know, each with the nearest known ones (perhaps none)."""
+def unknown_words(prompt: str, nearest: int = 1) -> dict[str, list[str]]:
+    """Words of a prompt that the model does not know, each with known ones that are near (mostly none).
+
+    Function words are not among them.
+    """
     known = words()
-    asked = dict.fromkeys(word for word in split_words(prompt) if word not in PUNCTUATION)
-    return {word: difflib.get_close_matches(word, known, nearest, 0.5) for word in asked if word not in known}
+    ignored = FUNCTION_WORDS.union(PUNCTUATION, known)
+    # a single letter is what is left of an apostrophe
+    asked = dict.fromkeys(word for word in split_words(prompt) if word not in ignored and len(word) > 1)
+    return {word: difflib.get_close_matches(word, known, nearest, NEAR) for word in asked}
 
 
 def warn_of_unknown_words(prompt: str, *, stacklevel: int, most: int = 8) -> None:
-    """Name the words of a prompt that the model ignores, at most so many, with the nearest that it knows."""
+    """Name in one line the words of a prompt that the model ignores, at most so many, with near ones that it knows."""
     unknown = unknown_words(prompt)
     if not unknown:
         return
-    said = [f"{word!r}" + (f" (near: {', '.join(near)})" if near else "") for word, near in unknown.items()]
+    said = [f"{word!r}" + (f" (did you mean {near[0]!r}?)" if near else "") for word, near in unknown.items()]
     if len(said) > most:
-        said[most:] = [f"and {len(said) - most} more words of this prompt"]
+        said[most:] = [f"{counted(len(said) - most, 'more word')}"]
     warnings.warn(
-        f"the tiny model does not know {'; '.join(said)}; its words are listed in docs/model-card.md",
+        f"the tiny model does not know {', '.join(said)}; `lipar models show tiny` lists its words",
         UnknownWordsWarning,
         stacklevel=stacklevel,
     )

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from lipar.protocols import Autoencoder, BlockAttention, ForwardPass
 from lipar.rope import RotaryEmbedding
-from lipar.sampling import scale_steps, warped_sigmas
+from lipar.sampling import warped_sigmas
+from lipar.steps import scale_steps
 from lipar.types import Latents
 from lipar_adapters.wan.seam import WanSeam
 

@@ -14,7 +14,7 @@ from lipar_adapters.wan.seam import WanSeam
 
 
 class RandomWanModel(CausalWan):
-    """Implements `lipar.bench.shapes.BenchModel`.
+    """Implements `lipar.bench.model.BenchModel`.
 
     Args:
         transformer: the stock diffusers model, on its device.

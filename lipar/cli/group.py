@@ -1,0 +1,120 @@
+"""The group of all commands, and what is said when one ends early."""
+
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+import click
+
+from lipar.guard import reason
+from lipar.video.signals import SignalExit
+
+_COMMANDS = {
+    "edit": ("lipar.cli.edit", "edit"),
+    "ttm": ("lipar.cli.ttm", "ttm"),
+    "compare": ("lipar.cli.compare", "compare"),
+    "certify": ("lipar.cli.certify", "certify"),
+    "ablate": ("lipar.cli.ablate", "ablate"),
+    "strategies": ("lipar.cli.lists", "strategies"),
+    "plugins": ("lipar.cli.lists", "plugins"),
+    "models": ("lipar.cli.lists", "models"),
+    "check": ("lipar.cli.check", "check"),
+    "new-plugin": ("lipar.cli.new_plugin", "new_plugin"),
+    "bench": ("lipar.bench.command", "bench"),
+}
+_INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and imports one when it is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lipar")
+@click.option("--no-plugins", is_flag=True, help="Leave out every installed plugin that is not lipar's own.")
+def cli(no_plugins: bool) -> None:
+    """Edit and generate video faster: compute only the latent tokens that changed."""
+
+
+def run() -> int:
+    """Run the command line of this process; gives its exit code."""
+    warnings.showwarning = _show_warning
+    sys.unraisablehook = _interrupt_again
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except SignalExit as ended:
+        notes = getattr(ended, "__notes__", ())
+        click.secho("; ".join([f"ended ({signal.Signals(ended.number).name})", *notes]), fg="red", err=True)
+        return 128 + ended.number
+    except SystemExit as ended:
+        if any(isinstance(one, BrokenPipeError) for one in _chain(ended)):
+            return 1  # who read our output went away, so there is nobody to tell
+        # commands end by returning, so some other code wanted to end the program: a model's or a library's
+        click.secho(
+            f"error: code that lipar called tried to end the program ({reason(ended)})", fg="red", err=True
+        )
+        return 1
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (Exception, KeyboardInterrupt) as error:  # the border to the user: every error becomes a line
+        return _ended_early(error)
+    return 0
+
+
+def _ended_early(error: BaseException) -> int:
+    interrupt = next((one for one in _chain(error) if isinstance(one, KeyboardInterrupt)), None)
+    if interrupt is not None or isinstance(error, click.Abort):
+        text, code = "; ".join(["interrupted", *getattr(interrupt, "__notes__", ())]), _INTERRUPTED
+    elif "--debug" in sys.argv:
+        raise error
+    else:
+        text, code = f"error: {_say(error)}", 1
+    click.secho(text, fg="red", err=True)
+    return code
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that it came of: what an import makes of Ctrl-C is not always KeyboardInterrupt."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _say(error: BaseException) -> str:
+    text = str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error)
+    expected = isinstance(error, ValueError | LookupError | OSError | ArithmeticError | RuntimeError)
+    if not (expected and text):
+        text = f"{type(error).__name__}: {text or 'no message'} (unexpected; run again with --debug to see where)"
+    return "; ".join([text, *getattr(error, "__notes__", ())])
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    clear = "\r\033[K" if sys.stderr.isatty() else ""  # the line may hold a bar
+    click.secho(f"{clear}warning: {message}", fg="yellow", err=True)
+
+
+def _interrupt_again(unraisable: Any) -> None:
+    """Raise a Ctrl-C again that came where Python can only report it, such as in the callback of a weak reference."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        # a little later, since here, too, it could only be reported
+        main = threading.main_thread().ident
+        threading.Timer(0.01, signal.pthread_kill, (main, signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(unraisable)

@@ -1,0 +1,50 @@
+"""What a command does while it is loading: a line on the terminal, and an end at once when it is interrupted."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import click
+
+_CLEAR = "\r\033[K"
+
+
+@contextmanager
+def loading(what: str, *, quiet: bool = False) -> Iterator[None]:
+    """Say what is being loaded as long as this lasts, where standard error is a terminal."""
+    shown = not quiet and sys.stderr.isatty()
+    if shown:
+        click.echo(f"loading {what} ...", nl=False, err=True)
+    try:
+        yield
+    finally:
+        if shown:
+            click.echo(_CLEAR, nl=False, err=True)
+
+
+@contextmanager
+def importing(*, quiet: bool = False) -> Iterator[None]:
+    """`loading`, for imports: Ctrl-C ends the process at once, since nothing is open yet.
+
+    As an exception it would be lost now and then: C code that imports Python modules may drop it, and go on.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    ours = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if ours:
+        signal.signal(signal.SIGINT, _leave)
+    try:
+        with loading("lipar", quiet=quiet):
+            yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    clear = _CLEAR if sys.stderr.isatty() else ""
+    os.write(2, f"{clear}interrupted\n".encode())
+    os._exit(128 + number)

@@ -1,0 +1,85 @@
+"""The lines that `lipar edit` prints at the end."""
+
+from lipar.config import Config
+from lipar.edit import EditOptions, EditReport
+from lipar.speedup import LEAST_PAIRS
+from lipar.wording import counted
+
+HARDLY = 0.95
+"""Kept after the first block: from here on there is nothing to gain."""
+HARDLY_PRUNES = (
+    "hardly anything could be pruned: nearly every token changes from frame to frame, as with a moving camera or film "
+    "grain. Try a clip with a still camera, higher thresholds (--set prune.tau_short=... and "
+    "prune.tau_long=...), or a fixed part (--set prune.keep=0.7), which costs likeness; --dense saves the masks' time"
+)
+
+
+def summarise(report: EditReport, options: EditOptions, config: Config, loading: float) -> str:
+    """The lines that `lipar edit` prints at the end."""
+    size, processed = report.source_size, report.processed_size
+    name = options.source.name if options.source else "a made-up clip"
+    lines = [
+        f"{name} -> {options.output}: {counted(report.frames, 'frame')} of {size[0]}x{size[1]}, processed at "
+        f"{processed[0]}x{processed[1]} with {config.adapter.name}, seed {config.seed}",
+        _kept_line(report, options),
+        f"{report.frames / report.seconds:.1f} frames/s from file to file ({report.seconds:.1f} s; "
+        f"loading the model took {loading:.1f} s more)",
+        "time: "
+        + ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in _in_order(report.stage_seconds)),
+    ]
+    if not options.dense:
+        lines.append(_speed_line(report))
+        if _hardly_prunes(report):
+            lines.append(HARDLY_PRUNES)
+    return "\n".join(lines)
+
+
+def _speed_line(report: EditReport) -> str:
+    if report.speedup_range is None:
+        return f"speed-up not measured: {_too_short(report)}"
+    low, high = report.speedup_range
+    kept = f", {100 * report.probed_kept_fraction:.0f} % kept there" if report.probed_kept_fraction else ""
+    where = f"on {report.probed_blocks} of {counted(report.blocks, 'block')} run both ways{kept}"
+    if report.speedup_verdict == "too short":
+        return f"speed-up not measured: {_too_short(report)}"
+    if report.speedup_verdict == "too noisy":
+        return f"speed-up too noisy to tell: {low:.2f}x to {high:.2f}x {where}; is the machine busy?"
+    assert report.speedup is not None
+    what = "computing every token"
+    if report.speedup_verdict == "faster":
+        return f"denoising + clean pass {report.speedup:.2f}x faster than {what} ({low:.2f}x to {high:.2f}x {where})"
+    if report.speedup_verdict == "slower":
+        slower, most, least = 1 / report.speedup, 1 / low, 1 / high
+        return (
+            f"denoising + clean pass {slower:.2f}x slower than {what} ({least:.2f}x to {most:.2f}x {where})"
+        )
+    return f"denoising + clean pass neither faster nor slower than {what} ({low:.2f}x to {high:.2f}x {where})"
+
+
+def _too_short(report: EditReport) -> str:
+    had = f"; there {'was' if report.probed_blocks == 1 else 'were'} {report.probed_blocks or 'none'}"
+    return f"it takes {LEAST_PAIRS} blocks that have their whole context and prune something{had}"
+
+
+def _hardly_prunes(report: EditReport) -> bool:
+    return report.steady_kept_fraction is not None and report.steady_kept_fraction >= HARDLY
+
+
+def _kept_line(report: EditReport, options: EditOptions) -> str:
+    if options.dense:
+        return "computed every token (--dense)"
+    line = f"kept {100 * report.kept_fraction:.1f} % of the tokens, skipped {100 * (1 - report.kept_fraction):.1f} %"
+    if report.steady_kept_fraction is not None:
+        line += (
+            f" ({100 * report.steady_kept_fraction:.1f} % kept after the first block, which is always whole)"
+        )
+    if report.scene_cuts:
+        cuts, frames = len(report.scene_cuts), ", ".join(map(str, report.scene_cuts))
+        each, at = ("", "frame") if cuts == 1 else ("each ", "frames")
+        line += f"; {counted(cuts, 'scene cut')}, {each}with a whole block at {at} {frames}"
+    return line
+
+
+def _in_order(seconds: dict[str, float]) -> list[tuple[str, float]]:
+    order = ["decode", "encode", "mask", "DiT", "clean pass", "restore", "decode to pixels", "write"]
+    return [(stage, seconds[stage]) for stage in order if stage in seconds]
