@@ -152,7 +152,7 @@ print(json.dumps(found))
 
 
 @pytest.mark.parametrize(
-    ("number", "name", "old"), [("SIGINT", "KeyboardInterrupt", "old"), ("SIGTERM", "SystemExit", "none")]
+    ("number", "name", "old"), [("SIGINT", "KeyboardInterrupt", "old"), ("SIGTERM", "SignalExit", "none")]
 )
 def test_a_signal_at_any_instruction_leaves_all_files_or_none_and_a_true_message(
     tmp_path: Path, number: str, name: str, old: str

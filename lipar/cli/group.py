@@ -1,11 +1,13 @@
 """The group of all commands, and what is said when one ends early."""
 
+import os
 import signal
 import sys
 import threading
 import warnings
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -29,8 +31,26 @@ _COMMANDS = {
 _INTERRUPTED = 130
 
 
+class ReaderGone(Exception):
+    """Who read the output of a command closed it, for instance `head`."""
+
+
 class LazyGroup(click.Group):
     """Knows its commands by name and imports one when it is needed."""
+
+    # click makes a bare SystemExit of a broken pipe, which could not be told from one of a plugin
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **extra)  # prints the help
+        except BrokenPipeError as error:
+            raise ReaderGone from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGone from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -58,13 +78,16 @@ def run() -> int:
         cli(standalone_mode=False)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
+    except ReaderGone:
+        sys.stdout = Path(os.devnull).open(
+            "w", encoding="utf-8"
+        )  # what is left to flush has no reader either
+        return 1
     except SignalExit as ended:
         notes = getattr(ended, "__notes__", ())
         click.secho("; ".join([f"ended ({signal.Signals(ended.number).name})", *notes]), fg="red", err=True)
         return 128 + ended.number
     except SystemExit as ended:
-        if any(isinstance(one, BrokenPipeError) for one in _chain(ended)):
-            return 1  # who read our output went away, so there is nobody to tell
         # commands end by returning, so some other code wanted to end the program: a model's or a library's
         click.secho(
             f"error: code that lipar called tried to end the program ({reason(ended)})", fg="red", err=True
