@@ -79,9 +79,8 @@ def run() -> int:
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except ReaderGone:
-        sys.stdout = Path(os.devnull).open(
-            "w", encoding="utf-8"
-        )  # what is left to flush has no reader either
+        # what is left to flush has no reader either
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open until the end)
         return 1
     except SignalExit as ended:
         notes = getattr(ended, "__notes__", ())
