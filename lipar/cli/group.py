@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from lipar.video.signals import EndedBySignal
+
 _COMMANDS = {
     "edit": ("lipar.cli.edit", "edit"),
     "ttm": ("lipar.cli.ttm", "ttm"),
@@ -61,6 +63,8 @@ def run() -> int:
         if notes := getattr(ended, "__notes__", ()):
             click.secho("; ".join([f"ended ({_signal_name(ended.code)})", *notes]), fg="red", err=True)
         return ended.code if isinstance(ended.code, int) else 1
+    except EndedBySignal as ended:  # before there was anything to own
+        return 128 + ended.number
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -14,9 +14,10 @@ from lipar.video.audio import AudioTracks
 from lipar.video.colour import BT709, MATRIX_CODES, Colour
 from lipar.video.convert import rgb_to_frame, to_bytes
 from lipar.video.decoding import VideoPacket
-from lipar.video.errors import VideoError
+from lipar.video.errors import VideoError, explain
 from lipar.video.info import VideoInfo
-from lipar.video.output import CONTAINERS, Outputs, check_writable, explain
+from lipar.video.output import CONTAINERS, check_writable
+from lipar.video.owner import Outputs
 
 AUDIO_LEAD = Fraction(1, 2)  # seconds of sound written ahead of the pictures, as players like it
 LEAST_TIMESCALE = 10_000  # ticks per second that players expect in an mp4
