@@ -57,9 +57,7 @@ def run() -> int:
         cli(standalone_mode=False)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
-    except (
-        SystemExit
-    ) as ended:  # by a signal, as `lipar.video.signals` answers it, or by a reader that went away
+    except SystemExit as ended:  # by a signal that the owner of files answered, or by a reader that went away
         if notes := getattr(ended, "__notes__", ()):
             click.secho("; ".join([f"ended ({_signal_name(ended.code)})", *notes]), fg="red", err=True)
         return ended.code if isinstance(ended.code, int) else 1
