@@ -286,6 +286,22 @@ def test_compared_clips_stand_side_by_side_with_their_figures(run, models, held,
     assert_near(both[..., :60], both[..., 64:124], 1.0)
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_the_clip_is_not_written_when_its_sheet_fails(run, models, tmp_path, monkeypatch, error):
+    def full(path, *_):
+        path.write_bytes(b"half")
+        raise error
+
+    monkeypatch.setattr("lipar.video.contact_sheet.write_contact_sheet", full)
+    (tmp_path / "out.mp4").write_text("old")
+    options = ("--sheet", tmp_path / "sheet.png", "--json", tmp_path / "figures.json", "--size", "64x48")
+    code, _, said = run("--model", models["t2v-5b"], *options, *STEPS)
+    assert code == (130 if isinstance(error, KeyboardInterrupt) else 1)
+    assert said.rstrip().endswith("nothing new was left behind, and out.mp4 is as before")
+    assert (tmp_path / "out.mp4").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4", "square"]
+
+
 @pytest.mark.parametrize("kind", ["t2v-5b", "i2v-a14b"])
 def test_tokens_that_repeat_in_the_motion_video_are_pruned(run, models, tmp_path, kind):
     figures = tmp_path / "figures.json"

@@ -15,7 +15,7 @@ from lipar.ablation.record import Record
 from lipar.ablation.report import report
 from lipar.ablation.timing import timed_rows
 from lipar.ablation.workers import run_here, run_in_workers, tasks_of
-from lipar.video.output import Outputs
+from lipar.video.owner import Outputs
 
 
 @attrs.frozen(kw_only=True)

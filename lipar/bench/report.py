@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from lipar.speedup import Ratio
-from lipar.video.output import write_whole
+from lipar.video.owner import write_whole
 
 Section = dict[str, Any]
 

@@ -6,7 +6,8 @@ import click
 
 from lipar.cli.loading import importing
 from lipar.config import build_config
-from lipar.video.output import Outputs, check_writable
+from lipar.video.output import check_writable
+from lipar.video.owner import Outputs
 
 
 @click.command()

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from lipar.guard import reason
-from lipar.video.signals import SignalExit
+from lipar.video.signals import EndedBySignal, SignalExit
 
 _COMMANDS = {
     "edit": ("lipar.cli.edit", "edit"),
@@ -92,6 +92,8 @@ def run() -> int:
             f"error: code that lipar called tried to end the program ({reason(ended)})", fg="red", err=True
         )
         return 1
+    except EndedBySignal as ended:  # before there was anything to own
+        return 128 + ended.number
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -9,7 +9,8 @@ import click
 from lipar.cli.grouped import GroupedCommand
 from lipar.cli.loading import importing, loading
 from lipar.cli.options import DTYPE_NAMES, SizeType
-from lipar.video.output import Outputs, check_writable
+from lipar.video.output import check_writable
+from lipar.video.owner import Outputs
 
 
 @click.command(

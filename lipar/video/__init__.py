@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from lipar.video.frames import Orientation, PixelFrame
     from lipar.video.info import VideoInfo
     from lipar.video.motion_folder import MotionFolder
-    from lipar.video.output import Outputs, check_writable
+    from lipar.video.output import check_writable
+    from lipar.video.owner import Outputs
     from lipar.video.reader import VideoReader, probe
     from lipar.video.synthetic import synthetic_clip, write_synthetic_clip
     from lipar.video.writer import VideoWriter
@@ -19,7 +20,7 @@ _HOMES = {
     "Colour": "colour",
     "MotionFolder": "motion_folder",
     "Orientation": "frames",
-    "Outputs": "output",
+    "Outputs": "owner",
     "PixelFrame": "frames",
     "VideoError": "errors",
     "VideoInfo": "info",
