@@ -34,10 +34,21 @@ class RecoveryGuard(PartGuard):
             check_tensor(
                 self.who, "present", plan.present, shape=layout.grid, device=device, dtype=torch.bool
             )
+            if not layout.has_history:
+                self._expect_context(plan.present)
         if plan.bias is not None:
             check_tensor(self.who, "bias", plan.bias, shape=layout.grid, device=device)
             self.checks.suspect(self.foreign, lambda: self._blame(plan))
         return plan
+
+    def _expect_context(self, present: Tensor) -> None:
+        def blame() -> Exception:
+            return AnswerError(
+                f"{self.who} gave a plan without any place that is present, for a block with no frames before it: kept "
+                "tokens would attend to nothing; leave the kept tokens present"
+            )
+
+        self.checks.expect(present.sum() - 1, blame, at_least_0=True)
 
     def _blame(self, plan: RecoveryPlan) -> Exception | None:
         assert plan.bias is not None
@@ -101,9 +112,18 @@ class NoiseGuard(PartGuard):
 
     def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
         answer = self.ask(lambda: self.part.donor_times(layout, places))
-        return check_tensor(
+        times = check_tensor(
             self.who, "donor times", answer, shape=places.shape, device=places.device, integer=True
         )
+
+        def blame() -> Exception:
+            return AnswerError(
+                f"{self.who} gave donor times up to {int(times.max())} for a block of {layout.frames} frames; return "
+                f"frames counted from the block's first, at most {layout.frames - 1}"
+            )
+
+        self.checks.expect(layout.frames - 1 - times, blame, at_least_0=True)
+        return times
 
     def observe(self, donation: Donation) -> None:
         self.ask(lambda: self.part.observe(donation))

@@ -15,6 +15,9 @@ from lipar.protocols import Change
 from lipar.source import SourceBlock, SourceFormat
 from lipar.types import ChangeMap, Features
 
+MOST_FRAMES = 1000
+"""How far a refiner may see before or after a frame."""
+
 
 class CriterionGuard(PartGuard):
     """A criterion: finite distances of at least 0, and what it reads in the block's grid."""
@@ -47,6 +50,15 @@ class CriterionGuard(PartGuard):
             return lambda source: self._measure(self.ask(offered, source), source)
         if name == "taus":
             return self._taus(offered)
+        if (
+            name == "l1_ratio"
+            and offered is not None
+            and not (_is_number(offered) and 0 < offered < math.inf)
+        ):
+            raise AnswerError(
+                f"{self.who} has l1_ratio = {offered!r}; it is a finite number above 0: the usual size of its "
+                "distances over those of 'l1'"
+            )
         return offered
 
     def _reader(self, read: Any, source: SourceFormat) -> Reader:
@@ -76,6 +88,9 @@ class CriterionGuard(PartGuard):
     def _measure(self, made: Any, source: SourceFormat) -> Measure:
         if not isinstance(made, Measure):
             raise self.wrong(made, "measure", "a lipar.measure.Measure")
+        for tau in (made.tau_short, made.tau_long):
+            if tau is not None and not (_is_number(tau) and tau >= 0):
+                raise self.wrong(tau, "threshold of its measure", "a number of at least 0, or None")
         return attrs.evolve(
             made,
             read=self._reader(made.read, source),
@@ -110,8 +125,10 @@ class RefinerGuard(PartGuard):
 
     def _frames(self, name: str) -> int:
         frames: int = self.declared(name, int)
-        if frames < 0:
-            raise AnswerError(f"{self.who} has {name} = {frames}; it must be at least 0")
+        if not 0 <= frames <= MOST_FRAMES:
+            raise AnswerError(
+                f"{self.who} has {name} = {frames}; it must lie in 0..{MOST_FRAMES}, since so many frames are held"
+            )
         return frames
 
     @property
@@ -121,15 +138,22 @@ class RefinerGuard(PartGuard):
             raise AnswerError(f"{self.who} has border = {border!r}; it must be 'replicate' or 'zero'")
         return border
 
+    @property
+    def of_blocks(self) -> bool:
+        return hasattr(self.part, "of_blocks") and bool(self.declared("of_blocks", bool))
+
     def __call__(self, change: Change) -> Change:
         answer = self.ask(self.part, change)
         if not isinstance(answer, Change):
             raise self.wrong(answer, "change", "the Change that came, attrs.evolve(change, keep=...)")
-        halo = 0 if getattr(self, "of_blocks", False) else self.past_frames + self.future_frames
+        halo = 0 if self.of_blocks else self.past_frames + self.future_frames
         shape = (change.frames - halo, *change.distance.shape[1:])
         device = change.distance.device
         for what in ("distance", "raw", "long_term"):
             check_tensor(self.who, what, getattr(answer, what), shape=shape, device=device)
+        for name, tau in (("tau_short", answer.tau_short), ("tau_long", answer.tau_long)):
+            if not isinstance(tau, Tensor) and not (_is_number(tau) and tau >= 0):
+                raise self.wrong(tau, name, "the threshold that came")
         if answer.keep is not None:
             check_tensor(self.who, "keep", answer.keep, shape=shape, device=device, dtype=torch.bool)
         elif change.keep is not None:

@@ -172,6 +172,7 @@ PARTS = {
     "a criterion that exits with code 0": ("criterion", criterion(lambda d: sys.exit(0)), "tried to end the program (SystemExit: 0)", "must raise an Exception instead"),
     "a criterion that looks like Ctrl-C": ("criterion", criterion(raising(OwnInterrupt())), "OwnInterrupt", "must raise an Exception instead"),
     "a criterion whose thresholds are text": ("criterion", part(L1, taus="ab"), "taus = 'ab'", "two finite numbers"),
+    "a criterion whose ratio is NaN": ("criterion", part(L1, l1_ratio=NAN), "l1_ratio = nan", "a finite number above 0"),
     "a criterion whose reader is None": ("criterion", part(L1, reader=lambda self, source: None), "gave None as reader", "a function of a SourceBlock"),
     "a criterion that reads None": ("criterion", part(L1, reader=lambda self, source: giving(None)), "gave None as features", "frames, rows, columns and features"),
     "a criterion that reads another grid": ("criterion", part(L1, reader=lambda self, source: giving(torch.zeros(3, 2, 2, 1))), "float32[3, 2, 2, 1]", "[3, 4, 4, 1]"),
@@ -189,7 +190,10 @@ PARTS = {
     "a refiner that raises": ("refiner", part(Threshold, __call__=raising(ZeroDivisionError("by 0"))), "by 0", "raised in"),
     "a refiner that exits": ("refiner", part(Threshold, __call__=raising(SystemExit("bye"))), "SystemExit: bye", "must raise an Exception instead"),
     "a refiner whose halo is no whole number": ("refiner", part(Threshold, past_frames=1.5), "past_frames = 1.5", "must be int"),
-    "a refiner whose halo is negative": ("refiner", part(Threshold, future_frames=-1), "future_frames = -1", "at least 0"),
+    "a refiner whose halo is negative": ("refiner", part(Threshold, future_frames=-1), "future_frames = -1", "in 0..1000"),
+    "a refiner that sees a billion frames ahead": ("refiner", part(Threshold, future_frames=10**9), "future_frames = 1000000000", "in 0..1000"),
+    "a refiner that may be of blocks": ("refiner", part(Threshold, of_blocks="yes"), "of_blocks = 'yes'", "must be bool"),
+    "a refiner that spoils a threshold": ("refiner", changed(tau_long=lambda d: NAN), "gave nan as tau_long", "the threshold that came"),
     "a refiner with an unknown border": ("refiner", part(Threshold, border="wrap"), "border = 'wrap'", "'replicate' or 'zero'"),
     "a refiner without a border": ("refiner", part(object, __call__=lambda self, change: change), "has no past_frames", "has __call__, past_frames, future_frames, border"),
     # --- recoveries
@@ -201,6 +205,7 @@ PARTS = {
     "a recovery whose bias is NaN": ("recovery", planning(bias=lambda layout: bias(layout, NAN)), "gave 1 NaN among 48 values of bias", "return finite values"),
     "a recovery whose bias is infinite": ("recovery", planning(bias=lambda layout: bias(layout, INF)), "gave 1 infinite among 48 values of bias", "return finite values"),
     "a recovery that fills by a number": ("recovery", part(MDegree, fills=1), "fills = 1", "must be bool"),
+    "a recovery that leaves nothing to attend to": ("recovery", planning(present=lambda layout: torch.zeros_like(layout.keep_mask)), "without any place that is present", "leave the kept tokens present"),
     "a recovery that raises": ("recovery", part(MDegree, plan=raising(IndexError("row 7"))), "row 7", "raised in"),
     "a recovery that exits": ("recovery", part(MDegree, plan=raising(OwnExit("stop"))), "OwnExit: stop", "must raise an Exception instead"),
     # --- noise sources
@@ -427,6 +432,14 @@ def test_a_wrapper_is_not_blamed_for_what_the_model_spoils(monkeypatch):
     with pytest.raises(ArithmeticError, match="the model gave NaN") as caught:
         run(Doubles())
     assert "lipar_forward of plugin Doubles of Doubles" in said(caught.value)
+
+
+def test_donors_of_the_future_are_refused():
+    made = part(DonorRule, donor_times=lambda self, layout, places: places * 0 + layout.frames)
+    with pytest.raises(
+        AnswerError, match=r"noise 'hostile' \(plugin mischief of mischief\) gave donor times up to 3"
+    ):
+        run(hostile("noise", made), settings=["recovery='naive-copy'", *chosen("noise")])
 
 
 def test_a_criterion_inside_another_is_the_one_that_is_named():
