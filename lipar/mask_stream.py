@@ -65,17 +65,12 @@ class HaloBuffer:
         return self.refiner(_join(held, self._border(held, held.frames - 1, future_frames)))
 
     def _border(self, change: Change, frame: int, count: int) -> Change:
-        def repeat(volume: Tensor) -> Tensor:
-            border = volume[frame : frame + 1].expand(count, -1, -1)
-            return torch.zeros_like(border) if self._beyond == "zero" else border
-
-        return attrs.evolve(
-            change,
-            distance=repeat(change.distance),
-            raw=repeat(change.raw),
-            long_term=repeat(change.long_term),
-            keep=None if change.keep is None else repeat(change.keep),
-        )
+        volumes = {name: getattr(change, name) for name in ("distance", "raw", "long_term", "keep")}
+        for name, volume in volumes.items():
+            if volume is not None:
+                border = volume[frame : frame + 1].expand(count, -1, -1)
+                volumes[name] = torch.zeros_like(border) if self._beyond == "zero" else border
+        return attrs.evolve(change, **volumes)
 
 
 def _join(first: Change, second: Change) -> Change:

@@ -110,7 +110,7 @@ def test_every_released_distance(clip, distance):
     released_mask(source, distance, 0.15, None, chain)
     for watch, stage in zip(watches, ("raw", "median", "final")):
         expected = torch.from_numpy(arrays[f"{stage}_diffs.{distance}"])
-        assert_near(watch.all("distance"), expected, 2e-6, of=source)
+        assert_near(watch.all("distance"), expected, 3e-6, of=source)
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -128,7 +128,7 @@ def test_every_released_stage(clip, version):
     for name, keep_mask in stages.items():
         assert np.array_equal(keep_mask.numpy(), arrays[f"stage.{name}.v{version}.{setting}"]), name
     expected = torch.from_numpy(arrays[f"long_diffs.{setting}"])
-    assert_near(watches[0].all("long_term")[2:], expected, 2e-6, of=source)
+    assert_near(watches[0].all("long_term")[2:], expected, 3e-6, of=source)
 
 
 def test_every_helper_probe(golden):
@@ -159,7 +159,7 @@ def test_every_helper_probe(golden):
     assert torch.equal(refine(OpenClose(), probes["probe_morph_in"]), probes["probe_morph_out"])
     for name in ("impulse", "random"):
         smooth = refine(GaussianThreshold(), probes[f"probe_{name}"])
-        assert_near(smooth, probes[f"probe_gauss_{name}"], 1e-5)
+        assert_near(smooth, probes[f"probe_gauss_{name}"], 2e-5)
 
 
 # --- the recipe, written out once more -------------------------------------------------------------------------

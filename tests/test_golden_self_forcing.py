@@ -21,7 +21,7 @@ from lipar.protocols import ForwardPass
 from lipar.rope import RotaryEmbedding, prepare, turn
 from lipar.sampling import warped_sigmas
 from lipar.steps import TRAIN_STEPS
-from lipar.testing.closeness import error
+from lipar.testing.closeness import assert_near, error
 from lipar_adapters.wan.checkpoints import infer_config, load_transformer, read_checkpoint
 from lipar_adapters.wan.seam import Float64Timesteps
 
@@ -87,9 +87,10 @@ def test_the_cache_after_each_stored_block_is_the_originals(run):
 def test_noise_levels_are_the_originals(shared):
     golden = tensors(shared / "golden" / "G2" / "sf_main.safetensors")
     every_step = warped_sigmas(range(TRAIN_STEPS, 0, -1), shift=5.0)
-    assert torch.equal(torch.tensor(every_step), golden["scheduler_sigmas"])
+    # their float32 kernels, not ours, rounded these
+    assert_near(torch.tensor(every_step), golden["scheduler_sigmas"], 4e-6)
     told = [ForwardPass.at(0, sigma).timestep for sigma in every_step]
-    assert torch.equal(torch.tensor(told), golden["scheduler_timesteps"])
+    assert_near(torch.tensor(told), golden["scheduler_timesteps"], 4e-6)
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ def test_the_lean_forward_is_the_stock_one_for_a_block_without_context(parts: pi
     stock = parts.transformer(noisy.transpose(1, 2), torch.tensor([500.0, 800.0]), text).sample.transpose(
         1, 2
     )
-    assert_near(lean, stock, 5e-5)
+    assert_near(lean, stock, 1e-4)
 
 
 @torch.no_grad()
@@ -46,7 +46,7 @@ def test_a_block_sees_no_later_one(parts: pipeline.TinyParts) -> None:
     sigma = torch.full((1, 3), 0.6)
     whole = teacher_forced_flow(parts.transformer, clean, noisy, sigma, text, Window())
     early = teacher_forced_flow(parts.transformer, clean[:, :6], noisy[:, :6], sigma[:, :2], text, Window())
-    assert_near(whole[:, :6], early, 1e-5)
+    assert_near(whole[:, :6], early, 5e-5)
 
 
 def test_a_context_is_the_sink_and_the_window() -> None:

@@ -196,7 +196,7 @@ def test_a_clip_of_one_and_four_times_n_frames_comes_back_as_long(
 def test_the_first_latent_frame_is_that_of_the_image_alone(vae: TinyWanAutoencoder) -> None:
     clip = torch.rand(1, 3, 9, 32, 48) * 2 - 1
     whole, alone = (vae.encode(part).latent_dist.mode() for part in (clip, clip[:, :, :1]))
-    assert_near(whole[:, :, :1], alone, 1e-5)
+    assert_near(whole[:, :, :1], alone, 2e-5)
 
 
 @torch.no_grad()

@@ -94,7 +94,7 @@ def test_the_patchified_autoencoder_of_wan_2_2_streams_too(patchified_vae: Any) 
     assert (coder.spatial_factor, latents.shape) == (16, (1, 3, 6, 2, 3))
     assert_near(latents, whole_latents(patchified_vae, frames), 1e-5)
     decoded = torch.cat([decode(piece) for piece in latents.split(1, dim=1)], dim=1)
-    assert_near(decoded, whole_frames(patchified_vae, latents), 4e-5)
+    assert_near(decoded, whole_frames(patchified_vae, latents), 6e-5)
 
 
 def test_two_streams_do_not_disturb_each_other(vae: Any) -> None:
