@@ -5,7 +5,8 @@ from pathlib import Path
 GIF_IMAGE, GIF_EXTENSION, GIF_END = 0x2C, 0x21, 0x3B
 OGG_PAGE, OGG_LONGEST_PAGE, OGG_LAST = b"OggS", 65_307, 0x04
 ASF_PROPERTIES, ASF_HEADER = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"), 4096
-TS_PACKETS = (188, 192, 204)
+FRAGMENT, LONGEST_REST = b"moof", 2**24
+TS_PACKETS, TS_SYNC = (188, 192, 204), 0x47
 UNREAD_SHARE, UNREAD_BYTES = 0.1, 16_384
 """What may follow the last packet, such as an index, before it counts as a part that could not be read."""
 
@@ -31,11 +32,24 @@ def is_cut_off(path: Path, container_name: str, read_bytes: int | None) -> bool:
         place = header.find(ASF_PROPERTIES)
         return place >= 0 and size < int.from_bytes(header[place + 40 : place + 48], "little")
     if container_name == "mpegts":
-        return all(size % packet for packet in TS_PACKETS)
+        with path.open("rb") as file:
+            return _ends_within_packet(file.read(8 * max(TS_PACKETS)), size)
     if container_name == "yuv4mpegpipe":
         return read_bytes is not None and size > read_bytes
+    if "mov" in container_name:
+        # in an mp4 of fragments, each begins with a box of this name; one that comes after the end was not reached
+        return read_bytes is not None and FRAGMENT in _bytes_from(path, read_bytes)
     if container_name == "flv" or "matroska" in container_name:
         return read_bytes is not None and size - read_bytes > max(UNREAD_BYTES, UNREAD_SHARE * size)
+    return False
+
+
+def _ends_within_packet(begin: bytes, size: int) -> bool:
+    """Whether the last packet of a transport stream is incomplete; the first may be, in a recording."""
+    for packet in TS_PACKETS:
+        for first in range(packet):
+            if all(byte == TS_SYNC for byte in begin[first::packet]):
+                return (size - first) % packet > 0
     return False
 
 
@@ -63,6 +77,12 @@ def is_whole_gif(data: bytes) -> bool:
 
 def _gif_palette(flags: int) -> int:
     return 3 * 2 ** (1 + flags % 8) if flags & 0x80 else 0
+
+
+def _bytes_from(path: Path, place: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(place)
+        return file.read(LONGEST_REST)
 
 
 def _tail(path: Path, count: int) -> bytes:

@@ -2,12 +2,14 @@
 
 import struct
 from fractions import Fraction
+from pathlib import Path
 
 import attrs
 import av
 
 from lipar.video.colour import UNSPECIFIED, Colour, resolve_colour
 from lipar.video.convert import bit_depth, has_alpha, is_rgb
+from lipar.video.cropping import is_cropped
 from lipar.video.frames import Orientation, square_pixels
 from lipar.video.losses import Announced
 from lipar.video.packets import codec_name, is_playable
@@ -108,7 +110,9 @@ def _colour(frame: av.VideoFrame, stream: av.VideoStream) -> Colour:
     )
 
 
-def _not_honoured(stream: av.VideoStream, first: av.VideoFrame) -> tuple[str, ...]:
+def _not_honoured(
+    container: av.container.InputContainer, path: Path, stream: av.VideoStream, first: av.VideoFrame
+) -> tuple[str, ...]:
     """Name what is said of the pictures that changes how they should be shown, and that the reader leaves aside."""
     found = []
     if first.interlaced_frame or stream.codec_context.field_order > PROGRESSIVE:
@@ -119,11 +123,17 @@ def _not_honoured(stream: av.VideoStream, first: av.VideoFrame) -> tuple[str, ..
         found.append("spherical: it is used as it is stored, without a projection")
     if stream.metadata.get("alpha_mode") == "1" and not has_alpha(first):
         found.append("transparent: the decoder gives it without its transparency")
+    if is_cropped(path, container.format.name):
+        found.append("to be shown cropped, by its container: the whole pictures are used")
     return tuple(found)
 
 
 def describe(
-    container: av.container.InputContainer, stream: av.VideoStream, first: av.VideoFrame, still: bool
+    container: av.container.InputContainer,
+    path: Path,
+    stream: av.VideoStream,
+    first: av.VideoFrame,
+    still: bool,
 ) -> VideoInfo:
     """Gather what container, stream and first decoded frame say."""
     time_base = stream.time_base or Fraction(1, 90000)
@@ -158,5 +168,5 @@ def describe(
         audio_codecs=tuple(codec_name(a) for a in container.streams.audio if is_playable(a)),
         container=container.format.name,
         still=still,
-        not_honoured=_not_honoured(stream, first),
+        not_honoured=_not_honoured(container, path, stream, first),
     )

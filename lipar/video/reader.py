@@ -49,7 +49,7 @@ class VideoReader:
             if first is None:
                 raise VideoError(self._decoder.no_frame_message())
             self.info: VideoInfo = describe(
-                self._decoder.container, self._decoder.stream, first, self._decoder.still
+                self._decoder.container, self.path, self._decoder.stream, first, self._decoder.still
             )
         except BaseException:
             self.close()
@@ -57,7 +57,7 @@ class VideoReader:
         self.size = size or (self.info.width, self.info.height)
         self.time_base = self.info.time_base
         self._scaler, self._alpha_scaler = VideoReformatter(), VideoReformatter()
-        self._transparent = False
+        self._transparent = self._resized = False
         self._warn_of_the_unusual()
         self._frames = self._read(first)
 
@@ -107,6 +107,13 @@ class VideoReader:
 
     def _convert(self, picture: av.VideoFrame, pts: int, duration: int, index: int) -> PixelFrame:
         turn = self.info.orientation
+        stored = (picture.width, picture.height)
+        if stored != self.info.coded_size and not self._resized:
+            self._resized = True
+            self._warn(
+                f"{self.path.name} changes its size from {self.info.coded_size[0]}x{self.info.coded_size[1]} to "
+                f"{stored[0]}x{stored[1]} at frame {index}; all frames are scaled to the first size"
+            )
         picture = self._opaque(picture)
         rgb = frame_to_rgb(picture, self.info.colour, turn.size(*self.size), self._scaler)
         return PixelFrame(
