@@ -79,7 +79,11 @@ class Checks:
                 if not holds and (error := blame()) is not None:
                     raise error
         finally:
-            self._ranges, self._suspects = [], []
+            self.forget()
+
+    def forget(self) -> None:
+        """Drop what was expected: what it was expected of has failed."""
+        self._ranges, self._suspects = [], []
 
 
 def came(answer: object) -> str:

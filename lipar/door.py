@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lipar.compatibility import FORWARD_KINDS, MASK_KINDS, Giver, check
 from lipar.config import Config, PartConfig, build_config
+from lipar.guard import running
 from lipar.hold import Held, Hold
 from lipar.layout import TokenLayout
 from lipar.parts import make_parts
@@ -238,11 +239,15 @@ def summary(target: Any, *, host: PluginHost | None = None) -> Summary:
 
 
 def _door_to(target: object, host: PluginHost) -> Door:
-    offered: list[Any] = [part.part for part in host.registries["adapter"]]
-    doors: list[Door] = [part for part in offered if isinstance(part, Door)]
-    for door in doors:
-        if door.recognises(target):
-            return door
+    doors: list[Door] = []
+    for registered in host.registries["adapter"]:
+        door: Any = registered.part
+        if not isinstance(door, Door):
+            continue
+        with running(None if registered.own else str(registered)):
+            if door.recognises(target):
+                return door
+        doors.append(door)
     supported = (
         ", ".join(dict.fromkeys(door.door_targets for door in doors)) or "nothing (no adapter offers a door)"
     )

@@ -83,6 +83,8 @@ class EnabledPipeline:
             self._release()
             if self._reads_source:
                 self.hold.take_source(None)
+            checks = self.hold.parts.checks
+            checks.settle() if failed is None else checks.forget()  # what the last forward expected
             if failed is None and self.hold.forwards == pruned and self.hold.foreign_forwards > foreign:
                 self._warn_of_nothing()
 
