@@ -48,7 +48,7 @@ class EditOptions:
     """Width and height to process at; None: the model's own, in the shape of the source."""
     keep_source_size: bool = True
     """Write at the source's size rather than at the size processed."""
-    synthetic_frames: int = 48
+    synthetic_frames: int = 60
 
 
 @attrs.frozen(kw_only=True)
