@@ -4,6 +4,7 @@ Keys are stored clean and un-rotated, so that a pruned token can take them at it
 can move its context to small positions; beside them lies the rotated copy that attention reads.
 """
 
+import math
 from typing import Literal
 
 import attrs
@@ -182,7 +183,7 @@ class KVCache:
             needed, self._capacity if self.window_frames or rows is None else rows.k.shape[1] * 5 // 4
         )
         shape = (like.shape[0], capacity, *like.shape[2:])
-        grown = LayerRows(*(like.new_empty(shape) for _ in range(3)))
+        grown = LayerRows(*(self._allocate(like, shape) for _ in range(3)))
         if rows is not None:
             used = self.rows
             grown.k[:, :used] = rows.k[:, :used]
@@ -190,6 +191,17 @@ class KVCache:
             grown.v[:, :used] = rows.v[:, :used]
         self._layers[layer_idx] = grown
         return grown
+
+    def _allocate(self, like: Heads, shape: tuple[int, ...]) -> Context:
+        try:
+            return like.new_empty(shape)
+        except RuntimeError as error:  # so do the allocators of all devices say that there is no memory left
+            gibibytes = 3 * self.num_layers * math.prod(shape) * like.element_size() / 2**30
+            raise RuntimeError(
+                f"the KV cache does not fit into memory: {shape[1]} tokens in {self.num_layers} layers take "
+                f"{gibibytes:.1f} GiB; set cache.sink_frames and cache.window_frames (now {self.sink_frames} and "
+                f"{self.window_frames}) lower, or a smaller --resolution"
+            ) from error
 
     def commit(self, layout: TokenLayout, present: Tensor | None, drop_frames: int = 0) -> None:
         """Take the block's rows, as its clean pass left them, for history.

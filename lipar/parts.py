@@ -4,11 +4,16 @@ from typing import Any, cast
 
 import attrs
 
+from lipar.bounds import shown
 from lipar.config import Config, ConfigError, PartConfig, structure_value
 from lipar.measure import Thresholded
 from lipar.plugins import PluginHost
 from lipar.protocols import Adapter, Criterion, NoiseSource, Recovery, Refiner, Restorer
 from lipar.registry import KINDS
+
+
+class UnknownPartError(ConfigError, LookupError):
+    """A config names a part that no plugin offers."""
 
 
 @attrs.frozen(kw_only=True)
@@ -31,18 +36,21 @@ def make_part(host: PluginHost, kind: str, chosen: PartConfig) -> Any:
     """An instance of a registered part with the config's options.
 
     Raises:
-        LookupError: no such part.
+        UnknownPartError: no such part.
         ConfigError: an option that the part does not have, or of the wrong type or range.
     """
     assert kind in KINDS
-    registered = host.registries[kind][chosen.name]
+    try:
+        registered = host.registries[kind][chosen.name]
+    except LookupError as error:
+        raise UnknownPartError(error.args[0]) from error
     where = f"{kind} {chosen.name!r}"
     fields = {(field.alias or field.name): field for field in registered.options}
     options = {}
     for key, value in chosen.options.items():
         if key not in fields:
             known = ", ".join(sorted(fields)) or "none"
-            raise ConfigError(f"{where} of {registered.owner} has no option {key!r}; it has: {known}")
+            raise ConfigError(f"{where} of {registered.owner} has no option {shown(key)}; it has: {known}")
         if fields[key].type == tuple[Thresholded, ...]:
             options[key] = _thresholded(host, kind, value, f"{where}: {key}")
         else:
@@ -61,7 +69,7 @@ def make_part(host: PluginHost, kind: str, chosen: PartConfig) -> Any:
 def _thresholded(host: PluginHost, kind: str, value: Any, where: str) -> tuple[Thresholded, ...]:
     """Criteria inside a criterion: each a name, or a table with its options and its own thresholds."""
     if not isinstance(value, list | tuple):
-        raise ConfigError(f"{where} must be a list of names or tables, got {value!r}")
+        raise ConfigError(f"{where} must be a list of names or tables, got {shown(value)}")
     made = []
     for index, entry in enumerate(value):
         here = f"{where}[{index}]"

@@ -6,14 +6,14 @@ Self-Forcing (arXiv 2506.08009) and its relatives share one layout, so another c
 
 import json
 import warnings
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 import torch
-from attrs.validators import and_, deep_iterable, ge, gt, instance_of, le, min_len
 
+from lipar import bounds
+from lipar.bounds import Within, falling
 from lipar.compatibility import CAUSAL
 from lipar.protocols import Model
 from lipar_adapters.wan.door import WanDoor
@@ -24,15 +24,6 @@ _GIB = 2**30
 
 class MemoryWarning(UserWarning):
     """The model will hardly fit."""
-
-
-def _falling(instance: Any, attribute: "attrs.Attribute[Any]", steps: tuple[int, ...]) -> None:
-    if any(later >= earlier for earlier, later in pairwise(steps)):
-        raise ValueError(f"{attribute.name} must fall, got {list(steps)}")
-
-
-_STEP = and_(instance_of(int), ge(1), le(1000))
-_STEPS = and_(min_len(1), deep_iterable(_STEP), _falling)
 
 
 @attrs.frozen(kw_only=True)
@@ -46,21 +37,25 @@ class SelfForcing(WanDoor):
 
     None: these parts lie in `checkpoint`, if that is a whole diffusers folder.
     """
-    block_frames: int = attrs.field(default=3, validator=ge(1))
+    block_frames: int = attrs.field(default=3, validator=bounds.BLOCK)
     """Latent frames denoised together."""
-    sink_frames: int = attrs.field(default=1, validator=ge(0))
+    sink_frames: int = attrs.field(default=1, validator=bounds.CACHE)
     """First frames that stay in the KV cache; `[cache]` of the config comes before it."""
-    window_frames: int = attrs.field(default=6, validator=ge(0))
+    window_frames: int = attrs.field(default=6, validator=bounds.WINDOW)
     """Latest frames in the KV cache, the block's own counted in; 0: all, as in training (21 frames)."""
-    shift: float = attrs.field(default=5.0, validator=gt(0))
+    shift: float = attrs.field(default=5.0, validator=bounds.SHIFT)
     """Of the noise schedule: sigma = shift s / (1 + (shift - 1) s)."""
-    edit_steps: tuple[int, ...] = attrs.field(default=(400, 300, 250), validator=_STEPS)
+    edit_steps: tuple[int, ...] = attrs.field(default=(400, 300, 250), validator=falling)
     """Step indices of 1000, before the shift, that video-to-video takes at strength 0.4."""
-    text_to_video_steps: tuple[int, ...] = attrs.field(default=(1000, 750, 500, 250), validator=_STEPS)
+    text_to_video_steps: tuple[int, ...] = attrs.field(default=(1000, 750, 500, 250), validator=falling)
     """Step indices of 1000, before the shift, from pure noise."""
-    head_dim: int = attrs.field(default=128, validator=ge(6))
+    head_dim: int = attrs.field(
+        default=128, validator=Within(6, 1024, "channels of an attention head; 128 in released models")
+    )
     """Channels of an attention head, which a checkpoint does not tell; used where `base` has no config."""
-    text_rows: int = attrs.field(default=512, validator=ge(1))
+    text_rows: int = attrs.field(
+        default=512, validator=Within(1, 2**15, "rows of text; 512 in released models")
+    )
     """Rows that a prompt is padded to with zeros, and cut at."""
     keep_text_encoder: bool = False
     """Keep UMT5 (5.7 billion parameters) in memory between prompts, instead of loading it for each."""

@@ -9,9 +9,14 @@ from lipar.ablation.clips import ClipSource
 from lipar.ablation.plan import Plan
 from lipar.ablation.rows import ROWS, Row, chosen_rows, reason_it_cannot_run, row_config
 from lipar.ablation.run import run_ablation
+from lipar.bounds import Within
 from lipar.cli.edit import pick_device
 from lipar.cli.host import plugin_host
+from lipar.cli.number import CLIP_FRAMES, ROUNDS, SIDE, NumberType
 from lipar.config import build_config
+
+CLIPS = Within(1, 10**6, "clips to draw and to edit in every row")
+WORKERS = Within(1, 1024, "processes, each with a model of its own")
 
 
 class FractionsType(click.ParamType[tuple[float, ...]]):
@@ -83,14 +88,18 @@ QUICK = Size(
 @click.option("--rows", help=f"Only these, with commas: {', '.join(row.name for row in ROWS)}.")
 @click.option("--kept", type=FractionsType(), help="Kept fractions.  [default: 0.7,0.5,0.3]")
 @click.option("--strengths", type=FractionsType(), help="[default: 0.2,0.4,0.8]")
-@click.option("--clips", type=click.IntRange(1), help="How many clips the adapter makes.  [default: 24]")
-@click.option("--frames", type=click.IntRange(1), help="Pixel frames of a clip.  [default: 60]")
+@click.option("--clips", type=NumberType(CLIPS), help="How many clips the adapter makes.  [default: 24]")
+@click.option("--frames", type=NumberType(CLIP_FRAMES), help="Pixel frames of a clip.  [default: 60]")
 @click.option(
-    "--size", type=click.IntRange(16), help="Pixels of a side of clips that are made.  [default: 256]"
+    "--size",
+    type=NumberType(attrs.evolve(SIDE, low=16)),
+    help="Pixels of a side of clips that are made.  [default: 256]",
 )
 @click.option("--photos", type=click.Path(path_type=Path, exists=True), help="Photographs for these clips.")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-@click.option("--timing-rounds", type=click.IntRange(0), help="0: no timing.  [default: 3]")
+@click.option("--workers", type=NumberType(WORKERS), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--timing-rounds", type=NumberType(attrs.evolve(ROUNDS, low=0)), help="0: no timing.  [default: 3]"
+)
 @click.option("--mechanism", is_flag=True, help="Also measure donors and attention against the dense run's.")
 @click.option("--quick", is_flag=True, help="Two small clips and few rows, for a first look.")
 @click.option("--device", default=None, help="[default: cuda where there is one]")
@@ -130,7 +139,9 @@ def ablate(
         raise click.UsageError("FILES need a --prompt")
     if prompts and not files:
         raise click.UsageError("--prompt is for FILES; clips that the adapter makes have their own")
-    base_settings = [*([] if model is None else [f"adapter={model!r}"]), *settings]
+    base_settings: list[str | dict[str, str]] = [*settings]
+    if model is not None:
+        base_settings.insert(0, {"adapter": model})
     extra = [Row(name=variant, settings=tuple(variant.split(";"))) for variant in variants]
     names = tuple(name.strip() for name in rows.split(",")) if rows is not None else usual.rows
     host = plugin_host()

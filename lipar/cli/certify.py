@@ -5,9 +5,11 @@ from pathlib import Path
 import click
 import torch
 
+from lipar.bounds import Within
 from lipar.certify import AttentionCertifier, Certified
 from lipar.cli.edit import pick_device
 from lipar.cli.host import plugin_host
+from lipar.cli.number import NumberType
 from lipar.compare import encode_clip
 from lipar.compatibility import check_config
 from lipar.config import build_config
@@ -19,7 +21,11 @@ from lipar.scheduler import Scheduler
 @click.option("--prompt", required=True, help="What the result should look like.")
 @click.option("--preset", metavar="NAME", help="Begin from a preset.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One value, e.g. noise=kv-cache.")
-@click.option("--blocks", type=click.IntRange(1), help="Stop after so many blocks.  [default: all]")
+@click.option(
+    "--blocks",
+    type=NumberType(Within(1, 10**6, "blocks of a clip")),
+    help="Stop after so many blocks.  [default: all]",
+)
 @click.option("--device", default=None, help="[default: cuda where there is one]")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def certify(

@@ -22,7 +22,7 @@ def check(
 
     No weights are read.
     """
-    chosen = [] if model is None else [f"adapter={model!r}"]
+    chosen = [] if model is None else [{"adapter": model}]
     config = build_config(preset=preset, file=config_file, settings=[*chosen, *settings])
     check_config(plugin_host(), config)
     refiners = ", ".join(refiner.name for refiner in config.refiners)

@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 import torch
 
+from lipar.bounds import shown
 from lipar.cli.grouped import GroupedCommand
 from lipar.cli.host import plugin_host
+from lipar.cli.number import SIDE
 from lipar.compatibility import check_config
 from lipar.config import Config, build_config, presets
 from lipar.edit import EditOptions, EditReport, edit_video
@@ -34,8 +36,10 @@ class SizeType(click.ParamType[tuple[int, int]]):
         if isinstance(value, tuple):
             return value
         width, x, height = value.lower().partition("x")
-        if not x or not width.isdigit() or not height.isdigit() or not int(width) or not int(height):
-            self.fail(f"{value!r} is no size; write WIDTHxHEIGHT, for instance 256x256", param, ctx)
+        if not x or not all(side.isascii() and side.isdigit() for side in (width, height)):
+            self.fail(f"{shown(value)} is no size; write WIDTHxHEIGHT, for instance 256x256", param, ctx)
+        if not all(len(side) < 20 and SIDE.low <= int(side) <= SIDE.high for side in (width, height)):
+            self.fail(f"width and height must lie in {SIDE}, got {shown(value)}", param, ctx)
         return int(width), int(height)
 
 
@@ -120,9 +124,9 @@ def edit(
     if not prompt.strip():
         raise click.UsageError("--prompt is empty; say in a few words what the result should look like")
     # the model first, since a part named anew drops the options that were set before it
-    chosen = [] if model is None else [f"adapter={model!r}"]
+    chosen = [] if model is None else [{"adapter": model}]
     named = {"strength": strength, "seed": seed}
-    direct = [f"{key}={value!r}" for key, value in named.items() if value is not None]
+    direct = [{key: value} for key, value in named.items() if value is not None]
     config = build_config(preset=preset, file=config_file, settings=[*chosen, *settings, *direct])
     host = plugin_host()
     adapter = check_config(host, config)  # what cannot be is said before anything is loaded

@@ -11,15 +11,21 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from lipar import bounds
+from lipar.bounds import Within
 from lipar.cli.edit import DTYPES, SizeType, pick_device
 from lipar.cli.grouped import GroupedCommand
 from lipar.cli.host import plugin_host
+from lipar.cli.number import CLIP_FRAMES, NumberType
 from lipar.config import Config, ConfigError, PartConfig, build_config
 from lipar.door import WHOLE_CLIP
 from lipar.motion import MotionAdapter, MotionClip, MotionModel, MotionRequest, MotionScene
 from lipar.motion_report import figures_of, summarise
 from lipar.parts import make_part, make_parts
 from lipar.plugins import PluginHost
+
+STEP_INDEX = Within(-1, 1000, "a step of the schedule, which has at most 1000")
+GUIDANCE = Within(0, 100, "1 is the prompt alone; released models take 1 to 7")
 
 
 @click.command(
@@ -55,25 +61,33 @@ from lipar.plugins import PluginHost
 )
 @click.option(
     "--frames",
-    type=click.IntRange(1),
+    type=NumberType(CLIP_FRAMES),
     help="Of the clip, 1 + 4n.  [default: the motion video's, at most the model's]",
 )
 @click.option(
     "--stride",
-    type=click.IntRange(1),
+    type=NumberType(CLIP_FRAMES),
     default=1,
     show_default=True,
     help="Take every so many-th motion frame.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise.")
-@click.option("--steps", type=click.IntRange(1), help="Of the whole schedule.  [default: 50]")
+@click.option("--seed", type=NumberType(bounds.SEED), default=0, show_default=True, help="Seed of the noise.")
+@click.option("--steps", type=NumberType(bounds.SCHEDULE), help="Of the whole schedule.  [default: 50]")
 @click.option(
-    "--tweak", type=int, help="Step to begin at; higher: stiller outside the mask.  [default: 3 of 50]"
+    "--tweak",
+    type=NumberType(STEP_INDEX),
+    help="Step to begin at; higher: stiller outside the mask.  [default: 3 of 50]",
 )
 @click.option(
-    "--tstrong", type=int, help="Step that frees the masked region; higher: more rigid.  [default: 6 of 50]"
+    "--tstrong",
+    type=NumberType(STEP_INDEX),
+    help="Step that frees the masked region; higher: more rigid.  [default: 6 of 50]",
 )
-@click.option("--guidance", type=float, help="Scale of classifier-free guidance.  [default: the model's own]")
+@click.option(
+    "--guidance",
+    type=NumberType(GUIDANCE, float),
+    help="Scale of classifier-free guidance.  [default: the model's own]",
+)
 @click.option("--released", is_flag=True, help="As TTM's released code, where lipar differs.")
 @click.option(
     "--model",

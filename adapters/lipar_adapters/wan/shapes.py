@@ -4,8 +4,9 @@ from typing import Any
 
 import attrs
 import torch
-from attrs.validators import ge, optional
+from attrs.validators import optional
 
+from lipar import bounds
 from lipar.bench.shapes import Shape, shape_named
 from lipar.compatibility import CAUSAL
 
@@ -18,9 +19,9 @@ class RandomWan:
 
     shape: str = "wan2.1-1.3b"
     """Whose sizes to take: `wan2.1-1.3b` or `wan2.2-5b`."""
-    layers: int | None = attrs.field(default=None, validator=optional(ge(1)))
+    layers: int | None = attrs.field(default=None, validator=optional(bounds.LAYERS))
     """None: as many as the model has."""
-    seed: int = attrs.field(default=0, validator=ge(0))
+    seed: int = attrs.field(default=0, validator=bounds.SEED)
 
     gives = CAUSAL - {"pixels"}
 
