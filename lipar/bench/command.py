@@ -14,6 +14,7 @@ from lipar.bench import report
 from lipar.bench.machine import describe, matmul_ceiling
 from lipar.bench.shapes import SHAPES, BenchModel, forward_flops, shape_named
 from lipar.bounds import LAYERS
+from lipar.cli import output
 from lipar.cli.number import CLIP_FRAMES, ROUNDS, NumberType
 
 FRACTIONS = (1.0, 0.9, 0.8, 0.68, 0.5, 0.35, 0.2)
@@ -56,7 +57,7 @@ class Bench:
         *,
         json_path: Path | None = None,
         trace: Path | None = None,
-        say: Callable[[str], None] = click.echo,
+        say: Callable[[str], None] = output.say,
     ) -> None:
         from lipar.bench.memory import load_model
         from lipar.cli.host import plugin_host

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from lipar.cli.output import complain, one_line, show_usage_error
+
 _COMMANDS = {
     "edit": ("lipar.cli.edit", "edit"),
     "ttm": ("lipar.cli.ttm", "ttm"),
@@ -44,7 +46,7 @@ def cli(no_plugins: bool) -> None:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    click.secho(f"warning: {message}", fg="yellow", err=True)
+    complain(f"warning: {message}", fg="yellow")
 
 
 def main() -> None:
@@ -56,21 +58,13 @@ def main() -> None:
     except click.exceptions.Exit as exit_:
         sys.exit(exit_.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.secho("interrupted; no video was left behind", fg="red", err=True)
+        complain("interrupted; no video was left behind", fg="red")
         sys.exit(130)
     except click.ClickException as error:
-        error.show()
+        show_usage_error(error)
         sys.exit(error.exit_code)
     except Exception as error:  # the border to the user: every error becomes a line
         if debug:
             raise
-        click.secho(f"error: {_say(error)}", fg="red", err=True)
+        complain(f"error: {one_line(error)}", fg="red")
         sys.exit(1)
-
-
-def _say(error: Exception) -> str:
-    text = str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error)
-    expected = isinstance(error, ValueError | LookupError | OSError | ArithmeticError | RuntimeError)
-    if not (expected and text):
-        text = f"{type(error).__name__}: {text or 'no message'} (unexpected; run again with --debug to see where)"
-    return "; ".join([text, *getattr(error, "__notes__", ())])

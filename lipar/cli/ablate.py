@@ -13,6 +13,7 @@ from lipar.bounds import Within
 from lipar.cli.edit import pick_device
 from lipar.cli.host import plugin_host
 from lipar.cli.number import CLIP_FRAMES, ROUNDS, SIDE, NumberType
+from lipar.cli.output import complain, say
 from lipar.config import build_config
 
 CLIPS = Within(1, 10**6, "clips to draw and to edit in every row")
@@ -158,7 +159,7 @@ def ablate(
             raise click.UsageError(f"--variant {row.name}: {reason}")
         else:
             left_out[row.name] = reason
-            click.secho(f"not run: {row.name} ({reason})", fg="yellow", err=True)
+            complain(f"not run: {row.name} ({reason})", fg="yellow")
     base = build_config(preset=preset, file=config_file, settings=base_settings)
     if base.prune.keep is not None or base.prune.quantile is not None:
         raise click.UsageError(
@@ -189,6 +190,6 @@ def ablate(
         left_out=left_out,
         quiet=quiet,
     )
-    click.echo(outcome.text)
+    say(*outcome.text.splitlines())
     before = f", {outcome.resumed} of them on record before" if outcome.resumed else ""
-    click.echo(f"{outcome.cells} cells{before}: {out / 'tables.md'}, {out / 'results.json'}")
+    say(f"{outcome.cells} cells{before}: {out / 'tables.md'}, {out / 'results.json'}")

@@ -10,6 +10,7 @@ from lipar.certify import AttentionCertifier, Certified
 from lipar.cli.edit import pick_device
 from lipar.cli.host import plugin_host
 from lipar.cli.number import NumberType
+from lipar.cli.output import say
 from lipar.compare import encode_clip
 from lipar.compatibility import check_config
 from lipar.config import build_config
@@ -55,8 +56,7 @@ def certify(
             "no block could be certified: none was pruned, or the recovery leaves pruned places absent; "
             "the certificate needs m-degree of full degree or naive-copy"
         )
-    for line in table(certifier.records):
-        click.echo(line)
+    say(*table(certifier.records))
 
 
 def table(records: list[Certified]) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from lipar.cli.host import plugin_host
+from lipar.cli.output import say
 from lipar.compatibility import check_config
 from lipar.config import build_config, presets
 
@@ -26,7 +27,7 @@ def check(
     config = build_config(preset=preset, file=config_file, settings=[*chosen, *settings])
     check_config(plugin_host(), config)
     refiners = ", ".join(refiner.name for refiner in config.refiners)
-    click.echo(
+    say(
         f"can run on {config.adapter.name}: criterion {config.criterion.name}; refiners {refiners}; "
         f"recovery {config.recovery.name}; noise {config.noise.name}; restorer {config.restorer.name}"
     )

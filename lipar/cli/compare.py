@@ -10,6 +10,7 @@ import torch
 
 from lipar.cli.edit import pick_device
 from lipar.cli.host import plugin_host
+from lipar.cli.output import say
 from lipar.compare import Comparison, compare_clip
 from lipar.compatibility import check_config
 from lipar.config import build_config
@@ -57,12 +58,12 @@ def compare(
     adapters = [check_config(host, config) for config in configs.values()]
     model = adapters[0].load(pick_device(device), torch.float32)
     model.set_prompt(prompt)
-    click.echo(f"| clip | pruning | scene cuts | kept | speed-up | PSNR to dense |\n{'| --- ' * 6}|")
+    say("| clip | pruning | scene cuts | kept | speed-up | PSNR to dense |", f"{'| --- ' * 6}|")
     done: list[Comparison] = []
     for clip in clips:
         for row in compare_clip(model, clip, configs, host=host, random=not no_random):
             done.append(row)
-            click.echo(_row(row))
+            say(_row(row))
     if json_file is not None:
         figures = [
             attrs.asdict(row) | {"psnr": row.psnr if math.isfinite(row.psnr) else None} for row in done

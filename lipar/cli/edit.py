@@ -12,6 +12,7 @@ from lipar.bounds import shown
 from lipar.cli.grouped import GroupedCommand
 from lipar.cli.host import plugin_host
 from lipar.cli.number import SIDE
+from lipar.cli.output import say
 from lipar.compatibility import check_config
 from lipar.config import Config, build_config, presets
 from lipar.edit import EditOptions, EditReport, edit_video
@@ -155,9 +156,9 @@ def edit(
     ]
     with host.extended(*filter(None, watchers)):
         report = edit_video(loaded, config, options, host=host)
-    click.echo(summarise(report, options, config, loading))
+    say(*summarise(report, options, config, loading))
     if profiled is not None:
-        click.echo(f"\n{profiled.table()}")
+        say("", *profiled.table().splitlines())
 
 
 def _check_paths(options: EditOptions, *, trace: Path | None, log: Path | None, masks: Path | None) -> None:
@@ -208,7 +209,7 @@ def pick_device(name: str | None) -> torch.device:
     return device
 
 
-def summarise(report: EditReport, options: EditOptions, config: Config, loading: float) -> str:
+def summarise(report: EditReport, options: EditOptions, config: Config, loading: float) -> list[str]:
     """The lines that `lipar edit` prints at the end."""
     size, processed = report.source_size, report.processed_size
     name = options.source.name if options.source else "a made-up clip"
@@ -230,7 +231,7 @@ def summarise(report: EditReport, options: EditOptions, config: Config, loading:
         )
     elif not options.dense:
         lines.append("speed-up not measured: the probed blocks were kept whole")
-    return "\n".join(lines)
+    return lines
 
 
 def _kept_line(report: EditReport, options: EditOptions) -> str:

@@ -7,6 +7,7 @@ import attrs
 import click
 
 from lipar.cli.host import plugin_host
+from lipar.cli.output import say
 from lipar.compatibility import Giver, needs_of, spoken
 from lipar.plugins import Plugin
 from lipar.registry import KINDS, Registered
@@ -22,14 +23,14 @@ def _option(field: "attrs.Attribute[Any]") -> str:
 
 
 def _describe(part: Registered) -> None:
-    click.echo(f"  {part.name:<20} {part.summary}  [{part.owner}]")
+    say(f"  {part.name:<20} {part.summary}  [{part.owner}]")
     for field in part.options:
-        click.echo(f"  {'':<20}   {_option(field)}")
+        say(f"  {'':<20}   {_option(field)}")
     name = f"{part.kind} {part.name!r}"
     if part.kind == "adapter":
-        click.echo(f"  {'':<20}   gives {spoken(Giver.of(part.part, name).facts)}")
+        say(f"  {'':<20}   gives {spoken(Giver.of(part.part, name).facts)}")
     elif needs := needs_of(part.part, name):
-        click.echo(f"  {'':<20}   needs {spoken(needs)}")
+        say(f"  {'':<20}   needs {spoken(needs)}")
 
 
 @click.command()
@@ -38,7 +39,7 @@ def strategies(kind: str | None) -> None:
     """List every registered part with its options and owner."""
     host = plugin_host()
     for name in KINDS if kind is None else [kind]:
-        click.secho(KINDS[name].replace("_", " "), bold=True)
+        say(KINDS[name].replace("_", " "), bold=True)
         for part in host.registries[name]:
             _describe(part)
 
@@ -53,19 +54,19 @@ def plugins(as_json: bool) -> None:
             attrs.asdict(plugin) | {"parts": host.parts_of(plugin), "hooks": host.hooks_of(plugin)}
             for plugin in host.plugins
         ]
-        click.echo(json.dumps(found, indent=1))
+        say(*json.dumps(found, indent=1).splitlines())
         return
     for plugin in host.plugins:
-        click.echo(f"{plugin.name:<20} {plugin!s:<20} {_state(plugin)}")
+        say(f"{plugin.name:<20} {plugin!s:<20} {_state(plugin)}", fg="red" if plugin.error else None)
         for kind, names in host.parts_of(plugin).items():
-            click.echo(f"{'':<20} {KINDS[kind].replace('_', ' ')}: {', '.join(names)}")
+            say(f"{'':<20} {KINDS[kind].replace('_', ' ')}: {', '.join(names)}")
         if hooks := host.hooks_of(plugin):
-            click.echo(f"{'':<20} hooks: {', '.join(hooks)}")
+            say(f"{'':<20} hooks: {', '.join(hooks)}")
 
 
 def _state(plugin: Plugin) -> str:
     if plugin.error:
-        return click.style(f"failed: {plugin.error}", fg="red")
+        return f"failed: {plugin.error}"
     return "disabled" if plugin.disabled else "loaded"
 
 
@@ -86,4 +87,4 @@ def show(name: str) -> None:
     _describe(part)
     about = getattr(part.part, "about", None)
     if about is not None:
-        click.echo(about())
+        say(*about().splitlines())

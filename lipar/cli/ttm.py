@@ -17,6 +17,7 @@ from lipar.cli.edit import DTYPES, SizeType, pick_device
 from lipar.cli.grouped import GroupedCommand
 from lipar.cli.host import plugin_host
 from lipar.cli.number import CLIP_FRAMES, NumberType
+from lipar.cli.output import say
 from lipar.config import Config, ConfigError, PartConfig, build_config
 from lipar.door import WHOLE_CLIP
 from lipar.motion import MotionAdapter, MotionClip, MotionModel, MotionRequest, MotionScene
@@ -196,7 +197,7 @@ def ttm(
         model=model,
         seed=seed,
     )
-    click.echo(summarise(figures, output, computed_all=dense))
+    say(*summarise(figures, output, computed_all=dense))
     if json_file is not None:
         json_file.write_text(json.dumps(attrs.asdict(figures), indent=1) + "\n", "utf-8")
 
