@@ -43,8 +43,15 @@ class Within:
     """Reason of the bounds, for the message."""
 
     def __call__(self, instance: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+        self.check(attribute.name.removeprefix("_"), value)
+
+    def check(self, name: str, value: Any) -> None:
+        """Refuse a value outside the bounds.
+
+        Raises:
+            ValueError: it lies outside, or is NaN; the message gives `name`, the bounds and their reason.
+        """
         if not self.low <= value <= self.high:  # NaN neither
-            name = attribute.name.removeprefix("_")
             raise ValueError(f"{name} must lie in {self}, got {shown(value)}")
 
     def __str__(self) -> str:

@@ -4,7 +4,6 @@ Self-Forcing (arXiv 2506.08009) and its relatives share one layout, so another c
 `checkpoint=` and, where it was trained so, of other blocks and steps.
 """
 
-import json
 import warnings
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from lipar.bounds import Within, falling
 from lipar.compatibility import CAUSAL
 from lipar.protocols import Model
 from lipar_adapters.wan.door import WanDoor
+from lipar_adapters.weights import MissingCheckpointError, reading
 
 HOME_PIXELS = 480 * 832
 _GIB = 2**30
@@ -68,13 +68,14 @@ class SelfForcing(WanDoor):
         """A model on `device`; time embedding and norms stay in float32.
 
         Raises:
-            FileNotFoundError: weights are missing; the message says which file belongs where. Nothing was loaded.
-            ValueError: they are not of this family.
+            MissingCheckpointError: weights are missing; the message says which file belongs where. Nothing was loaded.
+            CheckpointError: they are not of this family, or damaged.
 
         Warns:
             MemoryWarning: weights and KV cache are about to take more than is free.
         """
         checkpoint, base = self._find()
+        from lipar_adapters.loading import load_diffusers_model
         from lipar_adapters.wan.autoencoder import WanAutoencoder
         from lipar_adapters.wan.causal import CausalWan, Recipe
         from lipar_adapters.wan.checkpoints import load_transformer
@@ -87,14 +88,16 @@ class SelfForcing(WanDoor):
                 base, device=device, dtype=dtype, rows=self.text_rows, keep=self.keep_text_encoder
             )
         self._warn_of_memory(checkpoint, base, device, dtype)
-        transformer = load_transformer(checkpoint, dtype=dtype, config=self._config(checkpoint, base))
+        config = self._config(checkpoint, base)
+        transformer = load_transformer(checkpoint, dtype=dtype, device=device, config=config)
         embedder = transformer.condition_embedder
         embedder.timesteps_proj = Float64Timesteps(transformer.config.freq_dim)
         if base is not None and self.autoencoder == "wan":
             from diffusers import AutoencoderKLWan
 
-            vae = AutoencoderKLWan.from_pretrained(base / "vae", torch_dtype=dtype, local_files_only=True)
-            coder = WanAutoencoder(vae.to(device))
+            vae = load_diffusers_model(AutoencoderKLWan, base / "vae", dtype=dtype, device=device)
+            with reading(base / "vae", "the autoencoder of a Wan model"):
+                coder = WanAutoencoder(vae)
         recipe = Recipe(
             block_frames=self.block_frames,
             sink_frames=self.sink_frames,
@@ -104,47 +107,52 @@ class SelfForcing(WanDoor):
             text_to_video_steps=self.text_to_video_steps,
             home_pixels=HOME_PIXELS,
         )
-        return CausalWan(transformer.to(device), recipe, autoencoder=coder, encode_prompt=text)
+        with reading(checkpoint, "a causal Wan transformer, and the other parts of its model"):
+            return CausalWan(transformer, recipe, autoencoder=coder, encode_prompt=text)
 
     def _find(self) -> tuple[Path, Path | None]:
         """Where the checkpoint and the other parts lie; all that will be needed is there."""
         if self.checkpoint is None:
-            raise FileNotFoundError(
+            raise MissingCheckpointError(
                 "self-forcing has no weights of its own; set adapter.checkpoint to the released self_forcing_dmd.pt "
                 "and adapter.base to a local diffusers folder of Wan2.1-T2V-1.3B (vae, text_encoder, tokenizer)"
             )
         checkpoint = Path(self.checkpoint).expanduser()
         if not checkpoint.exists():
-            raise FileNotFoundError(f"adapter.checkpoint: there is nothing at {checkpoint}")
+            raise MissingCheckpointError(f"adapter.checkpoint: there is nothing at {checkpoint}")
         base = Path(self.base).expanduser() if self.base is not None else None
         if base is None and checkpoint.is_dir() and (checkpoint / "vae").is_dir():
             base = checkpoint
         if self.autoencoder == "none":
             return checkpoint, base
         if base is None:
-            raise FileNotFoundError(
+            raise MissingCheckpointError(
                 f"{checkpoint} holds a transformer alone; set adapter.base to a local diffusers folder of "
                 "Wan2.1-T2V-1.3B with vae, text_encoder and tokenizer, or adapter.autoencoder to 'none'"
             )
         needed = ("vae/config.json", "text_encoder/config.json", "tokenizer/tokenizer_config.json")
         missing = [name for name in needed if not (base / name).is_file()]
         if missing:
-            raise FileNotFoundError(
+            raise MissingCheckpointError(
                 f"adapter.base: {base} is not a whole diffusers folder; missing: {', '.join(missing)}"
             )
         return checkpoint, base
 
     def _config(self, checkpoint: Path, base: Path | None) -> dict[str, Any]:
         """The transformer's config: of its own folder, of `base`, or told from the shapes."""
-        from lipar_adapters.wan.checkpoints import infer_config, read_checkpoint, transformer_folder
+        from lipar_adapters.wan.checkpoints import (
+            infer_config,
+            read_checkpoint,
+            read_transformer_config,
+            transformer_folder,
+        )
 
         described = base / "transformer" / "config.json" if base is not None else None
         if checkpoint.is_dir():
             described = transformer_folder(checkpoint) / "config.json"
         if described is None or not described.is_file():
-            return infer_config(read_checkpoint(checkpoint), self.head_dim)
-        entries: dict[str, Any] = json.loads(described.read_text("utf-8"))
-        return {name: value for name, value in entries.items() if not name.startswith("_")}
+            return infer_config(read_checkpoint(checkpoint), self.head_dim, checkpoint)
+        return read_transformer_config(described.parent)
 
     def _warn_of_memory(
         self, checkpoint: Path, base: Path | None, device: torch.device, dtype: torch.dtype
@@ -158,7 +166,7 @@ class SelfForcing(WanDoor):
         text = 0
         if base is not None and self.autoencoder == "wan":
             weights += stored_bytes(base / "vae", dtype)
-        if base is not None:
+        if base is not None and (base / "text_encoder").is_dir():
             text = stored_bytes(base / "text_encoder", dtype)
         # the text encoder is gone, unless kept, before the cache grows
         cache = self._cache_bytes(checkpoint, base, dtype)
