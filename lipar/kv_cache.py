@@ -45,6 +45,30 @@ class CachedFrame:
     """None: all of them, in order."""
 
 
+def check_window(window_frames: int, block_frames: int, *, copies: bool) -> None:
+    """Refuse a window that is too short for a block.
+
+    Args:
+        window_frames: latest frames in the cache, the block's own counted in; 0 is without limit.
+        block_frames: frames of the block.
+        copies: whether pruned tokens copy from the frame before the block, which must then be in the window.
+
+    Raises:
+        ValueError: it is too short.
+    """
+    if not window_frames or window_frames >= block_frames + copies:
+        return
+    if window_frames < block_frames:
+        raise ValueError(
+            f"a window of {window_frames} frames counts the block's own {block_frames} in; set cache.window_frames to "
+            f"at least {block_frames + copies}, or to 0 for no limit"
+        )
+    raise ValueError(
+        f"a window of {window_frames} frames holds nothing beside the block's own {block_frames}, but pruned tokens "
+        f"copy from the frame before it; set cache.window_frames to at least {block_frames + 1}"
+    )
+
+
 class KVCache:
     """The KV cache of one video stream.
 
@@ -113,11 +137,7 @@ class KVCache:
             ValueError: the block is longer than the window.
         """
         if self.window_frames:
-            if layout.frames > self.window_frames:
-                raise ValueError(
-                    f"a window of {self.window_frames} frames counts the block's own {layout.frames} in; "
-                    f"set cache.window_frames to at least {layout.frames}, or to 0 for no limit"
-                )
+            check_window(self.window_frames, layout.frames, copies=False)
             self._evict(len(self.frames) - self.sink_frames - (self.window_frames - layout.frames), layout)
             self._capacity = (self.sink_frames + self.window_frames) * layout.tokens_per_frame
         return self.rows
@@ -131,10 +151,7 @@ class KVCache:
         pruned_any = layout.kept_count < layout.token_count
         gone = self._next_time > 0 and (not self.frames or self.frames[-1].time != self._next_time - 1)
         if pruned_any and layout.has_history and gone:
-            raise ValueError(
-                f"a window of {self.window_frames} frames holds nothing beside the block's own {layout.frames}, but "
-                f"pruned tokens copy from the frame before it; set cache.window_frames to at least {layout.frames + 1}"
-            )
+            check_window(self.window_frames, layout.frames, copies=True)
 
     def _evict(self, count: int, layout: TokenLayout) -> None:
         if count <= 0:

@@ -6,10 +6,12 @@ import attrs
 
 from lipar.bounds import shown
 from lipar.config import Config, ConfigError, PartConfig, structure_value
-from lipar.measure import Thresholded
+from lipar.measure import Measure, Thresholded, measure_of, needed_thresholds
 from lipar.plugins import PluginHost
 from lipar.protocols import Adapter, Criterion, NoiseSource, Recovery, Refiner, Restorer
 from lipar.registry import KINDS
+from lipar.source import SourceFormat
+from lipar.thresholds import AdaptiveThresholds
 
 
 class UnknownPartError(ConfigError, LookupError):
@@ -97,6 +99,22 @@ def make_parts(host: PluginHost, config: Config) -> Parts:
         noise=cast(NoiseSource, make_part(host, "noise", config.noise)),
         restorer=cast(Restorer, make_part(host, "restorer", config.restorer)),
     )
+
+
+def make_measure(
+    config: Config, parts: Parts, source: SourceFormat
+) -> tuple[Measure, AdaptiveThresholds | None]:
+    """The criterion ready for a run, and what gives its thresholds, unless they are fixed.
+
+    Raises:
+        ValueError: there are no thresholds, or what the criterion reads is not there.
+    """
+    prune = config.prune
+    measure = measure_of(parts.criterion, source, tau_short=prune.tau_short, tau_long=prune.tau_long)
+    if prune.quantile is not None or prune.keep is not None:
+        return measure, AdaptiveThresholds(quantile=prune.quantile, target=prune.keep)
+    needed_thresholds(measure, config.criterion.name)
+    return measure, None
 
 
 def make_adapter(host: PluginHost, config: Config) -> Adapter:

@@ -103,9 +103,8 @@ def test_a_criterion_on_pixels_refuses_latents_alone():
         kept("criterion=pixel", pieces=latents)
     model = ToyModel()
     model.set_prompt("a dog")
-    running = Scheduler(model, build_config(settings=["criterion=pixel"]), host=HOST)
-    with pytest.raises(ValueError, match="no autoencoder"):
-        next(running.run(latents))
+    with pytest.raises(ConfigError, match="no autoencoder"):
+        Scheduler(model, build_config(settings=["criterion=pixel"]), host=HOST)
 
 
 def test_pixels_that_do_not_belong_to_their_latents_are_refused():

@@ -15,7 +15,9 @@ from lipar import bounds
 from lipar.bounds import Within, falling
 from lipar.compatibility import CAUSAL
 from lipar.protocols import Model
+from lipar.spec import CoderSpec, ModelSpec
 from lipar_adapters.wan.door import WanDoor
+from lipar_adapters.wan.recipe import Recipe
 from lipar_adapters.weights import MissingCheckpointError, reading
 
 HOME_PIXELS = 480 * 832
@@ -64,6 +66,36 @@ class SelfForcing(WanDoor):
 
     gives = CAUSAL
 
+    def _recipe(self) -> Recipe:
+        return Recipe(
+            block_frames=self.block_frames,
+            sink_frames=self.sink_frames,
+            window_frames=self.window_frames,
+            shift=self.shift,
+            edit_steps=self.edit_steps,
+            text_to_video_steps=self.text_to_video_steps,
+            home_pixels=HOME_PIXELS,
+        )
+
+    def spec(self) -> ModelSpec:
+        """What the options say of the model; no weights are read.
+
+        Raises:
+            MissingCheckpointError: weights are missing; the message says which file belongs where.
+        """
+        self._find()
+        from lipar_adapters.wan.autoencoder import TAU_LONG, TAU_SHORT, WanAutoencoder
+
+        if self.autoencoder == "none":
+            return self._recipe().spec(None)
+        coder = CoderSpec(
+            first_pixel_frames=WanAutoencoder.first_pixel_frames,
+            next_pixel_frames=WanAutoencoder.next_pixel_frames,
+            tau_short=TAU_SHORT,
+            tau_long=TAU_LONG,
+        )
+        return self._recipe().spec(coder)
+
     def load(self, device: torch.device, dtype: torch.dtype) -> Model:
         """A model on `device`; time embedding and norms stay in float32.
 
@@ -77,7 +109,7 @@ class SelfForcing(WanDoor):
         checkpoint, base = self._find()
         from lipar_adapters.loading import load_diffusers_model
         from lipar_adapters.wan.autoencoder import WanAutoencoder
-        from lipar_adapters.wan.causal import CausalWan, Recipe
+        from lipar_adapters.wan.causal import CausalWan
         from lipar_adapters.wan.checkpoints import load_transformer
         from lipar_adapters.wan.seam import Float64Timesteps
         from lipar_adapters.wan.text import WanTextEncoder
@@ -98,17 +130,8 @@ class SelfForcing(WanDoor):
             vae = load_diffusers_model(AutoencoderKLWan, base / "vae", dtype=dtype, device=device)
             with reading(base / "vae", "the autoencoder of a Wan model"):
                 coder = WanAutoencoder(vae)
-        recipe = Recipe(
-            block_frames=self.block_frames,
-            sink_frames=self.sink_frames,
-            window_frames=self.window_frames,
-            shift=self.shift,
-            edit_steps=self.edit_steps,
-            text_to_video_steps=self.text_to_video_steps,
-            home_pixels=HOME_PIXELS,
-        )
         with reading(checkpoint, "a causal Wan transformer, and the other parts of its model"):
-            return CausalWan(transformer, recipe, autoencoder=coder, encode_prompt=text)
+            return CausalWan(transformer, self._recipe(), autoencoder=coder, encode_prompt=text)
 
     def _find(self) -> tuple[Path, Path | None]:
         """Where the checkpoint and the other parts lie; all that will be needed is there."""

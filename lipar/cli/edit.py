@@ -130,7 +130,7 @@ def edit(
     direct = [{key: value} for key, value in named.items() if value is not None]
     config = build_config(preset=preset, file=config_file, settings=[*chosen, *settings, *direct])
     host = plugin_host()
-    adapter = check_config(host, config)  # what cannot be is said before anything is loaded
+    adapter = check_config(host, config, dense=dense)  # what cannot be is said before anything is loaded
     options = EditOptions(
         prompt=prompt,
         output=output,

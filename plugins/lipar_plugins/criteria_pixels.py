@@ -164,6 +164,8 @@ class MaskFrames:
         if not path.is_file():
             raise ValueError(f"there is no mask at {path}")
         self._path = path
+        if path.suffix != ".npy":
+            _check_video(path)  # now: frames are read later, one by one
         self._frames = _array_frames(path) if path.suffix == ".npy" else _video_frames(path)
         self._last: Tensor | None = None
         self._count = 0
@@ -221,6 +223,17 @@ def _array_frames(path: Path) -> Iterator[Float[Tensor, "height width"]]:
             f"mask {path} has values {lowest}..{highest}; they must be 0..1, or whole numbers of 0..255"
         )
     return (torch.from_numpy(np.array(frame, dtype=np.float32)) / float(largest) for frame in array)
+
+
+def _check_video(path: Path) -> None:
+    from lipar.video import VideoWarning, probe
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VideoWarning)
+        try:
+            probe(path)
+        except ValueError as error:
+            raise ValueError(f"mask {path}: {error}") from error
 
 
 def _video_frames(path: Path) -> Iterator[Float[Tensor, "height width"]]:

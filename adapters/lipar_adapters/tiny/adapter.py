@@ -16,6 +16,7 @@ from lipar.bounds import THRESHOLD, check_taus
 from lipar.compatibility import CAUSAL
 from lipar.config import structure_value
 from lipar.protocols import Model
+from lipar.spec import CoderSpec, ModelSpec
 from lipar.types import Latents
 from lipar_adapters.wan.recipe import Recipe
 from lipar_adapters.weights import CheckpointError, MissingCheckpointError, read_json, reading
@@ -53,6 +54,22 @@ class Tiny:
         from lipar_adapters.tiny.exact_edits import exact_edit
 
         return exact_edit(index, pixel_frames=pixel_frames, size=size, photos=photos)
+
+    def spec(self) -> ModelSpec:
+        """What the folder says of the model; no weights are read.
+
+        Raises:
+            MissingCheckpointError: the folder is not whole.
+            CheckpointError: its configuration is none.
+        """
+        recipe, tau_short, tau_long = read_recipe(self._folder() / CONFIG)
+        coder = CoderSpec(
+            first_pixel_frames=TinyAutoencoder.first_pixel_frames,
+            next_pixel_frames=TinyAutoencoder.next_pixel_frames,
+            tau_short=tau_short,
+            tau_long=tau_long,
+        )
+        return recipe.spec(coder)
 
     def load(self, device: torch.device, dtype: torch.dtype) -> Model:
         """The model, with its autoencoder and text encoder.

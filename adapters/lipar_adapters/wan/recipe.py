@@ -4,6 +4,7 @@ import attrs
 
 from lipar import bounds
 from lipar.bounds import Within, falling
+from lipar.spec import CoderSpec, ModelSpec
 
 
 @attrs.frozen(kw_only=True)
@@ -27,3 +28,12 @@ class Recipe:
         default=1.0, validator=Within(0, 100, "1 is the prompt alone; released models take 1 to 7")
     )
     """1: the prompt alone; above: two branches, prompt and no prompt."""
+
+    def spec(self, coder: CoderSpec | None) -> ModelSpec:
+        """What is known of such a model before it is loaded, with an autoencoder or without."""
+        return ModelSpec(
+            block_frames=self.block_frames,
+            sink_frames=self.sink_frames,
+            window_frames=self.window_frames,
+            coder=coder,
+        )
