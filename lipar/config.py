@@ -13,7 +13,7 @@ import cattrs
 from attrs.validators import instance_of, optional
 
 from lipar import bounds
-from lipar.bounds import Within, check_taus, falling, finite, shown
+from lipar.bounds import LONGEST_SHOWN, Within, check_taus, falling, finite, shown
 from lipar.sampling import TRAIN_STEPS, scale_steps
 
 PartTable = Mapping[str, Any]
@@ -35,10 +35,11 @@ class PartConfig:
         """Read `"l1"` or `{name = "l1", option = 1}`."""
         if isinstance(value, PartConfig):
             return value
-        if isinstance(value, str):
-            return cls(value)
-        if isinstance(value, Mapping) and isinstance(value.get("name"), str):
-            return cls(value["name"], {key: option for key, option in value.items() if key != "name"})
+        table = {"name": value} if isinstance(value, str) else value
+        if isinstance(table, Mapping) and isinstance(table.get("name"), str):
+            if len(table["name"]) > LONGEST_SHOWN:
+                raise ConfigError(f"{where}: no part has so long a name: {shown(table['name'])}")
+            return cls(table["name"], {key: option for key, option in table.items() if key != "name"})
         raise ConfigError(f"{where} must be a name or a table with a name, got {shown(value)}")
 
 

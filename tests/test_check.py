@@ -6,9 +6,9 @@ import warnings
 import attrs
 import pytest
 import torch
-from config_fuzz import HOST, Toy, ToyPlugin, make_masks, runs, says_can_run
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from tools.fuzz_configs import HOST, Toy, ToyPlugin, make_masks, runs, says_can_run
 
 import lipar.plugins
 from lipar import ConfigError, build_config, load_plugins
