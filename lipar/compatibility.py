@@ -12,13 +12,17 @@ from typing import Any
 import attrs
 import torch
 
+from lipar.bounds import shown
 from lipar.config import Config, ConfigError
 from lipar.guard import running
+from lipar.kv_cache import check_window
 from lipar.mask_stream import clip_mask
-from lipar.parts import Parts, make_adapter, make_parts
+from lipar.parts import Parts, make_adapter, make_measure, make_parts
 from lipar.plugins import PluginHost
 from lipar.protocols import Adapter, Refiner
 from lipar.registry import Registered
+from lipar.source import SourceFormat
+from lipar.spec import NO_AUTOENCODER, ModelSpec
 from lipar.types import ChangeMap, Features
 
 FACTS: Mapping[str, str] = {
@@ -176,12 +180,70 @@ def _stillness(current: Features, reference: Features) -> ChangeMap:
     return torch.zeros(current.shape[:-1])
 
 
-def check_config(host: PluginHost, config: Config) -> Adapter:
-    """Refuse a config that cannot run block by block; gives its adapter, not yet loaded.
+def check_run(
+    host: PluginHost,
+    config: Config,
+    parts: Parts,
+    giver: Giver,
+    spec: ModelSpec | None,
+    *,
+    dense: bool = False,
+) -> None:
+    """Refuse what a run block by block would not get through, before its first frame.
+
+    `lipar check`, `lipar edit` before it loads a model, and `Scheduler` on the loaded one all ask here.
+
+    Args:
+        host: where the parts that would do instead are looked up.
+        config: names the parts.
+        parts: made of `config`.
+        giver: the adapter or model.
+        spec: of the model; None: nothing is known of it before it is loaded.
+        dense: whether every token will be computed, so that nothing is copied.
+
+    Raises:
+        ConfigError: parts that do not fit together or the model, no thresholds, files of parts that are not there, or a
+            window that is too short.
+    """
+    if config.self_redundancy.full_steps is not None:
+        raise ConfigError(
+            "self_redundancy reads what a model predicts that makes a whole clip at once (lipar.enable); this one "
+            "goes block by block through a source, whose redundancy is read: leave the section out"
+        )
+    check(host, config, parts, giver)
+    if spec is None:
+        return
+    if spec.coder is None and not dense and "pixels" in needs_of(parts.criterion, config.criterion.name):
+        raise ConfigError(
+            f"criterion {config.criterion.name!r} looks at pixel frames, but this model has no autoencoder that would "
+            "tell which of them a latent frame stands for; choose another criterion"
+        )
+    cache = config.cache.window_frames
+    try:
+        make_measure(config, parts, SourceFormat(patch_size=spec.patch_size, coder=spec.coder))
+        check_window(
+            spec.window_frames if cache is None else cache,
+            spec.block_frames,
+            copies=parts.recovery.fills and not dense,
+        )
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def check_config(host: PluginHost, config: Config, *, dense: bool = False) -> Adapter:
+    """Refuse a config that cannot edit a video block by block; gives its adapter, not yet loaded.
+
+    What only the model knows is refused here as far as the adapter's `spec` tells it.
+
+    Args:
+        dense: whether every token will be computed.
 
     Raises:
         LookupError: no part of that name.
-        ConfigError: an option is wrong, or parts do not fit together.
+        ConfigError: an option is wrong, or parts do not fit together or the model.
+        CheckpointError: files that the adapter names are not there, or are none of a model.
     """
     parts, adapter = make_parts(host, config), make_adapter(host, config)
     giver = Giver.of(adapter, f"adapter {config.adapter.name!r}")
@@ -190,5 +252,22 @@ def check_config(host: PluginHost, config: Config) -> Adapter:
             f"{giver.name} makes whole clips at once, without {FACTS['causal-cache']}, and this command goes through a "
             "video block by block; use `lipar ttm`, or `lipar.enable` on its pipeline"
         )
-    check(host, config, parts, giver)
+    spec = spec_of(adapter, giver.name)
+    if spec is not None and spec.coder is None:
+        raise ConfigError(NO_AUTOENCODER)
+    check_run(host, config, parts, giver, spec, dense=dense)
     return adapter
+
+
+def spec_of(adapter: Adapter, name: str) -> ModelSpec | None:
+    """What an adapter says of its model before it is loaded; None: it says nothing.
+
+    Raises:
+        ConfigError: it gives something else than a `ModelSpec`.
+    """
+    if not hasattr(adapter, "spec"):
+        return None
+    spec = adapter.spec()
+    if not isinstance(spec, ModelSpec):
+        raise ConfigError(f"spec() of {name} must give a lipar.spec.ModelSpec, got {shown(spec)}")
+    return spec

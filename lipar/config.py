@@ -2,7 +2,7 @@
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from types import NoneType, UnionType
@@ -10,8 +10,10 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 import cattrs
-from attrs.validators import and_, ge, gt, instance_of, lt, optional
+from attrs.validators import instance_of, optional
 
+from lipar import bounds
+from lipar.bounds import LONGEST_SHOWN, Within, check_taus, falling, finite, shown
 from lipar.steps import TRAIN_STEPS, scale_steps
 
 PartTable = Mapping[str, Any]
@@ -33,28 +35,31 @@ class PartConfig:
         """Read `"l1"` or `{name = "l1", option = 1}`."""
         if isinstance(value, PartConfig):
             return value
-        if isinstance(value, str):
-            return cls(value)
-        if isinstance(value, Mapping) and isinstance(value.get("name"), str):
-            return cls(value["name"], {key: option for key, option in value.items() if key != "name"})
-        raise ConfigError(f"{where} must be a name or a table with a name, got {value!r}")
+        table = {"name": value} if isinstance(value, str) else value
+        if isinstance(table, Mapping) and isinstance(table.get("name"), str):
+            if len(table["name"]) > LONGEST_SHOWN:
+                raise ConfigError(f"{where}: no part has so long a name: {shown(table['name'])}")
+            return cls(table["name"], {key: option for key, option in table.items() if key != "name"})
+        raise ConfigError(f"{where} must be a name or a table with a name, got {shown(value)}")
 
 
 @attrs.frozen(kw_only=True)
 class PruneConfig:
     """How distances become a mask."""
 
-    tau_short: float | None = attrs.field(default=None, validator=optional(gt(0)))
+    tau_short: float | None = attrs.field(default=None, validator=optional(bounds.THRESHOLD))
     """Short-term threshold in the units of the criterion; None: its default, for these latents where that matters."""
-    tau_long: float | None = attrs.field(default=None, validator=optional(gt(0)))
-    """Long-term threshold, likewise."""
-    quantile: float | None = attrs.field(default=None, validator=optional(and_(gt(0.0), lt(1.0))))
+    tau_long: float | None = attrs.field(default=None, validator=optional(bounds.THRESHOLD))
+    """Long-term threshold, likewise; at least tau_short."""
+    quantile: float | None = attrs.field(default=None, validator=optional(bounds.SHARE))
     """Instead of a value: tau_short of each block is this quantile of its own distances, tau_long twice that."""
-    keep: float | None = attrs.field(default=None, validator=optional(and_(gt(0.0), lt(1.0))))
+    keep: float | None = attrs.field(default=None, validator=optional(bounds.SHARE))
     """Instead of a value: the fraction of tokens to keep, held by feedback from block to block."""
     long_reference: Literal["kept", "thresholded"] = "kept"
     """What the long-term test compares with: what was really kept, or (as released) the mask before refinement."""
-    first_frames: int | None = attrs.field(default=None, validator=optional(ge(1)))
+    first_frames: int | None = attrs.field(
+        default=None, validator=optional(Within(1, 10**6, "latent frames; a million are 46 hours of video"))
+    )
     """Frames kept whole where a scene begins; None: the whole first block."""
     scene_cuts: bool = True
     """Detect cuts and begin anew there: no history, new sink."""
@@ -65,6 +70,7 @@ class PruneConfig:
             "quantile": (self.quantile,),
             "keep": (self.keep,),
         }
+        check_taus(self.tau_short, self.tau_long)
         chosen = [way for way, values in ways.items() if any(value is not None for value in values)]
         if len(chosen) > 1:
             raise ConfigError(
@@ -77,8 +83,8 @@ class PruneConfig:
 class CacheConfig:
     """The KV cache of a causal model; see `lipar.kv_cache.KVCache`. None: as the model was trained."""
 
-    sink_frames: int | None = attrs.field(default=None, validator=optional(ge(0)))
-    window_frames: int | None = attrs.field(default=None, validator=optional(ge(0)))
+    sink_frames: int | None = attrs.field(default=None, validator=optional(bounds.CACHE))
+    window_frames: int | None = attrs.field(default=None, validator=optional(bounds.WINDOW))
     positions: Literal["rolling", "absolute"] = "rolling"
 
 
@@ -89,9 +95,9 @@ class SelfRedundancyConfig:
     Only for clips that are made at once, through `lipar.enable`.
     """
 
-    full_steps: int | None = attrs.field(default=None, validator=optional(ge(1)))
+    full_steps: int | None = attrs.field(default=None, validator=optional(bounds.SCHEDULE))
     """Steps that compute everything before the first reading; None: do not read."""
-    recheck: int | None = attrs.field(default=None, validator=optional(ge(2)))
+    recheck: int | None = attrs.field(default=None, validator=optional(attrs.evolve(bounds.SCHEDULE, low=2)))
     """Every so many steps afterwards one computes everything and is read again; None: never."""
 
     def __attrs_post_init__(self) -> None:
@@ -99,6 +105,8 @@ class SelfRedundancyConfig:
             raise ConfigError("recheck counts from the first reading; set full_steps, too")
 
 
+MOST_PARTS = 100
+"""Refiners in a chain, or criteria in a combination; each takes its time in every block."""
 _DEFAULT_REFINERS = ("median", "gaussian-threshold", "median", "open-close", "dilate", "keep-movers")
 
 
@@ -115,12 +123,14 @@ class Config:
     noise: PartConfig = PartConfig("step-shift")
     restorer: PartConfig = PartConfig("copy")
     cache: CacheConfig = CacheConfig()
-    steps: tuple[int, ...] | None = None
+    steps: tuple[int, ...] | None = attrs.field(default=None, validator=optional(falling))
     """Step indices of 1000, falling; None: the model's own list. Either is scaled to begin at `strength`."""
-    strength: float | None = attrs.field()
+    strength: float | None = attrs.field(
+        validator=optional(Within(0, 1, "0 leaves the source as it is, 1 begins from noise"))
+    )
     """Step index / 1000, before the schedule's shift, at which denoising of the source begins; None: from noise, by the
     steps as they are. Unless given: where `steps` begin, or 0.4."""
-    seed: int = attrs.field(default=0, validator=ge(0))
+    seed: int = attrs.field(default=0, validator=bounds.SEED)
 
     @strength.default
     def _strength_of_steps(self) -> float:
@@ -134,14 +144,8 @@ class Config:
         return tuple(scale_steps(self.steps, self.strength))
 
     def __attrs_post_init__(self) -> None:
-        if self.steps is not None and (
-            not self.steps
-            or any(not 0 < step <= 1000 for step in self.steps)
-            or any(later >= earlier for earlier, later in zip(self.steps, self.steps[1:], strict=False))
-        ):
-            raise ConfigError(f"steps must fall and lie in 1..1000, got {list(self.steps)}")
-        if self.strength is not None and not 0 <= self.strength <= 1:
-            raise ConfigError(f"strength must lie in 0..1, got {self.strength}")
+        if len(self.refiners) > MOST_PARTS:
+            raise ConfigError(f"refiners are at most {MOST_PARTS}, got {len(self.refiners)}")
 
 
 _DEFAULT = Config()
@@ -155,12 +159,12 @@ def _refuse_unknown(keys: Iterable[str], known: Iterable[str], where: str) -> No
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(f"unknown key {key!r} in {where}; known: {', '.join(sorted(known))}{hint}")
+            raise ConfigError(f"unknown key {shown(key)} in {where}; known: {', '.join(sorted(known))}{hint}")
 
 
 def _structure_section(value: Any, section: type[Any], where: str) -> Any:
     if not isinstance(value, Mapping):
-        raise ConfigError(f"{where} must be a table, got {value!r}")
+        raise ConfigError(f"{where} must be a table, got {shown(value)}")
     fields = {field.name: field for field in attrs.fields(section)}
     _refuse_unknown(value, fields, where)
     structured = {}
@@ -196,13 +200,25 @@ def structure_value(value: Any, type_: Any, where: str) -> Any:
         ConfigError: it is of another type; the message names the key.
     """
     if not _fits(value, type_):
-        raise ConfigError(f"{where} must be {_spoken(type_)}, got {value!r}")
+        raise ConfigError(f"{where} must be {_spoken(type_)}, got {shown(value)}")
+    if not all(map(finite, _numbers(value))):
+        raise ConfigError(f"{where} must be finite and fit into 64 bits, got {shown(value)}")
     if type_ is None:
         return value  # a part's field without a type
     try:
         return _converter.structure(value, type_)
     except Exception as error:  # cattrs raises whatever the hook of the type does
-        raise ConfigError(f"{where} must be {_spoken(type_)}, got {value!r}") from error
+        raise ConfigError(f"{where} must be {_spoken(type_)}, got {shown(value)}") from error
+
+
+def _numbers(value: Any) -> Iterator[Any]:
+    if isinstance(value, list | tuple):
+        for entry in value:
+            yield from _numbers(entry)
+    elif isinstance(value, Mapping):
+        yield from _numbers(list(value.values()))
+    else:
+        yield value
 
 
 def _fits(value: Any, type_: Any) -> bool:
@@ -238,7 +254,7 @@ def parse_config(table: Mapping[str, Any]) -> Config:
             given[key] = PartConfig.parse(value, key)
         elif key == "refiners":
             if not isinstance(value, list | tuple):
-                raise ConfigError(f"refiners must be a list of names or tables, got {value!r}")
+                raise ConfigError(f"refiners must be a list of names or tables, got {shown(value)}")
             given[key] = tuple(PartConfig.parse(entry, f"refiners[{i}]") for i, entry in enumerate(value))
         elif key == "prune":
             given[key] = _structure_section(value, PruneConfig, key)
@@ -278,6 +294,10 @@ def read_preset(name: str) -> dict[str, Any]:
     return tomllib.loads(resources.files("lipar").joinpath("presets", f"{name}.toml").read_text("utf-8"))
 
 
+LONGEST_FILE = 2**20
+"""Bytes of a config file; what is longer is another file, or a device without end."""
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a config file.
 
@@ -285,10 +305,16 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: no such file, or not TOML; the message gives the line.
     """
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open("rb") as file:
+            content = file.read(LONGEST_FILE + 1)
+        text = content.decode("utf-8")
+    except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read the config {path}: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    if len(content) > LONGEST_FILE:
+        raise ConfigError(f"the config {path} has more than {LONGEST_FILE} bytes, which no config needs")
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # a number of 5000 digits, or tables 1000 deep, are neither
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
 
@@ -321,22 +347,40 @@ def _merge_part(base: Any, over: Any) -> Any:
 
 
 def parse_setting(text: str) -> dict[str, Any]:
-    """Read `prune.tau_short=0.1` into nested tables; the value is TOML, or a bare string.
+    """Read `prune.tau_short=0.1` into nested tables; the value is one TOML value, or a bare string in one line.
 
     Raises:
-        ConfigError: no `=`, or an empty key.
+        ConfigError: no `=`, an empty key, or more or less than one value.
     """
     key, equals, value = text.partition("=")
-    parts = key.strip().split(".")
+    parts = [part.strip() for part in key.split(".")]
     if not equals or not all(parts):
-        raise ConfigError(f"--set takes key=value, for instance prune.tau_short=0.1; got {text!r}")
-    try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
+        raise ConfigError(f"--set takes key=value, for instance prune.tau_short=0.1; got {shown(text)}")
+    parsed: Any = _one_value(value.strip())
     for part in reversed(parts):
         parsed = {part: parsed}
     return dict(parsed)
+
+
+def _one_value(text: str) -> Any:
+    # Two documents that agree on one value only: text with a further key ends the first one's value, and text with a
+    # comment or a second value is no entry of the second one's list.
+    alone, in_list = _toml(f"value = {text}"), _toml(f"value = [{text}]")
+    if alone is not None and alone.keys() == {"value"} and repr(in_list) == repr({"value": [alone["value"]]}):
+        return alone["value"]
+    if not text or any(character < " " for character in text):
+        raise ConfigError(
+            f"--set takes one value after the =, got {shown(text)}; give every key a --set of its own, and quote text "
+            "that has a line break"
+        )
+    return text
+
+
+def _toml(text: str) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def build_config(

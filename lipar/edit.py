@@ -18,6 +18,7 @@ from lipar.plugins import PluginHost
 from lipar.protocols import Autoencoder, Model
 from lipar.scheduler import RestoredBlock, Scheduler
 from lipar.source import SourceFormat
+from lipar.spec import NO_AUTOENCODER
 from lipar.speedup import ProbePlan, Speedup, Verdict, first_steady_block
 from lipar.types import KeepMask, PixelFrames
 from lipar.video import (
@@ -153,9 +154,7 @@ def edit_video(
     """
     coder = model.autoencoder
     if coder is None:
-        raise ValueError(
-            "this model has no autoencoder, so it cannot edit pixels; take another --model (`lipar models`)"
-        )
+        raise ValueError(NO_AUTOENCODER)
     for path in (options.output, options.overlay):
         if path is not None:
             check_writable(path, source=options.source)

@@ -4,6 +4,7 @@ Keys are stored clean and un-rotated, so that a pruned token can take them at it
 can move its context to small positions; beside them lies the rotated copy that attention reads.
 """
 
+import math
 from typing import Literal
 
 import attrs
@@ -13,7 +14,6 @@ from torch import Tensor
 from lipar.layout import TokenLayout
 from lipar.rope import RotaryEmbedding, prepare, turn
 from lipar.types import Context, Heads
-from lipar.wording import counted
 
 Positions = Literal["rolling", "absolute"]
 
@@ -43,6 +43,30 @@ class CachedFrame:
     rows: int
     positions: Tensor | None
     """None: all of them, in order."""
+
+
+def check_window(window_frames: int, block_frames: int, *, copies: bool) -> None:
+    """Refuse a window that is too short for a block.
+
+    Args:
+        window_frames: latest frames in the cache, the block's own counted in; 0 is without limit.
+        block_frames: frames of the block.
+        copies: whether pruned tokens copy from the frame before the block, which must then be in the window.
+
+    Raises:
+        ValueError: it is too short.
+    """
+    if not window_frames or window_frames >= block_frames + copies:
+        return
+    if window_frames < block_frames:
+        raise ValueError(
+            f"a window of {window_frames} frames counts the block's own {block_frames} in; set cache.window_frames to "
+            f"at least {block_frames + copies}, or to 0 for no limit"
+        )
+    raise ValueError(
+        f"a window of {window_frames} frames holds nothing beside the block's own {block_frames}, but pruned tokens "
+        f"copy from the frame before it; set cache.window_frames to at least {block_frames + 1}"
+    )
 
 
 class KVCache:
@@ -113,11 +137,7 @@ class KVCache:
             ValueError: the block is longer than the window.
         """
         if self.window_frames:
-            if layout.frames > self.window_frames:
-                raise ValueError(
-                    f"a window of {counted(self.window_frames, 'frame')} counts the block's own {layout.frames} in; "
-                    f"set cache.window_frames to at least {layout.frames}, or to 0 for no limit"
-                )
+            check_window(self.window_frames, layout.frames, copies=False)
             self._evict(len(self.frames) - self.sink_frames - (self.window_frames - layout.frames), layout)
             self._capacity = (self.sink_frames + self.window_frames) * layout.tokens_per_frame
         return self.rows
@@ -131,11 +151,7 @@ class KVCache:
         pruned_any = layout.kept_count < layout.token_count
         gone = self._next_time > 0 and (not self.frames or self.frames[-1].time != self._next_time - 1)
         if pruned_any and layout.has_history and gone:
-            raise ValueError(
-                f"a window of {counted(self.window_frames, 'frame')} holds nothing beside the block's own "
-                f"{layout.frames}, but pruned tokens copy from the frame before it; set cache.window_frames to at "
-                f"least {layout.frames + 1}"
-            )
+            check_window(self.window_frames, layout.frames, copies=True)
 
     def _evict(self, count: int, layout: TokenLayout) -> None:
         if count <= 0:
@@ -184,7 +200,7 @@ class KVCache:
             needed, self._capacity if self.window_frames or rows is None else rows.k.shape[1] * 5 // 4
         )
         shape = (like.shape[0], capacity, *like.shape[2:])
-        grown = LayerRows(*(like.new_empty(shape) for _ in range(3)))
+        grown = LayerRows(*(self._allocate(like, shape) for _ in range(3)))
         if rows is not None:
             used = self.rows
             grown.k[:, :used] = rows.k[:, :used]
@@ -192,6 +208,17 @@ class KVCache:
             grown.v[:, :used] = rows.v[:, :used]
         self._layers[layer_idx] = grown
         return grown
+
+    def _allocate(self, like: Heads, shape: tuple[int, ...]) -> Context:
+        try:
+            return like.new_empty(shape)
+        except RuntimeError as error:  # so do the allocators of all devices say that there is no memory left
+            gibibytes = 3 * self.num_layers * math.prod(shape) * like.element_size() / 2**30
+            raise RuntimeError(
+                f"the KV cache does not fit into memory: {shape[1]} tokens in {self.num_layers} layers take "
+                f"{gibibytes:.1f} GiB; set cache.sink_frames and cache.window_frames (now {self.sink_frames} and "
+                f"{self.window_frames}) lower, or a smaller --resolution"
+            ) from error
 
     def commit(self, layout: TokenLayout, present: Tensor | None, drop_frames: int = 0) -> None:
         """Take the block's rows, as its clean pass left them, for history.

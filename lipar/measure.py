@@ -5,8 +5,10 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 import torch
-from attrs.validators import gt, optional
+from attrs.validators import optional
 
+from lipar import bounds
+from lipar.bounds import check_taus
 from lipar.layout import token_features
 from lipar.protocols import Criterion
 from lipar.source import SourceBlock, SourceFormat
@@ -53,9 +55,9 @@ class Thresholded:
     """A criterion inside another one, with the thresholds that its distances are divided by."""
 
     criterion: Criterion
-    tau_short: float | None = attrs.field(default=None, validator=optional(gt(0)))
+    tau_short: float | None = attrs.field(default=None, validator=optional(bounds.THRESHOLD))
     """None: the criterion's default."""
-    tau_long: float | None = attrs.field(default=None, validator=optional(gt(0)))
+    tau_long: float | None = attrs.field(default=None, validator=optional(bounds.THRESHOLD))
 
 
 def read_latents(source: SourceFormat) -> Reader:
@@ -110,13 +112,14 @@ def needed_thresholds(measure: Measure, criterion: str) -> tuple[float, float]:
     """Both thresholds of a measure.
 
     Raises:
-        ValueError: one is neither given nor known.
+        ValueError: one is neither given nor known, or the long-term one is the lower.
     """
     if measure.tau_short is None or measure.tau_long is None:
         raise ValueError(
             f"criterion {criterion!r} has no default thresholds here (those of an autoencoder are for 'l1' and what "
             "says its `l1_ratio`); set prune.tau_short and prune.tau_long, or prune.quantile, or prune.keep"
         )
+    check_taus(measure.tau_short, measure.tau_long)
     return measure.tau_short, measure.tau_long
 
 
@@ -161,6 +164,7 @@ class Combination:
                     f"{name}: {type(child.criterion).__name__} has no default thresholds here; "
                     "give it tau_short and tau_long"
                 )
+            check_taus(measure.tau_short, measure.tau_long)
             plain = not isinstance(child.criterion, Composite | ReadsSource)
             if plain and latents is not None:
                 which = latents  # one copy of the latents serves all that compare them

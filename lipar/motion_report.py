@@ -87,7 +87,7 @@ def _warp_errors(scene: MotionScene, clip: MotionClip, dense: MotionClip) -> dic
         return {}
 
 
-def summarise(figures: Figures, output: Path, *, computed_all: bool) -> str:
+def summarise(figures: Figures, output: Path, *, computed_all: bool) -> list[str]:
     """The lines that `lipar ttm` prints at the end."""
     first, kept = max(figures.tweak_index, 0), figures.kept_fraction
     step_seconds = figures.denoising_seconds / (figures.steps - first)
@@ -123,4 +123,4 @@ def summarise(figures: Figures, output: Path, *, computed_all: bool) -> str:
                 f"warp error x 1000: dense {1000 * figures.dense_warp_error:.1f}, "
                 f"pruned {1000 * figures.warp_error:.1f} along the motion video's {figures.flow_method}"
             )
-    return "\n".join(lines)
+    return lines

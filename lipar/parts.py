@@ -4,16 +4,24 @@ from typing import Any, cast
 
 import attrs
 
+from lipar.bounds import shown
 from lipar.checks import Checks
 from lipar.config import Config, ConfigError, PartConfig, structure_value
 from lipar.forward_guards import NoiseGuard, RecoveryGuard, RestorerGuard
 from lipar.guard import running
 from lipar.mask_guards import CriterionGuard, RefinerGuard
-from lipar.measure import Thresholded
+from lipar.measure import Measure, Thresholded, measure_of, needed_thresholds
 from lipar.part_guard import AdapterGuard, PartGuard
 from lipar.plugins import PluginHost
 from lipar.protocols import Adapter, Criterion, NoiseSource, Recovery, Refiner, Restorer
 from lipar.registry import KINDS
+from lipar.source import SourceFormat
+from lipar.thresholds import AdaptiveThresholds
+
+
+class UnknownPartError(ConfigError, LookupError):
+    """A config names a part that no plugin offers."""
+
 
 GUARDS: dict[str, type[PartGuard]] = {
     "criterion": CriterionGuard,
@@ -51,18 +59,21 @@ def make_part(host: PluginHost, kind: str, chosen: PartConfig, checks: Checks | 
         checks: those of a run; parts inside of this one are then behind guards.
 
     Raises:
-        LookupError: no such part.
+        UnknownPartError: no such part.
         ConfigError: an option that the part does not have, or of the wrong type or range.
     """
     assert kind in KINDS
-    registered = host.registries[kind][chosen.name]
+    try:
+        registered = host.registries[kind][chosen.name]
+    except LookupError as error:
+        raise UnknownPartError(error.args[0]) from error
     where = f"{kind} {chosen.name!r}"
     fields = {(field.alias or field.name): field for field in registered.options}
     options = {}
     for key, value in chosen.options.items():
         if key not in fields:
             known = ", ".join(sorted(fields)) or "none"
-            raise ConfigError(f"{where} of {registered.owner} has no option {key!r}; it has: {known}")
+            raise ConfigError(f"{where} of {registered.owner} has no option {shown(key)}; it has: {known}")
         if fields[key].type == tuple[Thresholded, ...]:
             options[key] = _thresholded(host, kind, value, f"{where}: {key}", checks)
         else:
@@ -90,7 +101,7 @@ def _thresholded(
 ) -> tuple[Thresholded, ...]:
     """Criteria inside a criterion: each a name, or a table with its options and its own thresholds."""
     if not isinstance(value, list | tuple):
-        raise ConfigError(f"{where} must be a list of names or tables, got {value!r}")
+        raise ConfigError(f"{where} must be a list of names or tables, got {shown(value)}")
     made = []
     for index, entry in enumerate(value):
         here = f"{where}[{index}]"
@@ -127,6 +138,22 @@ def make_parts(host: PluginHost, config: Config) -> Parts:
         restorer=cast(Restorer, make("restorer", config.restorer)),
         checks=checks,
     )
+
+
+def make_measure(
+    config: Config, parts: Parts, source: SourceFormat
+) -> tuple[Measure, AdaptiveThresholds | None]:
+    """The criterion ready for a run, and what gives its thresholds, unless they are fixed.
+
+    Raises:
+        ValueError: there are no thresholds, or what the criterion reads is not there.
+    """
+    prune = config.prune
+    measure = measure_of(parts.criterion, source, tau_short=prune.tau_short, tau_long=prune.tau_long)
+    if prune.quantile is not None or prune.keep is not None:
+        return measure, AdaptiveThresholds(quantile=prune.quantile, target=prune.keep)
+    needed_thresholds(measure, config.criterion.name)
+    return measure, None
 
 
 def make_adapter(host: PluginHost, config: Config) -> Adapter:

@@ -309,7 +309,11 @@ class Model(Protocol):
 
 @runtime_checkable
 class Adapter(Protocol):
-    """A family of models: its fields say where the weights are, `load` makes a model of them."""
+    """A family of models: its fields say where the weights are, `load` makes a model of them.
+
+    Optional: a method `spec()` that gives a `lipar.spec.ModelSpec` without reading weights, so that what the model
+    would refuse is refused before it is loaded. Where files are missing it raises what `load` would.
+    """
 
     def load(self, device: torch.device, dtype: torch.dtype) -> Model:
         """Load weights.

@@ -9,20 +9,21 @@ from torch import Tensor
 
 from lipar.attention import BlockContext
 from lipar.clock import Stopwatch
-from lipar.compatibility import Giver, check
-from lipar.config import Config, ConfigError
+from lipar.compatibility import Giver, check_run
+from lipar.config import Config
 from lipar.kv_cache import KVCache
 from lipar.layout import TokenLayout, patchify, token_features
 from lipar.mask_feed import MaskFeed
 from lipar.mask_stream import MaskStream
-from lipar.measure import Measure, measure_of, needed_thresholds
+from lipar.measure import Measure
 from lipar.noise import NoiseDraw, block_noise, seeded_noise
-from lipar.parts import Parts, make_parts
+from lipar.parts import Parts, make_measure, make_parts
 from lipar.plugins import PluginHost, load_plugins
 from lipar.protocols import Autoencoder, ForwardPass, Model
 from lipar.sampling import add_noise, denoise
 from lipar.scene import cut_offset
 from lipar.source import LatentPiece, SourceBlock, SourceFormat, SourcePiece, moved, source_blocks
+from lipar.spec import ModelSpec
 from lipar.speedup import first_steady_block
 from lipar.thresholds import AdaptiveThresholds
 from lipar.types import Features, Latents
@@ -97,11 +98,6 @@ class Scheduler:
         probe: Callable[[int], bool] | None = None,
     ) -> None:
         self.config = config or Config()
-        if self.config.self_redundancy.full_steps is not None:
-            raise ConfigError(
-                "self_redundancy reads what a model predicts that makes a whole clip at once (lipar.enable); this one "
-                "goes block by block through a source, whose redundancy is read: leave the section out"
-            )
         self.model = model
         self.host = host or load_plugins()
         self.dense = dense
@@ -109,8 +105,10 @@ class Scheduler:
         self._probe = probe
         self._sigmas = list(model.sigmas(self.config.strength, self.config.scaled_steps))
         self._format = SourceFormat(patch_size=model.patch_size, coder=model.autoencoder)
+        giver = Giver.of(model, f"model {type(model).__name__}")
+        parts = make_parts(self.host, self.config)
+        check_run(self.host, self.config, parts, giver, ModelSpec.of(model), dense=dense)
         self.job = self._new_job()
-        check(self.host, self.config, self.job.parts, Giver.of(model, f"model {type(model).__name__}"))
 
     @property
     def sigmas(self) -> list[float]:
@@ -119,7 +117,7 @@ class Scheduler:
 
     def _new_job(self) -> Job:
         parts, model = make_parts(self.host, self.config), self.model
-        measure, adaptive = self._measure(parts)
+        measure, adaptive = make_measure(self.config, parts, self._format)
         cache, own = self.config.cache, model
         return Job(
             config=self.config,
@@ -136,16 +134,6 @@ class Scheduler:
                 positions=cache.positions,
             ),
         )
-
-    def _measure(self, parts: Parts) -> tuple[Measure, AdaptiveThresholds | None]:
-        prune = self.config.prune
-        measure = measure_of(
-            parts.criterion, self._format, tau_short=prune.tau_short, tau_long=prune.tau_long
-        )
-        if prune.quantile is not None or prune.keep is not None:
-            return measure, AdaptiveThresholds(quantile=prune.quantile, target=prune.keep)
-        needed_thresholds(measure, self.config.criterion.name)
-        return measure, None
 
     def _new_masks(self, parts: Parts, measure: Measure, adaptive: AdaptiveThresholds | None) -> MaskFeed:
         prune = self.config.prune
@@ -195,14 +183,8 @@ class Scheduler:
 
     def _pixels_of(self) -> Autoencoder | None:
         """The autoencoder whose pixel frames the criterion looks at; None where it looks at none."""
-        if self.dense or "pixels" not in getattr(self.job.parts.criterion, "needs", frozenset()):
-            return None
-        if self.model.autoencoder is None:
-            raise ValueError(
-                f"criterion {self.config.criterion.name!r} looks at pixel frames, but this model has no autoencoder "
-                "that would tell which of them a latent frame stands for; choose another criterion"
-            )
-        return self.model.autoencoder
+        reads_pixels = "pixels" in getattr(self.job.parts.criterion, "needs", frozenset())
+        return self.model.autoencoder if reads_pixels and not self.dense else None
 
     def _finish(self, waiting: deque[SourceBlock], look_ahead: int) -> RestoredBlock:
         block = waiting.popleft()

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lipar.protocols import Autoencoder
+from lipar.spec import CoderSpec
 from lipar.types import Latents, PixelFrames, shaped
 from lipar.wording import counted
 
@@ -89,7 +90,7 @@ class SourceFormat:
 
     patch_size: int
     """Latent rows and columns of a token."""
-    coder: Autoencoder | None = None
+    coder: Autoencoder | CoderSpec | None = None
     """Tells how many pixel frames make a latent one."""
 
     def grid(self, latents: Latents) -> tuple[int, int, int]:
@@ -112,7 +113,7 @@ class SourceFormat:
         return list(pairwise(starts))
 
 
-def pixel_frames_in(coder: Autoencoder, first_latent: int, count: int) -> int:
+def pixel_frames_in(coder: Autoencoder | CoderSpec, first_latent: int, count: int) -> int:
     """How many pixel frames `count` latent frames stand for, the first of them being number `first_latent`."""
     starts = int(first_latent == 0 and count > 0)
     return starts * coder.first_pixel_frames + (count - starts) * coder.next_pixel_frames

@@ -500,7 +500,7 @@ def test_an_ablation_goes_on_where_it_was_interrupted_and_workers_give_the_same(
 
 def test_a_worker_that_fails_says_why() -> None:
     plan = toy_plan("none", settings=("adapter.weights='/nowhere'",))
-    with pytest.raises(WorkerError, match=r"FileNotFoundError: adapter\.weights: /nowhere is not whole"):
+    with pytest.raises(WorkerError, match=r"MissingCheckpointError: adapter\.weights: /nowhere is not whole"):
         list(run_in_workers(plan, tasks_of(plan, []), 2))
 
 

@@ -118,7 +118,7 @@ def test_an_unknown_shape_is_refused_with_those_there_are():
         (["--size", "30"], "rows x columns"),
         (["--kept", "0.5,2"], "2.0 is not in"),
         (["--kept", "half"], "no list of float"),
-        (["--layers", "0"], "0 is not in the range"),
+        (["--layers", "0"], "must lie in 1..1000 (layers of a transformer"),
     ],
 )
 def test_bad_options_are_refused_by_name(arguments, said):

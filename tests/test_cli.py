@@ -131,7 +131,7 @@ EDIT = ["--prompt", "x", "--model", "toy"]
         (["--set", "refiners=['bucket']"], "the refiners make no mask; put 'gaussian-threshold' or 'threshold' among"),
         (["--set", "prune.tau_short=high"], "prune.tau_short must be a number, got 'high'"),
         (["--set", "seed"], "--set takes key=value"),
-        (["--strength", "1.5"], "strength must lie in 0..1, got 1.5"),
+        (["--strength", "1.5"], "strength must lie in 0..1 (0 leaves the source as it is, 1 begins from noise)"),
         (["--preset", "fast"], "no preset named 'fast'; there are: paper, released"),
         (["--config", "missing.toml"], "cannot read the config missing.toml"),
         (["--set", "refiners=['median']"], "the refiners make no mask"),

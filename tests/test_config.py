@@ -1,5 +1,7 @@
 """Configs from presets, files and settings, and what a wrong one is told."""
 
+from pathlib import Path
+
 import pytest
 
 from lipar.config import Config, ConfigError, build_config, merge, parse_config, parse_setting, presets
@@ -45,10 +47,16 @@ def test_an_option_goes_to_the_part_that_stands_there_and_leaves_with_it():
         ("adapter=self-forcing", {"adapter": "self-forcing"}),
         ("refiners=['median']", {"refiners": ["median"]}),
         ("prune.scene_cuts=false", {"prune": {"scene_cuts": False}}),
+        ("prune.keep = nan", {"prune": {"keep": float("nan")}}),
+        ("prune={keep=0.5, scene_cuts=false}", {"prune": {"keep": 0.5, "scene_cuts": False}}),
+        ("refiners=[\n'median', # smooth\n'threshold'\n]", {"refiners": ["median", "threshold"]}),
+        ('adapter.weights="a # b"', {"adapter": {"weights": "a # b"}}),
+        ("adapter.weights=models/a # b", {"adapter": {"weights": "models/a # b"}}),
+        ("seed=1\n", {"seed": 1}),
     ],
 )
 def test_a_setting_is_toml_or_a_bare_word(text, table):
-    assert parse_setting(text) == table
+    assert repr(parse_setting(text)) == repr(table)
 
 
 def test_merging_tables_keeps_what_is_not_named_anew():
@@ -88,6 +96,23 @@ BAD = {
     "nonsense": ["key=value", "'nonsense'"],
     "=3": ["key=value", "'=3'"],
     "prune..x=3": ["key=value"],
+    "seed=": ["one value", "''"],
+    "seed=1\nfoo=2": ["one value", "'1\\nfoo=2'"],
+    "seed=1\n[prune]\nkeep=0.5": ["one value", "keep"],
+    "seed=1\n# two": ["one value", "# two"],
+    "adapter=tiny\nseed=2": ["one value", "'tiny\\nseed=2'"],
+    "adapter='tiny'\rseed=2": ["one value", "seed=2"],
+    "seed\nfoo=2": ["unknown key", "'seed\\nfoo'"],
+    "[prune]\nkeep=0.5": ["unknown key", "'[prune]\\nkeep'"],
+    "seed=1 # two": ["seed", "'1 # two'"],
+    "seed=1, 2": ["seed", "'1, 2'"],
+    "seed=1,": ["seed", "'1,'"],
+    "seed=1] # [": ["seed", "'1] # ['"],
+    "steps=[400]\nvalue=[300": ["one value"],
+    "seed=[1]\nvalue.x = [1": ["one value"],
+    "seed=" + "[" * 5000: ["seed"],
+    "seed=" + "9" * 5000: ["seed"],
+    "seed=1979-05-27": ["seed", "date"],
 }
 
 
@@ -116,6 +141,23 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "latin.toml").write_bytes(b"seed = 1 # \xe9\n")
     with pytest.raises(ConfigError, match=r"cannot read the config .*latin\.toml"):
         build_config(file=tmp_path / "latin.toml")
+
+
+@pytest.mark.parametrize("text", ["seed = " + "9" * 5000, "a = " + "[" * 5000, "a" + ".a" * 50000 + " = 1"])
+def test_toml_that_no_parser_takes_is_refused_as_the_rest_is(tmp_path, text):
+    (tmp_path / "odd.toml").write_text(text)
+    with pytest.raises(ConfigError):
+        build_config(file=tmp_path / "odd.toml")
+
+
+def test_a_config_without_end_is_not_read_to_its_end():
+    with pytest.raises(ConfigError, match="has more than 1048576 bytes, which no config needs"):
+        build_config(file=Path("/dev/zero"))
+
+
+def test_a_model_may_have_any_name():
+    for name in ("tiny", "it's", 'a"b', "a'b\"c", "a\nb", "{x=1}", "1"):
+        assert build_config(settings=[{"adapter": name}]).adapter.name == name
 
 
 def test_a_whole_number_will_do_for_a_fraction():

@@ -104,9 +104,8 @@ def test_a_criterion_on_pixels_refuses_latents_alone():
         kept("criterion=pixel", pieces=latents)
     model = ToyModel()
     model.set_prompt("a dog")
-    running = Scheduler(model, build_config(settings=["criterion=pixel"]), host=HOST)
-    with pytest.raises(ValueError, match="no autoencoder"):
-        next(running.run(latents))
+    with pytest.raises(ConfigError, match="no autoencoder"):
+        Scheduler(model, build_config(settings=["criterion=pixel"]), host=HOST)
 
 
 def test_pixels_that_do_not_belong_to_their_latents_are_refused():
@@ -240,7 +239,7 @@ def test_an_archive_is_no_mask(tmp_path):
 
 @pytest.mark.parametrize("options", [{"noise": 1e300}, {"noise": float("inf")}, {"deviations": 1e300}])
 def test_options_of_the_background_stay_in_what_colours_can_be(options):
-    with pytest.raises(ValueError, match="must be <="):
+    with pytest.raises(ValueError, match="must lie in"):
         Pixel(**options)
 
 

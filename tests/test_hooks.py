@@ -122,7 +122,7 @@ def test_the_mask_stream_follows_what_a_hook_decides_for_some_blocks():
     # 0.2 a block: beyond tau_long from the first block, but not from the one before
     drift = 0.2 * (torch.arange(9) // 3).reshape(1, -1, 1, 1, 1)
     source = torch.randn(1, 1, 4, 8, 8, generator=torch.Generator().manual_seed(0)) + drift
-    settings = ["prune.scene_cuts=false", "prune.tau_short=9.0", "prune.tau_long=0.3"]
+    settings = ["prune.scene_cuts=false", "prune.tau_short=0.3", "prune.tau_long=0.3"]
 
     def kept(answers, *more):
         config = build_config(settings=[*settings, *more])

@@ -93,6 +93,12 @@ def test_copies_need_something_to_copy():
         KVCache(1, ROPE).append_copies(layout, fills=True)
 
 
+def test_a_cache_that_does_not_fit_into_memory_says_how_large_it_would_be():
+    cache = KVCache(1, ROPE, sink_frames=0, window_frames=10**13)
+    with pytest.raises(RuntimeError, match=r"does not fit into memory: .* GiB; set cache\.sink_frames"):
+        run(cache, 1, 3)
+
+
 @pytest.mark.parametrize("sizes", [{"sink_frames": -1}, {"window_frames": -2}])
 def test_negative_sizes_are_refused(sizes):
     with pytest.raises(ValueError, match="at least 0, got"):

@@ -70,7 +70,7 @@ def test_a_border_wider_than_the_picture_takes_no_longer():
     keep = torch.ones(2, 3, 4, dtype=torch.bool)
     keep[1, 0, 0] = False
     rings = torch.tensor([[0.0, 1, 2, 3], [1, 1, 2, 3], [2, 2, 2, 3]])
-    assert_near(Blend(width=10**9).weights(keep)[1], rings / (10**9 + 1), 2e-6)
+    assert_near(Blend(width=999).weights(keep)[1], rings / 1000, 2e-6)
 
 
 def test_a_negative_width_is_refused():

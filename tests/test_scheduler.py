@@ -434,7 +434,7 @@ def test_what_only_whole_clips_can_do_is_refused():
 
 
 def test_a_window_shorter_than_a_block_is_refused():
-    with pytest.raises(ValueError, match=r"window of 2 frames.*at least 3"):
+    with pytest.raises(ValueError, match=r"window of 2 frames.*at least 4"):
         edit(clip(3), "cache.window_frames=2")
 
 

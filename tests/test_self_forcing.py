@@ -226,7 +226,7 @@ def test_what_is_missing_is_said_before_anything_is_loaded(
         (lambda path: path.write_bytes(b"not a checkpoint"), "no readable checkpoint"),
         (
             lambda path: torch.save({"weight": torch.zeros(2)}, path),
-            "no Wan transformer: no patch_embedding.weight",
+            "expected a Wan transformer, with patch_embedding.weight, got 'weight'",
         ),
         (lambda path: torch.save([1], path), "holds a list"),
         (

@@ -4,19 +4,21 @@ Self-Forcing (arXiv 2506.08009) and its relatives share one layout, so another c
 `checkpoint=` and, where it was trained so, of other blocks and steps.
 """
 
-import json
 import warnings
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 import torch
-from attrs.validators import and_, deep_iterable, ge, gt, instance_of, le, min_len
 
+from lipar import bounds
+from lipar.bounds import Within, falling
 from lipar.compatibility import CAUSAL
 from lipar.protocols import Model
+from lipar.spec import CoderSpec, ModelSpec
 from lipar_adapters.wan.door import WanDoor
+from lipar_adapters.wan.recipe import Recipe
+from lipar_adapters.weights import MissingCheckpointError, reading
 
 HOME_PIXELS = 480 * 832
 _GIB = 2**30
@@ -24,15 +26,6 @@ _GIB = 2**30
 
 class MemoryWarning(UserWarning):
     """The model will hardly fit."""
-
-
-def _falling(instance: Any, attribute: "attrs.Attribute[Any]", steps: tuple[int, ...]) -> None:
-    if any(later >= earlier for earlier, later in pairwise(steps)):
-        raise ValueError(f"{attribute.name} must fall, got {list(steps)}")
-
-
-_STEP = and_(instance_of(int), ge(1), le(1000))
-_STEPS = and_(min_len(1), deep_iterable(_STEP), _falling)
 
 
 @attrs.frozen(kw_only=True)
@@ -46,21 +39,25 @@ class SelfForcing(WanDoor):
 
     None: these parts lie in `checkpoint`, if that is a whole diffusers folder.
     """
-    block_frames: int = attrs.field(default=3, validator=ge(1))
+    block_frames: int = attrs.field(default=3, validator=bounds.BLOCK)
     """Latent frames denoised together."""
-    sink_frames: int = attrs.field(default=1, validator=ge(0))
+    sink_frames: int = attrs.field(default=1, validator=bounds.CACHE)
     """First frames that stay in the KV cache; `[cache]` of the config comes before it."""
-    window_frames: int = attrs.field(default=6, validator=ge(0))
+    window_frames: int = attrs.field(default=6, validator=bounds.WINDOW)
     """Latest frames in the KV cache, the block's own counted in; 0: all, as in training (21 frames)."""
-    shift: float = attrs.field(default=5.0, validator=gt(0))
+    shift: float = attrs.field(default=5.0, validator=bounds.SHIFT)
     """Of the noise schedule: sigma = shift s / (1 + (shift - 1) s)."""
-    edit_steps: tuple[int, ...] = attrs.field(default=(400, 300, 250), validator=_STEPS)
+    edit_steps: tuple[int, ...] = attrs.field(default=(400, 300, 250), validator=falling)
     """Step indices of 1000, before the shift, that video-to-video takes at strength 0.4."""
-    text_to_video_steps: tuple[int, ...] = attrs.field(default=(1000, 750, 500, 250), validator=_STEPS)
+    text_to_video_steps: tuple[int, ...] = attrs.field(default=(1000, 750, 500, 250), validator=falling)
     """Step indices of 1000, before the shift, from pure noise."""
-    head_dim: int = attrs.field(default=128, validator=ge(6))
+    head_dim: int = attrs.field(
+        default=128, validator=Within(6, 1024, "channels of an attention head; 128 in released models")
+    )
     """Channels of an attention head, which a checkpoint does not tell; used where `base` has no config."""
-    text_rows: int = attrs.field(default=512, validator=ge(1))
+    text_rows: int = attrs.field(
+        default=512, validator=Within(1, 2**15, "rows of text; 512 in released models")
+    )
     """Rows that a prompt is padded to with zeros, and cut at."""
     keep_text_encoder: bool = False
     """Keep UMT5 (5.7 billion parameters) in memory between prompts, instead of loading it for each."""
@@ -69,19 +66,50 @@ class SelfForcing(WanDoor):
 
     gives = CAUSAL
 
+    def _recipe(self) -> Recipe:
+        return Recipe(
+            block_frames=self.block_frames,
+            sink_frames=self.sink_frames,
+            window_frames=self.window_frames,
+            shift=self.shift,
+            edit_steps=self.edit_steps,
+            text_to_video_steps=self.text_to_video_steps,
+            home_pixels=HOME_PIXELS,
+        )
+
+    def spec(self) -> ModelSpec:
+        """What the options say of the model; no weights are read.
+
+        Raises:
+            MissingCheckpointError: weights are missing; the message says which file belongs where.
+        """
+        self._find()
+        from lipar_adapters.wan.autoencoder import TAU_LONG, TAU_SHORT, WanAutoencoder
+
+        if self.autoencoder == "none":
+            return self._recipe().spec(None)
+        coder = CoderSpec(
+            first_pixel_frames=WanAutoencoder.first_pixel_frames,
+            next_pixel_frames=WanAutoencoder.next_pixel_frames,
+            tau_short=TAU_SHORT,
+            tau_long=TAU_LONG,
+        )
+        return self._recipe().spec(coder)
+
     def load(self, device: torch.device, dtype: torch.dtype) -> Model:
         """A model on `device`; time embedding and norms stay in float32.
 
         Raises:
-            FileNotFoundError: weights are missing; the message says which file belongs where. Nothing was loaded.
-            ValueError: they are not of this family.
+            MissingCheckpointError: weights are missing; the message says which file belongs where. Nothing was loaded.
+            CheckpointError: they are not of this family, or damaged.
 
         Warns:
             MemoryWarning: weights and KV cache are about to take more than is free.
         """
         checkpoint, base = self._find()
+        from lipar_adapters.loading import load_diffusers_model
         from lipar_adapters.wan.autoencoder import WanAutoencoder
-        from lipar_adapters.wan.causal import CausalWan, Recipe
+        from lipar_adapters.wan.causal import CausalWan
         from lipar_adapters.wan.checkpoints import load_transformer
         from lipar_adapters.wan.seam import Float64Timesteps
         from lipar_adapters.wan.text import WanTextEncoder
@@ -92,64 +120,62 @@ class SelfForcing(WanDoor):
                 base, device=device, dtype=dtype, rows=self.text_rows, keep=self.keep_text_encoder
             )
         self._warn_of_memory(checkpoint, base, device, dtype)
-        transformer = load_transformer(checkpoint, dtype=dtype, config=self._config(checkpoint, base))
+        config = self._config(checkpoint, base)
+        transformer = load_transformer(checkpoint, dtype=dtype, device=device, config=config)
         embedder = transformer.condition_embedder
         embedder.timesteps_proj = Float64Timesteps(transformer.config.freq_dim)
         if base is not None and self.autoencoder == "wan":
             from diffusers import AutoencoderKLWan
 
-            vae = AutoencoderKLWan.from_pretrained(base / "vae", torch_dtype=dtype, local_files_only=True)
-            coder = WanAutoencoder(vae.to(device))
-        recipe = Recipe(
-            block_frames=self.block_frames,
-            sink_frames=self.sink_frames,
-            window_frames=self.window_frames,
-            shift=self.shift,
-            edit_steps=self.edit_steps,
-            text_to_video_steps=self.text_to_video_steps,
-            home_pixels=HOME_PIXELS,
-        )
-        return CausalWan(transformer.to(device), recipe, autoencoder=coder, encode_prompt=text)
+            vae = load_diffusers_model(AutoencoderKLWan, base / "vae", dtype=dtype, device=device)
+            with reading(base / "vae", "the autoencoder of a Wan model"):
+                coder = WanAutoencoder(vae)
+        with reading(checkpoint, "a causal Wan transformer, and the other parts of its model"):
+            return CausalWan(transformer, self._recipe(), autoencoder=coder, encode_prompt=text)
 
     def _find(self) -> tuple[Path, Path | None]:
         """Where the checkpoint and the other parts lie; all that will be needed is there."""
         if self.checkpoint is None:
-            raise FileNotFoundError(
+            raise MissingCheckpointError(
                 "self-forcing has no weights of its own; set adapter.checkpoint to the released self_forcing_dmd.pt "
                 "and adapter.base to a local diffusers folder of Wan2.1-T2V-1.3B (vae, text_encoder, tokenizer)"
             )
         checkpoint = Path(self.checkpoint).expanduser()
         if not checkpoint.exists():
-            raise FileNotFoundError(f"adapter.checkpoint: there is nothing at {checkpoint}")
+            raise MissingCheckpointError(f"adapter.checkpoint: there is nothing at {checkpoint}")
         base = Path(self.base).expanduser() if self.base is not None else None
         if base is None and checkpoint.is_dir() and (checkpoint / "vae").is_dir():
             base = checkpoint
         if self.autoencoder == "none":
             return checkpoint, base
         if base is None:
-            raise FileNotFoundError(
+            raise MissingCheckpointError(
                 f"{checkpoint} holds a transformer alone; set adapter.base to a local diffusers folder of "
                 "Wan2.1-T2V-1.3B with vae, text_encoder and tokenizer, or adapter.autoencoder to 'none'"
             )
         needed = ("vae/config.json", "text_encoder/config.json", "tokenizer/tokenizer_config.json")
         missing = [name for name in needed if not (base / name).is_file()]
         if missing:
-            raise FileNotFoundError(
+            raise MissingCheckpointError(
                 f"adapter.base: {base} is not a whole diffusers folder; missing: {', '.join(missing)}"
             )
         return checkpoint, base
 
     def _config(self, checkpoint: Path, base: Path | None) -> dict[str, Any]:
         """The transformer's config: of its own folder, of `base`, or told from the shapes."""
-        from lipar_adapters.wan.checkpoints import infer_config, read_checkpoint, transformer_folder
+        from lipar_adapters.wan.checkpoints import (
+            infer_config,
+            read_checkpoint,
+            read_transformer_config,
+            transformer_folder,
+        )
 
         described = base / "transformer" / "config.json" if base is not None else None
         if checkpoint.is_dir():
             described = transformer_folder(checkpoint) / "config.json"
         if described is None or not described.is_file():
-            return infer_config(read_checkpoint(checkpoint), self.head_dim)
-        entries: dict[str, Any] = json.loads(described.read_text("utf-8"))
-        return {name: value for name, value in entries.items() if not name.startswith("_")}
+            return infer_config(read_checkpoint(checkpoint), self.head_dim, checkpoint)
+        return read_transformer_config(described.parent)
 
     def _warn_of_memory(
         self, checkpoint: Path, base: Path | None, device: torch.device, dtype: torch.dtype
@@ -163,7 +189,7 @@ class SelfForcing(WanDoor):
         text = 0
         if base is not None and self.autoencoder == "wan":
             weights += stored_bytes(base / "vae", dtype)
-        if base is not None:
+        if base is not None and (base / "text_encoder").is_dir():
             text = stored_bytes(base / "text_encoder", dtype)
         # the text encoder is gone, unless kept, before the cache grows
         cache = self._cache_bytes(checkpoint, base, dtype)

@@ -8,6 +8,7 @@ from typing import Any
 from lipar.ablation.plan import Plan
 from lipar.ablation.rows import REFERENCE
 from lipar.ablation.statistics import Interval, t_interval
+from lipar.text import escaped
 from lipar.wording import counted
 
 Line = dict[str, Any]
@@ -58,7 +59,7 @@ def _mean(cells: Sequence[Line], figure: str, digits: int = 1) -> str:
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A markdown table."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(escaped, line)) + " |" for line in lines)
 
 
 def nearness(plan: Plan, cells: Sequence[Line], strength: float, figure: str = "psnr_latent_kept") -> str:
@@ -195,7 +196,7 @@ def report(
         )
         parts.append(mechanism(watched))
     for name, reason in left_out.items():
-        parts.append(f"Not run: `{name}` ({reason}).")
+        parts.append(escaped(f"Not run: `{name}` ({reason})."))
     return "\n\n".join(parts) + "\n"
 
 

@@ -1,8 +1,8 @@
 """The rows of an ablation: what is run beside the dense model."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
@@ -93,7 +93,11 @@ ROWS: tuple[Row, ...] = (
 
 
 def row_config(
-    row: Row, *, preset: str | None = None, file: Path | None = None, settings: Iterable[str] = ()
+    row: Row,
+    *,
+    preset: str | None = None,
+    file: Path | None = None,
+    settings: Iterable[str | Mapping[str, Any]] = (),
 ) -> Config:
     """The config of a row; scenes are not cut, since masks are fixed beforehand."""
     wanted = [*settings, *(row.settings or _CLEAN), "prune.scene_cuts=false"]

@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 
 from lipar.bench.shapes import SECTIONS, SHAPES, shape_named
+from lipar.bounds import LAYERS
+from lipar.cli.number import CLIP_FRAMES, ROUNDS, NumberType
 
 FRACTIONS = (1.0, 0.9, 0.8, 0.68, 0.5, 0.35, 0.2)
 
@@ -53,7 +56,7 @@ def _chosen(value: str, both: tuple[str, ...]) -> tuple[str, ...]:
 @click.option(
     "--shape", default="wan2.1-1.3b", show_default=True, help=f"One of {', '.join(sorted(SHAPES))}."
 )
-@click.option("--layers", type=click.IntRange(min=1), help="Layers to build; default: all on cuda, 1 on cpu.")
+@click.option("--layers", type=NumberType(LAYERS), help="Layers to build; default: all on cuda, 1 on cpu.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option(
     "--dtype", type=click.Choice(["float32", "bfloat16"]), help="Default: bfloat16 on cuda, float32 on cpu."
@@ -68,11 +71,13 @@ def _chosen(value: str, both: tuple[str, ...]) -> tuple[str, ...]:
     "--task", type=click.Choice(["video-to-video", "text-to-video", "both"]), default="video-to-video"
 )
 @click.option("--masks", type=click.Choice(["clustered", "uniform"]), default="clustered", show_default=True)
-@click.option(
-    "--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Interleaved rounds."
-)
+@click.option("--repeats", type=NumberType(ROUNDS), default=5, show_default=True, help="Interleaved rounds.")
 @click.option("--size", help="Rows x columns of tokens in a frame, instead of the shape's.")
-@click.option("--frames", type=click.IntRange(min=2), help="Latent frames of a cache-free forward.")
+@click.option(
+    "--frames",
+    type=NumberType(attrs.evolve(CLIP_FRAMES, low=2)),
+    help="Latent frames of a cache-free forward.",
+)
 @click.option(
     "--lengths", type=Numbers(int, 3, 10000), default=(15, 30), help="Latent frames of the memory runs."
 )

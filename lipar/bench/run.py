@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import click
 import torch
 
 from lipar.bench import report
 from lipar.bench.machine import describe, matmul_ceiling
 from lipar.bench.model import BenchModel
 from lipar.bench.shapes import SECTIONS, forward_flops
+from lipar.cli import output
 
 
 @attrs.frozen(kw_only=True)
@@ -52,7 +52,7 @@ class Bench:
         *,
         json_path: Path | None = None,
         trace: Path | None = None,
-        say: Callable[[str], None] = click.echo,
+        say: Callable[[str], None] = output.say,
     ) -> None:
         from lipar.bench.memory import load_model
         from lipar.cli.host import plugin_host

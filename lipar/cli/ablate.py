@@ -6,9 +6,15 @@ import attrs
 import click
 
 from lipar.ablation.rows import ROWS, Row, chosen_rows, row_config
+from lipar.bounds import Within
 from lipar.cli.loading import importing
+from lipar.cli.number import CLIP_FRAMES, ROUNDS, SIDE, NumberType
+from lipar.cli.output import complain, say
 from lipar.config import build_config
 from lipar.wording import counted
+
+CLIPS = Within(1, 10**6, "clips to draw and to edit in every row")
+WORKERS = Within(1, 1024, "processes, each with a model of its own")
 
 
 class FractionsType(click.ParamType[tuple[float, ...]]):
@@ -80,14 +86,18 @@ QUICK = Size(
 @click.option("--rows", help=f"Only these, with commas: {', '.join(row.name for row in ROWS)}.")
 @click.option("--kept", type=FractionsType(), help="Kept fractions.  [default: 0.7,0.5,0.3]")
 @click.option("--strengths", type=FractionsType(), help="[default: 0.2,0.4,0.8]")
-@click.option("--clips", type=click.IntRange(1), help="How many clips the adapter makes.  [default: 24]")
-@click.option("--frames", type=click.IntRange(1), help="Pixel frames of a clip.  [default: 60]")
+@click.option("--clips", type=NumberType(CLIPS), help="How many clips the adapter makes.  [default: 24]")
+@click.option("--frames", type=NumberType(CLIP_FRAMES), help="Pixel frames of a clip.  [default: 60]")
 @click.option(
-    "--size", type=click.IntRange(16), help="Pixels of a side of clips that are made.  [default: 256]"
+    "--size",
+    type=NumberType(attrs.evolve(SIDE, low=16)),
+    help="Pixels of a side of clips that are made.  [default: 256]",
 )
 @click.option("--photos", type=click.Path(path_type=Path, exists=True), help="Photographs for these clips.")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-@click.option("--timing-rounds", type=click.IntRange(0), help="0: no timing.  [default: 3]")
+@click.option("--workers", type=NumberType(WORKERS), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--timing-rounds", type=NumberType(attrs.evolve(ROUNDS, low=0)), help="0: no timing.  [default: 3]"
+)
 @click.option("--mechanism", is_flag=True, help="Also measure donors and attention against the dense run's.")
 @click.option("--quick", is_flag=True, help="Two small clips and few rows, for a first look.")
 @click.option("--device", default=None, help="[default: cuda where there is one]")
@@ -134,7 +144,9 @@ def ablate(
         from lipar.cli.device import pick_device
         from lipar.cli.host import plugin_host
 
-    base_settings = [*([] if model is None else [f"adapter={model!r}"]), *settings]
+    base_settings: list[str | dict[str, str]] = [*settings]
+    if model is not None:
+        base_settings.insert(0, {"adapter": model})
     extra = [Row(name=variant, settings=tuple(variant.split(";"))) for variant in variants]
     names = tuple(name.strip() for name in rows.split(",")) if rows is not None else usual.rows
     host = plugin_host()
@@ -151,7 +163,7 @@ def ablate(
             raise click.UsageError(f"--variant {row.name}: {reason}")
         else:
             left_out[row.name] = reason
-            click.secho(f"not run: {row.name} ({reason})", fg="yellow", err=True)
+            complain(f"not run: {row.name} ({reason})", fg="yellow")
     base = build_config(preset=preset, file=config_file, settings=base_settings)
     if base.prune.keep is not None or base.prune.quantile is not None:
         raise click.UsageError(
@@ -182,6 +194,6 @@ def ablate(
         left_out=left_out,
         quiet=quiet,
     )
-    click.echo(outcome.text)
+    say(*outcome.text.splitlines())
     before = f", {outcome.resumed} of them on record before" if outcome.resumed else ""
-    click.echo(f"{counted(outcome.cells, 'cell')}{before}: {out / 'tables.md'}, {out / 'results.json'}")
+    say(f"{counted(outcome.cells, 'cell')}{before}: {out / 'tables.md'}, {out / 'results.json'}")

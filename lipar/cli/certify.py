@@ -4,7 +4,10 @@ from pathlib import Path
 
 import click
 
+from lipar.bounds import Within
 from lipar.cli.loading import importing, loading
+from lipar.cli.number import NumberType
+from lipar.cli.output import say
 from lipar.config import build_config
 
 
@@ -13,7 +16,11 @@ from lipar.config import build_config
 @click.option("--prompt", required=True, help="What the result should look like.")
 @click.option("--preset", metavar="NAME", help="Begin from a preset.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One value, e.g. noise=kv-cache.")
-@click.option("--blocks", type=click.IntRange(1), help="Stop after so many blocks.  [default: all]")
+@click.option(
+    "--blocks",
+    type=NumberType(Within(1, 10**6, "blocks of a clip")),
+    help="Stop after so many blocks.  [default: all]",
+)
 @click.option("--device", default=None, help="[default: cuda where there is one]")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def certify(
@@ -55,5 +62,4 @@ def certify(
             "no block could be certified: none was pruned, or the recovery leaves pruned places absent; "
             "the certificate needs m-degree of full degree or naive-copy"
         )
-    for line in table(certifier.records):
-        click.echo(line)
+    say(*table(certifier.records))

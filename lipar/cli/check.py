@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from lipar.cli.loading import importing
+from lipar.cli.output import say
 from lipar.config import build_config, presets
 
 
@@ -21,7 +22,7 @@ def check(
 
     No weights are read.
     """
-    chosen = [] if model is None else [f"adapter={model!r}"]
+    chosen = [] if model is None else [{"adapter": model}]
     config = build_config(preset=preset, file=config_file, settings=[*chosen, *settings])
     with importing():
         from lipar.cli.host import plugin_host
@@ -29,7 +30,7 @@ def check(
 
     check_config(plugin_host(), config)
     refiners = ", ".join(refiner.name for refiner in config.refiners)
-    click.echo(
+    say(
         f"can run on {config.adapter.name}: criterion {config.criterion.name}; refiners {refiners}; "
         f"recovery {config.recovery.name}; noise {config.noise.name}; restorer {config.restorer.name}"
     )

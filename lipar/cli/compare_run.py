@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import click
 import torch
 
 from lipar.cli.device import pick_device
 from lipar.cli.host import plugin_host
 from lipar.cli.loading import loading
+from lipar.cli.output import say
 from lipar.compare import Comparison, compare_clip
 from lipar.compare_record import ComparisonRecord
 from lipar.compatibility import check_config
@@ -49,14 +49,14 @@ def compare_clips(
     if json_file is not None:
         record = ComparisonRecord(json_file, outputs, _taken_on(model, host, prompt, first))
     model.set_prompt(prompt)
-    click.echo(f"| clip | pruning | scene cuts | kept | speed-up | PSNR to dense |\n{'| --- ' * 6}|")
+    say("| clip | pruning | scene cuts | kept | speed-up | PSNR to dense |", f"{'| --- ' * 6}|")
     rows = 0
     for clip in clips:
         for row in compare_clip(model, clip, configs, host=host, random=random, record=record):
             rows += 1
-            click.echo(line_of(row))
+            say(line_of(row))
     if record is not None and record.found:
-        click.echo(f"{record.found} of {counted(rows, 'row')} had been kept in {record.path.name}")
+        say(f"{record.found} of {counted(rows, 'row')} had been kept in {record.path.name}")
 
 
 def _taken_on(model: Model, host: PluginHost, prompt: str, first: Config) -> dict[str, Any]:

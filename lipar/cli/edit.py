@@ -10,6 +10,7 @@ import click
 from lipar.cli.grouped import GroupedCommand
 from lipar.cli.loading import importing, loading
 from lipar.cli.options import DTYPE_NAMES, SizeType
+from lipar.cli.output import say
 from lipar.config import build_config, presets
 from lipar.video.errors import VideoError
 from lipar.video.locks import check_unlocked
@@ -101,9 +102,9 @@ def edit(
     if not prompt.strip():
         raise click.UsageError("--prompt is empty; say in a few words what the result should look like")
     # the model first, since a part named anew drops the options that were set before it
-    chosen = [] if model is None else [f"adapter={model!r}"]
+    chosen = [] if model is None else [{"adapter": model}]
     named = {"strength": strength, "seed": seed}
-    direct = [f"{key}={value!r}" for key, value in named.items() if value is not None]
+    direct = [{key: value} for key, value in named.items() if value is not None]
     config = build_config(preset=preset, file=config_file, settings=[*chosen, *settings, *direct])
     trace = Path(profile) if profile and profile != _TABLE_ONLY else None
     _check_paths(source, output, overlay, trace=trace, log=log, masks=record_masks)
@@ -121,7 +122,7 @@ def edit(
         from lipar.watch.progress import ProgressBar
 
         host = plugin_host()
-        adapter = check_config(host, config)  # what cannot be is said before anything is loaded
+        adapter = check_config(host, config, dense=dense)  # what cannot be is said before anything is loaded
         if source is not None:
             source = click.get_current_context().with_resource(seekable(source))
             with warnings.catch_warnings():
@@ -151,9 +152,9 @@ def edit(
     with host.extended(*filter(None, watchers)):
         report = edit_video(loaded, config, options, host=host)
     try:
-        click.echo(summarise(report, options, config, seconds))
+        say(*summarise(report, options, config, seconds))
         if profiled is not None:
-            click.echo(f"\n{profiled.table()}")
+            say("", *profiled.table().splitlines())
     except OSError as error:  # nobody reads, or the disk is full
         error.add_note(f"the summary could not be printed, but {output} is complete")
         raise

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from lipar.cli.output import clear_line, complain, one_line, show_usage_error
 from lipar.guard import reason
 from lipar.video.signals import EndedBySignal, SignalExit
 
@@ -84,18 +85,16 @@ def run() -> int:
         return 1
     except SignalExit as ended:
         notes = getattr(ended, "__notes__", ())
-        click.secho("; ".join([f"ended ({signal.Signals(ended.number).name})", *notes]), fg="red", err=True)
+        complain("; ".join([f"ended ({signal.Signals(ended.number).name})", *notes]), fg="red")
         return 128 + ended.number
     except SystemExit as ended:
         # commands end by returning, so some other code wanted to end the program: a model's or a library's
-        click.secho(
-            f"error: code that lipar called tried to end the program ({reason(ended)})", fg="red", err=True
-        )
+        complain(f"error: code that lipar called tried to end the program ({reason(ended)})", fg="red")
         return 1
     except EndedBySignal as ended:  # before there was anything to own
         return 128 + ended.number
     except click.ClickException as error:
-        error.show()
+        show_usage_error(error)
         return error.exit_code
     except (Exception, KeyboardInterrupt) as error:  # the border to the user: every error becomes a line
         return _ended_early(error)
@@ -109,8 +108,8 @@ def _ended_early(error: BaseException) -> int:
     elif "--debug" in sys.argv:
         raise error
     else:
-        text, code = f"error: {_say(error)}", 1
-    click.secho(text, fg="red", err=True)
+        text, code = f"error: {one_line(error)}", 1
+    complain(text, fg="red")
     return code
 
 
@@ -121,17 +120,9 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _say(error: BaseException) -> str:
-    text = str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error)
-    expected = isinstance(error, ValueError | LookupError | OSError | ArithmeticError | RuntimeError)
-    if not (expected and text):
-        text = f"{type(error).__name__}: {text or 'no message'} (unexpected; run again with --debug to see where)"
-    return "; ".join([text, *getattr(error, "__notes__", ())])
-
-
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    clear = "\r\033[K" if sys.stderr.isatty() else ""  # the line may hold a bar
-    click.secho(f"{clear}warning: {message}", fg="yellow", err=True)
+    clear_line()  # it may hold a bar
+    complain(f"warning: {message}", fg="yellow")
 
 
 def _interrupt_again(unraisable: Any) -> None:

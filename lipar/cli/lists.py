@@ -8,6 +8,7 @@ import attrs
 import click
 
 from lipar.cli.loading import importing
+from lipar.cli.output import say
 from lipar.guard import reason, running
 from lipar.registry import KINDS, Registered
 
@@ -35,8 +36,7 @@ def _describe(part: Registered) -> None:
             lines = list(_lines(part))
     except Exception as error:  # one part that cannot be described must not hide the others
         lines = [f"{part.name:<20} cannot be described: {reason(error)}  [{part.owner}]"]
-    for line in lines:
-        click.echo(f"  {line}")
+    say(*(f"  {line}" for line in lines))
 
 
 def _lines(part: Registered) -> Iterator[str]:
@@ -58,7 +58,7 @@ def strategies(kind: str | None) -> None:
     """List every registered part with its options and owner."""
     host = _installed()
     for name in KINDS if kind is None else [kind]:
-        click.secho(KINDS[name].replace("_", " "), bold=True)
+        say(KINDS[name].replace("_", " "), bold=True)
         for part in host.registries[name]:
             _describe(part)
 
@@ -73,19 +73,22 @@ def plugins(as_json: bool) -> None:
             attrs.asdict(plugin) | {"parts": host.parts_of(plugin), "hooks": host.hooks_of(plugin)}
             for plugin in host.plugins
         ]
-        click.echo(json.dumps(found, indent=1))
+        say(*json.dumps(found, indent=1).splitlines())
         return
     for plugin in host.plugins:
-        click.echo(f"{plugin.name:<20} {plugin!s:<20} {_state(plugin.error, plugin.disabled)}")
+        say(
+            f"{plugin.name:<20} {plugin!s:<20} {_state(plugin.error, plugin.disabled)}",
+            fg="red" if plugin.error else None,
+        )
         for kind, names in host.parts_of(plugin).items():
-            click.echo(f"{'':<20} {KINDS[kind].replace('_', ' ')}: {', '.join(names)}")
+            say(f"{'':<20} {KINDS[kind].replace('_', ' ')}: {', '.join(names)}")
         if hooks := host.hooks_of(plugin):
-            click.echo(f"{'':<20} hooks: {', '.join(hooks)}")
+            say(f"{'':<20} hooks: {', '.join(hooks)}")
 
 
 def _state(error: str | None, disabled: bool) -> str:
     if error:
-        return click.style(f"failed: {error}", fg="red")
+        return f"failed: {error}"
     return "disabled" if disabled else "loaded"
 
 
@@ -106,4 +109,4 @@ def show(name: str) -> None:
     _describe(part)
     about = getattr(part.part, "about", None)
     if about is not None:
-        click.echo(about())
+        say(*about().splitlines())

@@ -8,22 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-import click
-
-_CLEAR = "\r\033[K"
+from lipar.cli.output import CLEAR, clear_line, show_for_now
 
 
 @contextmanager
 def loading(what: str, *, quiet: bool = False) -> Iterator[None]:
     """Say what is being loaded as long as this lasts, where standard error is a terminal."""
-    shown = not quiet and sys.stderr.isatty()
-    if shown:
-        click.echo(f"loading {what} ...", nl=False, err=True)
+    if not quiet:
+        show_for_now(f"loading {what} ...")
     try:
         yield
     finally:
-        if shown:
-            click.echo(_CLEAR, nl=False, err=True)
+        if not quiet:
+            clear_line()
 
 
 @contextmanager
@@ -45,6 +42,6 @@ def importing(*, quiet: bool = False) -> Iterator[None]:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    clear = _CLEAR if sys.stderr.isatty() else ""
+    clear = CLEAR if sys.stderr.isatty() else ""
     os.write(2, f"{clear}interrupted\n".encode())
     os._exit(128 + number)

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from lipar.cli.loading import importing
+from lipar.cli.output import say
 from lipar.skeleton import skeleton
 
 
@@ -40,5 +41,5 @@ def new_plugin(name: str, parent: Path, debug: bool) -> None:
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
-    click.echo(f"{folder}: {', '.join(files)}")
-    click.echo(f'next: cd {folder} && pip install -e ".[test]" && pytest')
+    say(f"{folder}: {', '.join(files)}")
+    say(f'next: cd {folder} && pip install -e ".[test]" && pytest')

@@ -2,6 +2,9 @@
 
 import click
 
+from lipar.bounds import shown
+from lipar.cli.number import SIDE
+
 DTYPE_NAMES = ("bfloat16", "float16", "float32")
 
 
@@ -16,6 +19,8 @@ class SizeType(click.ParamType[tuple[int, int]]):
         if isinstance(value, tuple):
             return value
         width, x, height = value.lower().partition("x")
-        if not x or not width.isdigit() or not height.isdigit() or not int(width) or not int(height):
-            self.fail(f"{value!r} is no size; write WIDTHxHEIGHT, for instance 256x256", param, ctx)
+        if not x or not all(side.isascii() and side.isdigit() for side in (width, height)):
+            self.fail(f"{shown(value)} is no size; write WIDTHxHEIGHT, for instance 256x256", param, ctx)
+        if not all(len(side) < 20 and SIDE.low <= int(side) <= SIDE.high for side in (width, height)):
+            self.fail(f"width and height must lie in {SIDE}, got {shown(value)}", param, ctx)
         return int(width), int(height)

@@ -14,7 +14,7 @@ HARDLY_PRUNES = (
 )
 
 
-def summarise(report: EditReport, options: EditOptions, config: Config, loading: float) -> str:
+def summarise(report: EditReport, options: EditOptions, config: Config, loading: float) -> list[str]:
     """The lines that `lipar edit` prints at the end."""
     size, processed = report.source_size, report.processed_size
     name = options.source.name if options.source else "a made-up clip"
@@ -31,7 +31,7 @@ def summarise(report: EditReport, options: EditOptions, config: Config, loading:
         lines.append(_speed_line(report))
         if _hardly_prunes(report):
             lines.append(HARDLY_PRUNES)
-    return "\n".join(lines)
+    return lines
 
 
 def _speed_line(report: EditReport) -> str:

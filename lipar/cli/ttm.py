@@ -6,11 +6,18 @@ from pathlib import Path
 import attrs
 import click
 
+from lipar import bounds
+from lipar.bounds import Within
 from lipar.cli.grouped import GroupedCommand
 from lipar.cli.loading import importing, loading
+from lipar.cli.number import CLIP_FRAMES, NumberType
 from lipar.cli.options import DTYPE_NAMES, SizeType
+from lipar.cli.output import say
 from lipar.video.output import check_writable
 from lipar.video.owner import Outputs
+
+STEP_INDEX = Within(-1, 1000, "a step of the schedule, which has at most 1000")
+GUIDANCE = Within(0, 100, "1 is the prompt alone; released models take 1 to 7")
 
 
 @click.command(
@@ -46,27 +53,33 @@ from lipar.video.owner import Outputs
 )
 @click.option(
     "--frames",
-    type=click.IntRange(1),
+    type=NumberType(CLIP_FRAMES),
     help="Of the clip, 1 + 4n.  [default: the motion video's, at most the model's]",
 )
 @click.option(
     "--stride",
-    type=click.IntRange(1),
+    type=NumberType(CLIP_FRAMES),
     default=1,
     show_default=True,
     help="Take every so many-th motion frame.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise.")
-@click.option("--steps", type=click.IntRange(1), help="Of the whole schedule.  [default: 50]")
+@click.option("--seed", type=NumberType(bounds.SEED), default=0, show_default=True, help="Seed of the noise.")
+@click.option("--steps", type=NumberType(bounds.SCHEDULE), help="Of the whole schedule.  [default: 50]")
 @click.option(
     "--tweak",
-    type=int,
+    type=NumberType(STEP_INDEX),
     help="Step to begin at; higher: stiller outside the mask; -1: at 0 from pure noise.  [default: 3 of 50]",
 )
 @click.option(
-    "--tstrong", type=int, help="Step that frees the masked region; higher: more rigid.  [default: 6 of 50]"
+    "--tstrong",
+    type=NumberType(STEP_INDEX),
+    help="Step that frees the masked region; higher: more rigid.  [default: 6 of 50]",
 )
-@click.option("--guidance", type=float, help="Scale of classifier-free guidance.  [default: the model's own]")
+@click.option(
+    "--guidance",
+    type=NumberType(GUIDANCE, float),
+    help="Scale of classifier-free guidance.  [default: the model's own]",
+)
 @click.option("--released", is_flag=True, help="As TTM's released code, where lipar differs.")
 @click.option(
     "--model",
@@ -187,4 +200,4 @@ def ttm(
             written = json.dumps(attrs.asdict(figures), indent=1) + "\n"
             outputs.claim(json_file.resolve()).write_text(written, "utf-8")
         outputs.publish()
-    click.echo(summarise(figures, output, computed_all=dense))
+    say(*summarise(figures, output, computed_all=dense))

@@ -146,8 +146,9 @@ def configs(draw: Draw, host: PluginHost) -> Config:
         kind: PartConfig(draw(st.sampled_from([part.name for part in host.registries[kind]])))
         for kind in ("criterion", "recovery", "noise", "restorer")
     }
+    tau_short = draw(st.floats(0.01, 2.0))
     config = Config(
-        prune=PruneConfig(tau_short=draw(st.floats(0.01, 2.0)), tau_long=draw(st.floats(0.01, 2.0))),
+        prune=PruneConfig(tau_short=tau_short, tau_long=draw(st.floats(tau_short, 2.0))),
         cache=CacheConfig(positions=draw(st.sampled_from(["rolling", "absolute"]))),
         strength=draw(st.sampled_from([0.2, 0.4, 1.0, None])),
         seed=draw(seeds),

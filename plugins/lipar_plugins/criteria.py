@@ -14,10 +14,11 @@ from typing import Literal
 import attrs
 import torch
 import torch.nn.functional as F
-from attrs.validators import and_, ge, gt, in_, le, lt
+from attrs.validators import in_
 from jaxtyping import Float
 from torch import Tensor
 
+from lipar.bounds import Within
 from lipar.hookspecs import hookimpl
 from lipar.registry import Registry
 from lipar.types import ChangeMap, Features
@@ -42,7 +43,9 @@ class TrimmedL1:
     Of the N sorted differences of a token those at `int(trim * N)` up to `int((1 - trim) * N)` count.
     """
 
-    trim: float = attrs.field(default=0.2, validator=and_(ge(0.0), lt(0.5)))
+    trim: float = attrs.field(
+        default=0.2, validator=Within(0, 0.49, "a half and more at either end would leave nothing")
+    )
     """Fraction left out at either end."""
 
     @property
@@ -109,7 +112,10 @@ class RelativeL1:
     whose noise is a larger part of the signal needs larger thresholds.
     """
 
-    floor: float = attrs.field(default=0.5, validator=and_(gt(0.0), le(1.0)))
+    floor: float = attrs.field(
+        default=0.5,
+        validator=Within(0.001, 1, "a fraction of the frame's level; 0 would leave none where it is flat"),
+    )
     """Least level of a place, as a fraction of the frame's."""
 
     taus = (0.35, 0.7)

@@ -2,8 +2,9 @@
 
 import attrs
 import torch
-from attrs.validators import min_len
+from attrs.validators import and_, max_len, min_len
 
+from lipar.config import MOST_PARTS
 from lipar.measure import Combination, Measure, Thresholded
 from lipar.source import SourceFormat
 from lipar.types import ChangeMap, Features
@@ -11,7 +12,7 @@ from lipar.types import ChangeMap, Features
 
 @attrs.frozen(kw_only=True)
 class _Combined:
-    of: tuple[Thresholded, ...] = attrs.field(validator=min_len(2))
+    of: tuple[Thresholded, ...] = attrs.field(validator=and_(min_len(2), max_len(MOST_PARTS)))
     """Criteria, each a name or a table with its options; `tau_short` and `tau_long` there go over its own."""
 
     @property

@@ -12,10 +12,11 @@ import attrs
 import numpy as np
 import torch
 import torch.nn.functional as F
-from attrs.validators import and_, ge, gt, le
 from jaxtyping import Float
 from torch import Tensor
 
+from lipar import bounds
+from lipar.bounds import Within
 from lipar.measure import Reader
 from lipar.source import SourceBlock, SourceFormat
 from lipar.types import ChangeMap, Features
@@ -58,13 +59,19 @@ class Pixel:
     1/rate pixel frames. A background that drifts, as by daylight, counts by how far its colour is from the one shown.
     """
 
-    rate: float = attrs.field(default=0.05, validator=and_(gt(0.0), le(1.0)))
+    rate: float = attrs.field(
+        default=0.05,
+        validator=Within(1e-6, 1, "a share of the way to the new frame; a background must follow"),
+    )
     """How fast the background follows, per pixel frame."""
-    noise: float = attrs.field(default=0.02, validator=and_(gt(0.0), le(1.0)))
+    noise: float = attrs.field(
+        default=0.02,
+        validator=Within(1e-6, 1, "of colours 0..1; 0 would count every change"),
+    )
     """Least standard deviation of a pixel, of colours 0..1."""
-    deviations: float = attrs.field(default=3.0, validator=and_(gt(0.0), le(1e6)))
+    deviations: float = attrs.field(default=3.0, validator=bounds.FACTOR)
     """A pixel stands out beyond so many standard deviations."""
-    drift: float = attrs.field(default=0.4, validator=gt(0.0))
+    drift: float = attrs.field(default=0.4, validator=bounds.FACTOR)
     """Change of the background's mean colour that counts as if the whole token stood out."""
 
     needs = frozenset({"pixels"})
@@ -118,7 +125,7 @@ class Mask:
     """A video or picture (by its brightness), or a `.npy` array of `frames height width`: one frame per frame of the
     source, or a single one for all of it. Of any size; it is laid over the whole picture. Values are 0..1, and of whole
     numbers also 0..255."""
-    threshold: float = attrs.field(default=0.5, validator=and_(ge(0.0), le(1.0)))
+    threshold: float = attrs.field(default=0.5, validator=Within(0, 1, "values of a mask are 0..1"))
     """A pixel is covered beyond this value, 0..1."""
     invert: bool = False
     """Take what is not covered."""
@@ -158,6 +165,8 @@ class MaskFrames:
         if not path.is_file():
             raise ValueError(f"there is no mask at {path}")
         self._path = path
+        if path.suffix != ".npy":
+            _check_video(path)  # now: frames are read later, one by one
         self._frames = _array_frames(path) if path.suffix == ".npy" else _video_frames(path)
         self._last: Tensor | None = None
         self._count = 0
@@ -215,6 +224,17 @@ def _array_frames(path: Path) -> Iterator[Float[Tensor, "height width"]]:
             f"mask {path} has values {lowest}..{highest}; they must be 0..1, or whole numbers of 0..255"
         )
     return (torch.from_numpy(np.array(frame, dtype=np.float32)) / float(largest) for frame in array)
+
+
+def _check_video(path: Path) -> None:
+    from lipar.video import VideoWarning, probe
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VideoWarning)
+        try:
+            probe(path)
+        except ValueError as error:
+            raise ValueError(f"mask {path}: {error}") from error
 
 
 def _video_frames(path: Path) -> Iterator[Float[Tensor, "height width"]]:

@@ -10,10 +10,11 @@ from typing import Literal, TypeAlias
 
 import attrs
 import torch
-from attrs.validators import and_, ge, in_, lt
+from attrs.validators import in_
 from torch import Tensor
 
 from lipar.attention import sequence_donors
+from lipar.bounds import Within
 from lipar.layout import TokenLayout
 from lipar.protocols import Donation
 from lipar.types import Heads, Indices
@@ -86,7 +87,9 @@ class StepShift(DonorRule):
     block's, in this very pass, with the clean frame before the block at their positions: nothing is kept, but
     their content has changed meanwhile.
     """
-    momentum: float = attrs.field(default=0.0, validator=and_(ge(0), lt(1)))
+    momentum: float = attrs.field(
+        default=0.0, validator=Within(0, 0.999, "a share of the shift known so far; 1 would never change it")
+    )
     """Share of the shift known so far in a running average over blocks."""
     in_block: bool = True
     """Where a kept token stands earlier in the block, take its key and value of this very pass instead."""

@@ -4,8 +4,9 @@ from typing import Literal
 
 import attrs
 import torch
-from attrs.validators import ge, in_, optional
+from attrs.validators import in_, optional
 
+from lipar import bounds
 from lipar.hookspecs import hookimpl
 from lipar.layout import TokenLayout
 from lipar.protocols import RecoveryPlan
@@ -57,7 +58,7 @@ class MDegree:
     these are also its largest terms is written in docs/laws.md.
     """
 
-    degree: int | None = attrs.field(default=None, validator=optional(ge(1)))
+    degree: int | None = attrs.field(default=None, validator=optional(bounds.BLOCK))
     """m, copies per run of equal tokens in a block; None: all."""
     weigh: bool = False
     """Add log(c / m) to the scores of a run cut from c copies to m, so that those stand for the missing ones, too."""

@@ -17,10 +17,12 @@ from typing import Literal
 import attrs
 import torch
 import torch.nn.functional as F
-from attrs.validators import and_, ge, gt, in_, le, optional
+from attrs.validators import in_, optional
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lipar import bounds
+from lipar.bounds import Within
 from lipar.hookspecs import hookimpl
 from lipar.protocols import Change
 from lipar.registry import Registry
@@ -82,7 +84,7 @@ class GaussianThreshold:
     The mean runs over 3x3 places of this frame and the last. Beyond the edges the nearest values count.
     """
 
-    sigma: float = attrs.field(default=1.5, validator=gt(0))
+    sigma: float = attrs.field(default=1.5, validator=bounds.FACTOR)
     """In tokens and frames."""
 
     past_frames = 1
@@ -129,6 +131,7 @@ class OpenClose:
 
 
 def _odd(part: object, attribute: "attrs.Attribute[int]", value: int) -> None:
+    bounds.PLACES(part, attribute, value)
     if value < 1 or value % 2 == 0:
         raise ValueError(
             f"{attribute.name!r} is the side of a square around a token, so it must be odd; got {value}"
@@ -174,7 +177,7 @@ class MinKeep:
     Frames with nothing kept stay empty.
     """
 
-    fraction: float = attrs.field(default=0.35, validator=and_(ge(0.0), le(1.0)))
+    fraction: float = attrs.field(default=0.35, validator=Within(0, 1, "a fraction of a frame's tokens"))
 
     past_frames = 0
     future_frames = 0
@@ -204,7 +207,7 @@ class KeepMovers:
     long-term reference.
     """
 
-    factor: float = attrs.field(default=2.0, validator=gt(0))
+    factor: float = attrs.field(default=2.0, validator=bounds.FACTOR)
 
     past_frames = 0
     future_frames = 0
@@ -225,7 +228,9 @@ class Bucket:
     equal ones the first). Nothing kept stays nothing; a multiple beyond the last keeps everything.
     """
 
-    multiple: int = attrs.field(default=128, validator=ge(1))
+    multiple: int = attrs.field(
+        default=128, validator=Within(1, 10**6, "tokens; a block has at most some hundred thousand")
+    )
     per: Literal["block", "frame"] = attrs.field(default="block", validator=in_(("block", "frame")))
     """Count in each block, which costs less than half a multiple of a block on average, or in each frame."""
 

@@ -3,10 +3,10 @@
 import attrs
 import torch
 import torch.nn.functional as F
-from attrs.validators import ge
 from jaxtyping import Float
 from torch import Tensor
 
+from lipar import bounds
 from lipar.hookspecs import hookimpl
 from lipar.layout import TokenLayout
 from lipar.registry import Registry
@@ -32,7 +32,7 @@ class Blend:
     nothing pruned. What is shown of a frame is what the next one copies from.
     """
 
-    width: int = attrs.field(default=1, validator=ge(0))
+    width: int = attrs.field(default=1, validator=bounds.PLACES)
     """Rings of kept tokens that are mixed; 0 is `copy`."""
 
     @property

@@ -55,7 +55,8 @@ class TimeToMove:
         """A stock `WanImageToVideoPipeline`.
 
         Raises:
-            FileNotFoundError: the folder is not whole.
+            MissingCheckpointError: the folder is not whole.
+            CheckpointError: its files are damaged.
             ValueError: it is of another kind of model.
         """
         if self.model == TINY:
@@ -68,7 +69,8 @@ class TimeToMove:
         """That pipeline with its defaults.
 
         Raises:
-            FileNotFoundError: the folder is not whole.
+            MissingCheckpointError: the folder is not whole.
+            CheckpointError: its files are damaged.
             ValueError: it is of another kind of model.
         """
         from lipar_adapters.time_to_move.model import Defaults, TimeToMoveModel

@@ -12,9 +12,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lipar.ablation.clips import AblationClip
+from lipar.bounds import THRESHOLD, check_taus
 from lipar.compatibility import CAUSAL
+from lipar.config import structure_value
 from lipar.protocols import Model
+from lipar.spec import CoderSpec, ModelSpec
 from lipar.types import Latents
+from lipar_adapters.wan.recipe import Recipe
+from lipar_adapters.weights import CheckpointError, MissingCheckpointError, read_json, reading
 
 PixelClip: TypeAlias = Float[Tensor, "b pixel_frames 3 height width"]
 
@@ -50,37 +55,39 @@ class Tiny:
 
         return exact_edit(index, pixel_frames=pixel_frames, size=size, photos=photos)
 
+    def spec(self) -> ModelSpec:
+        """What the folder says of the model; no weights are read.
+
+        Raises:
+            MissingCheckpointError: the folder is not whole.
+            CheckpointError: its configuration is none.
+        """
+        recipe, tau_short, tau_long = read_recipe(self._folder() / CONFIG)
+        coder = CoderSpec(
+            first_pixel_frames=TinyAutoencoder.first_pixel_frames,
+            next_pixel_frames=TinyAutoencoder.next_pixel_frames,
+            tau_short=tau_short,
+            tau_long=tau_long,
+        )
+        return recipe.spec(coder)
+
     def load(self, device: torch.device, dtype: torch.dtype) -> Model:
         """The model, with its autoencoder and text encoder.
 
         Raises:
-            FileNotFoundError: the folder is not whole.
-            ValueError: its configuration lacks an entry.
+            MissingCheckpointError: the folder is not whole.
+            CheckpointError: its configuration lacks an entry, or its weights are damaged.
         """
         folder = self._folder()
+        recipe, tau_short, tau_long = read_recipe(folder / CONFIG)
         from lipar_adapters.tiny.pipeline import load
-        from lipar_adapters.wan.causal import CausalWan, Recipe
+        from lipar_adapters.wan.causal import CausalWan
 
         parts = load(device, dtype, folder)
-        entries = parts.config
-        try:
-            recipe = Recipe(
-                block_frames=entries["block_frames"],
-                sink_frames=entries["sink_frames"],
-                window_frames=entries["window_frames"],
-                shift=entries["shift"],
-                edit_steps=tuple(entries["edit_steps"]),
-                text_to_video_steps=tuple(entries["text_to_video_steps"]),
-                home_pixels=entries["home_size"][0] * entries["home_size"][1],
-                guidance_scale=entries["guidance_scale"],
-            )
-            coder = TinyAutoencoder(
-                parts.autoencoder, tau_short=entries["tau_short"], tau_long=entries["tau_long"]
-            )
-        except KeyError as error:
-            raise ValueError(f"{folder / CONFIG} has no entry {error.args[0]!r}") from error
+        coder = TinyAutoencoder(parts.autoencoder, tau_short=tau_short, tau_long=tau_long)
         encode_prompt = TinyText(parts.encode_prompt)
-        return CausalWan(parts.transformer, recipe, autoencoder=coder, encode_prompt=encode_prompt)
+        with reading(folder, "the parts of one model"):
+            return CausalWan(parts.transformer, recipe, autoencoder=coder, encode_prompt=encode_prompt)
 
     def _folder(self) -> Path:
         bundled = Path(str(resources.files("lipar_adapters.tiny"))) / "weights"
@@ -89,8 +96,37 @@ class Tiny:
         missing = [name for name in needed if not (folder / name).is_file()]
         if missing:
             what = "lipar was installed without its model" if self.weights is None else "adapter.weights"
-            raise FileNotFoundError(f"{what}: {folder} is not whole; missing: {', '.join(missing)}")
+            raise MissingCheckpointError(f"{what}: {folder} is not whole; missing: {', '.join(missing)}")
         return folder
+
+
+def read_recipe(path: Path) -> tuple[Recipe, float, float]:
+    """How the model is run, and the short-term and long-term threshold of its latents.
+
+    Raises:
+        CheckpointError: the file is no such configuration.
+    """
+    entries = read_json(path)
+
+    def entry(name: str, type_: Any) -> Any:
+        if name not in entries:
+            raise CheckpointError(f"{path} has no entry {name!r}")
+        return structure_value(entries[name], type_, f"{path}: {name}")
+
+    own = {field.name: field.type for field in attrs.fields(Recipe) if field.name != "home_pixels"}
+    try:
+        values = {name: entry(name, type_) for name, type_ in own.items()}
+        width, height = entry("home_size", tuple[int, int])
+        recipe = Recipe(home_pixels=width * height, **values)
+        taus = [entry(name, float) for name in ("tau_short", "tau_long")]
+        for name, tau in zip(("tau_short", "tau_long"), taus):
+            THRESHOLD.check(name, tau)
+        check_taus(*taus)
+    except CheckpointError:
+        raise
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error.args[0]}") from error
+    return recipe, taus[0], taus[1]
 
 
 class TinyAutoencoder:

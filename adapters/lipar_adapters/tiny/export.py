@@ -8,6 +8,12 @@ from typing import Any
 
 import torch
 
+from lipar_adapters.loading import (
+    check_vocabulary,
+    load_diffusers_model,
+    load_tokenizer,
+    load_transformers_model,
+)
 from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
 
 BIDIRECTIONAL = "bidirectional"
@@ -42,19 +48,21 @@ def export_vae(vae: TinyVideoAutoencoder, folder: Path) -> None:
 def load_vae(
     folder: Path, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
 ) -> TinyVideoAutoencoder:
-    return TinyVideoAutoencoder.from_pretrained(folder / "vae", torch_dtype=dtype).to(device).eval()
+    autoencoder = load_diffusers_model(TinyVideoAutoencoder, folder / "vae", dtype=dtype, device=device)
+    return autoencoder.eval()
 
 
 def load_text(folder: Path, device: torch.device | str = "cpu") -> tuple[Any, Any]:
     """Tokenizer and text encoder, in float32."""
     from transformers import PreTrainedTokenizerFast, UMT5EncoderModel
 
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer", local_files_only=True)
+    tokenizer = load_tokenizer(PreTrainedTokenizerFast, folder / "tokenizer")
     with _no_progress_bar():
-        text_encoder = UMT5EncoderModel.from_pretrained(
-            folder / "text_encoder", dtype=torch.float32, local_files_only=True
+        text_encoder = load_transformers_model(
+            UMT5EncoderModel, folder / "text_encoder", dtype=torch.float32, device=device
         )
-    return tokenizer, text_encoder.to(device).eval().requires_grad_(False)
+    check_vocabulary(tokenizer, text_encoder, folder)
+    return tokenizer, text_encoder.eval().requires_grad_(False)
 
 
 def export_transformer(transformer: Any, folder: Path) -> None:

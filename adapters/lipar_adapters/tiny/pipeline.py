@@ -1,6 +1,5 @@
 """Loads the bundled weights. Import is light: torch at the top, diffusers and transformers inside the functions."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from lipar_adapters.weights import MissingCheckpointError, read_json
 
 WEIGHTS = Path(__file__).parent / "weights"
 FLOW_SHIFT = 3.0
@@ -26,29 +27,28 @@ class TinyParts:
 
 def load_config(folder: Path = WEIGHTS) -> dict[str, Any]:
     """Shift, step lists, block and window sizes, thresholds: `model_config.json` beside the weights."""
-    config: dict[str, Any] = json.loads((folder / "model_config.json").read_text())
-    return config
+    return read_json(folder / "model_config.json")
 
 
 def load(
     device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, folder: Path = WEIGHTS
 ) -> TinyParts:
-    """The bundled model on a device; reads only local files."""
-    from diffusers import WanTransformer3DModel
+    """The bundled model on a device; reads only local files.
 
+    Raises:
+        CheckpointError: the folder does not hold it, whole and finite.
+    """
+    from lipar_adapters.loading import load_diffusers_model
     from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
     from lipar_adapters.tiny.export import load_text
     from lipar_adapters.tiny.text import encode_prompt
+    from lipar_adapters.wan.checkpoints import load_transformer
 
-    transformer = WanTransformer3DModel.from_pretrained(
-        folder / "transformer", torch_dtype=dtype, local_files_only=True
-    )
-    autoencoder = TinyVideoAutoencoder.from_pretrained(
-        folder / "vae", torch_dtype=dtype, local_files_only=True
-    )
+    transformer = load_transformer(folder / "transformer", dtype=dtype, device=device)
+    autoencoder = load_diffusers_model(TinyVideoAutoencoder, folder / "vae", dtype=dtype, device=device)
     tokenizer, text_encoder = load_text(folder, device)
     for module in (transformer, autoencoder):
-        module.to(device).eval().requires_grad_(False)
+        module.eval().requires_grad_(False)
 
     def encode(prompts: list[str]) -> Tensor:
         return encode_prompt(tokenizer, text_encoder, prompts).to(dtype)
@@ -68,7 +68,7 @@ def image_to_video_pipeline(
         dtype: of the transformer and autoencoder; the text encoder is in float32.
 
     Raises:
-        FileNotFoundError: the folder has no sibling.
+        MissingCheckpointError: the folder has no sibling.
     """
     from diffusers import WanImageToVideoPipeline
 
@@ -94,23 +94,24 @@ def video_to_video_pipeline(
 
 
 def _sibling(device: torch.device | str, dtype: torch.dtype, folder: Path) -> dict[str, Any]:
-    from diffusers import UniPCMultistepScheduler, WanTransformer3DModel
+    from diffusers import UniPCMultistepScheduler
 
+    from lipar_adapters.loading import load_diffusers_model
+    from lipar_adapters.tiny.adapter import CONFIG, read_recipe
     from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
     from lipar_adapters.tiny.export import BIDIRECTIONAL, load_text
     from lipar_adapters.tiny.wan_interface import TinyWanAutoencoder
+    from lipar_adapters.wan.checkpoints import load_transformer
 
     if not (folder / BIDIRECTIONAL / "config.json").is_file():
-        raise FileNotFoundError(
+        raise MissingCheckpointError(
             f"{folder} has no bidirectional model; missing: {BIDIRECTIONAL}/config.json"
             " (`python -m lipar_adapters.tiny.train bidirectional` makes one)"
         )
-    config = load_config(folder)
-    transformer = WanTransformer3DModel.from_pretrained(
-        folder / BIDIRECTIONAL, torch_dtype=dtype, local_files_only=True
-    )
-    coder = TinyVideoAutoencoder.from_pretrained(folder / "vae", torch_dtype=dtype, local_files_only=True)
-    vae = TinyWanAutoencoder.around(coder, config["tau_short"], config["tau_long"])
+    _, tau_short, tau_long = read_recipe(folder / CONFIG)
+    transformer = load_transformer(folder / BIDIRECTIONAL, dtype=dtype, device=device)
+    coder = load_diffusers_model(TinyVideoAutoencoder, folder / "vae", dtype=dtype, device=device)
+    vae = TinyWanAutoencoder.around(coder, tau_short, tau_long)
     for module in (transformer, vae):
         module.to(device).eval().requires_grad_(False)
     tokenizer, text_encoder = load_text(folder, device)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import attrs
 import torch
 from torch import Tensor
 
@@ -12,28 +11,11 @@ from lipar.rope import RotaryEmbedding
 from lipar.sampling import warped_sigmas
 from lipar.steps import scale_steps
 from lipar.types import Latents
+from lipar_adapters.wan.recipe import Recipe
 from lipar_adapters.wan.seam import WanSeam
 
 PromptEncoder = Callable[[list[str]], Tensor]
 """Prompts to conditioning, `b rows text_dim`."""
-
-
-@attrs.frozen(kw_only=True)
-class Recipe:
-    """How a causal model was trained to be run."""
-
-    block_frames: int = 3
-    sink_frames: int = 1
-    window_frames: int = 6
-    """The block's own frames counted in; 0: everything."""
-    shift: float = 5.0
-    edit_steps: tuple[int, ...] = (400, 300, 250)
-    """Step indices of 1000, before the shift, of video-to-video at strength 0.4."""
-    text_to_video_steps: tuple[int, ...] = (1000, 750, 500, 250)
-    home_pixels: int = 480 * 832
-    """Pixels of a frame at the size the model was trained on."""
-    guidance_scale: float = 1.0
-    """1: the prompt alone; above: two branches, prompt and no prompt."""
 
 
 class CausalWan:
@@ -58,6 +40,11 @@ class CausalWan:
         if config.patch_size[0] != 1 or config.patch_size[1] != config.patch_size[2]:
             raise ValueError(
                 f"a token is one frame and square, this model has patches of {tuple(config.patch_size)}"
+            )
+        if autoencoder is not None and autoencoder.latent_channels != config.in_channels:
+            raise ValueError(
+                f"the autoencoder makes latents of {autoencoder.latent_channels} channels, and the transformer takes "
+                f"{config.in_channels}; take both from one model"
             )
         self.transformer = transformer.eval().requires_grad_(False)
         self.recipe = recipe
@@ -102,13 +89,21 @@ class CausalWan:
 
         Raises:
             RuntimeError: this model was loaded without a text encoder.
+            ValueError: the text encoder is that of another model.
         """
         if self._encode_prompt is None:
             raise RuntimeError(
                 "this model has no text encoder; set `prompt_embeds` (b rows text_dim) instead"
             )
         prompts = [prompt] if self.recipe.guidance_scale == 1 else [prompt, ""]
-        self.prompt_embeds = self._encode_prompt(prompts)
+        embeds = self._encode_prompt(prompts)
+        width = self.transformer.config.text_dim
+        if embeds.shape[-1] != width:
+            raise ValueError(
+                f"the text encoder gives rows of {embeds.shape[-1]} channels, and the transformer takes {width}; take "
+                "both from one model"
+            )
+        self.prompt_embeds = embeds
 
     def sigmas(self, strength: float | None, steps: Sequence[int] | None = None) -> list[float]:
         """Noise levels, falling; none at strength 0. Given steps are taken as they are, the model's own are scaled."""
@@ -137,3 +132,6 @@ class CausalWan:
             return flow
         with_prompt, without = flow.chunk(2)
         return without + self.recipe.guidance_scale * (with_prompt - without)
+
+
+__all__ = ["CausalWan", "PromptEncoder", "Recipe"]

@@ -2,13 +2,41 @@
 
 import json
 import math
-import pickle
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from lipar_adapters.loading import described, ignored_of, load_diffusers_model
+from lipar_adapters.weights import (
+    CheckpointError,
+    Header,
+    MissingCheckpointError,
+    check_finite,
+    check_headers,
+    check_state,
+    read_config,
+    read_headers,
+    read_pickle,
+    reading,
+    some,
+    unfit,
+    weight_files,
+)
+
+_SIZED = {
+    "patch_embedding.weight": 5,
+    "head.head.weight": 2,
+    "text_embedding.0.weight": 2,
+    "time_embedding.0.weight": 2,
+    "blocks.0.ffn.0.weight": 2,
+}
+"""Tensors whose shapes tell the sizes of a model, with their number of axes."""
+_NEEDED = (
+    *("patch_size", "num_attention_heads", "attention_head_dim", "in_channels", "out_channels", "num_layers"),
+    *("text_dim", "freq_dim", "ffn_dim"),
+)
 _WRAPPERS = ("generator_ema", "generator", "model", "state_dict")
 
 
@@ -18,35 +46,34 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     Reads `{"generator_ema": {"model.<name>": ...}}` (Self-Forcing and its relatives), plain dicts, and safetensors.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: it holds no Wan transformer.
+        MissingCheckpointError: no such file.
+        CheckpointError: it holds no Wan transformer.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}")
+        raise MissingCheckpointError(f"no checkpoint at {path}")
     state = _read(path)
     for wrapper in _WRAPPERS:
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
-    if not isinstance(state, dict):
-        raise ValueError(f"{path} holds a {type(state).__name__}, not tensors by name")
+    check_state(state, path)
     stripped = {_strip(name): tensor for name, tensor in state.items()}
+    if len(stripped) < len(state):
+        raise unfit(path, "every tensor once", "names that are equal without `model.` before them")
     if "patch_embedding.weight" not in stripped:
-        some = ", ".join(list(stripped)[:3]) or "nothing"
-        raise ValueError(f"{path} is no Wan transformer: no patch_embedding.weight, but {some}")
+        raise unfit(path, "a Wan transformer, with patch_embedding.weight", some(stripped) or "nothing")
+    whole = [name for name, tensor in stripped.items() if not tensor.is_floating_point()]
+    if whole:
+        raise unfit(path, "floating-point numbers", f"whole numbers in {some(whole)}")
     return stripped
 
 
 def _read(path: Path) -> Any:
-    from safetensors import SafetensorError
+    if path.suffix != ".safetensors":
+        return read_pickle(path)
     from safetensors.torch import load_file
 
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, pickle.UnpicklingError, SafetensorError, EOFError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"{path} is no readable checkpoint, or a part of one: {reason}") from error
+    with reading(path, "a whole safetensors file"):
+        return load_file(path)
 
 
 def _strip(name: str) -> str:
@@ -54,24 +81,38 @@ def _strip(name: str) -> str:
     return name.removeprefix("model.")
 
 
-def infer_config(state: dict[str, torch.Tensor], head_dim: int = 128) -> dict[str, Any]:
+def infer_config(state: dict[str, torch.Tensor], head_dim: int = 128, path: Path = Path()) -> dict[str, Any]:
     """The diffusers config of a text-to-video Wan transformer, from the shapes of its original tensors.
 
     Args:
         head_dim: channels of a head, which no shape tells; 128 in every released Wan model.
+        path: of the file, for messages.
 
     Raises:
-        ValueError: the tensors have other names, or heads of that size do not fill the width.
+        CheckpointError: the tensors have other names or shapes than Wan's own, or heads of that size do not fill the
+            width.
     """
+    expected = "a Wan transformer"
     if "head.head.weight" not in state:
-        raise ValueError(
-            "the tensors have other names than Wan's own (no head.head.weight); of a diffusers model give the folder, "
-            "with its config.json"
+        raise unfit(
+            path,
+            expected,
+            "tensors of other names than Wan's own (no head.head.weight); of a diffusers model give the folder, with "
+            "its config.json",
         )
+    lacking = [name for name in _SIZED if name not in state]
+    if lacking:
+        raise unfit(path, expected, f"tensors without {some(lacking)}")
+    flat = [name for name, axes in _SIZED.items() if state[name].ndim != axes or 0 in state[name].shape]
+    if flat:
+        raise unfit(path, expected, f"{flat[0]} of shape {list(state[flat[0]].shape)}")
     width, in_channels, *patch = state["patch_embedding.weight"].shape
     if width % head_dim:
-        raise ValueError(f"a width of {width} is no multiple of head_dim={head_dim}; set adapter.head_dim")
-    layers = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
+        raise unfit(
+            path,
+            f"a width that is a multiple of head_dim={head_dim}",
+            f"a width of {width}; set adapter.head_dim",
+        )
     head = state["head.head.weight"].shape[0]
     return {
         "patch_size": list(patch),
@@ -82,71 +123,110 @@ def infer_config(state: dict[str, torch.Tensor], head_dim: int = 128) -> dict[st
         "text_dim": state["text_embedding.0.weight"].shape[1],
         "freq_dim": state["time_embedding.0.weight"].shape[1],
         "ffn_dim": state["blocks.0.ffn.0.weight"].shape[0],
-        "num_layers": layers,
+        "num_layers": _layers(state),
         "cross_attn_norm": "blocks.0.norm3.weight" in state,
         "qk_norm": "rms_norm_across_heads",
         "eps": 1e-6,
     }
 
 
+def _layers(state: dict[str, torch.Tensor]) -> int:
+    numbers = {name.split(".")[1] for name in state if name.startswith("blocks.")}
+    # counted, not the highest: a layer that is missing is named when the tensors are compared with the config
+    return len([number for number in numbers if number.isdecimal()])
+
+
 def transformer_folder(path: Path) -> Path:
     """The folder of the transformer: the path itself, or `transformer` in it.
 
     Raises:
-        FileNotFoundError: neither holds a config.json.
+        MissingCheckpointError: neither holds a config.json.
     """
     for folder in (path / "transformer", path):
         if (folder / "config.json").is_file():
             return folder
-    raise FileNotFoundError(f"no diffusers transformer in {path}: no config.json there nor in transformer/")
+    raise MissingCheckpointError(
+        f"{path}: expected a diffusers transformer, but there is no config.json there nor in transformer/"
+    )
 
 
-def load_transformer(path: Path, *, dtype: torch.dtype, config: dict[str, Any] | None = None) -> Any:
-    """A `WanTransformer3DModel` from a diffusers folder or from a checkpoint in the original layout.
+def read_transformer_config(folder: Path) -> dict[str, Any]:
+    """What a folder's config.json says of a Wan transformer, without what diffusers notes of itself.
+
+    Raises:
+        CheckpointError: it is none of a Wan transformer.
+    """
+    config = read_config(folder / "config.json", "WanTransformer3DModel", _NEEDED)
+    return {name: value for name, value in config.items() if not name.startswith("_")}
+
+
+def load_transformer(
+    path: Path,
+    *,
+    dtype: torch.dtype,
+    device: torch.device | str = "cpu",
+    config: dict[str, Any] | None = None,
+) -> Any:
+    """A `WanTransformer3DModel` from a diffusers folder or from a checkpoint in the original layout, on a device.
 
     Args:
         config: diffusers config for a checkpoint; None: told from its shapes.
 
     Raises:
-        FileNotFoundError: nothing there.
-        ValueError: not a Wan transformer, or one that the config does not fit.
+        MissingCheckpointError: nothing there.
+        CheckpointError: not a Wan transformer, one that the config does not fit, or one with NaN in its weights.
     """
     from diffusers import WanTransformer3DModel
 
     if path.is_dir():
         folder = transformer_folder(path)
-        return WanTransformer3DModel.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
+        return load_diffusers_model(WanTransformer3DModel, folder, dtype=dtype, device=device, needed=_NEEDED)
     state = read_checkpoint(path)
-    config = config or infer_config(state)
+    config = config or infer_config(state, path=path)
+    _check_fits(state, config, path)
     # diffusers' own conversion needs a local config, without which it would ask a hub
-    with tempfile.TemporaryDirectory() as folder_name:
-        described = {"_class_name": "WanTransformer3DModel", **config}
-        Path(folder_name, "config.json").write_text(json.dumps(described), "utf-8")
-        try:
-            model = WanTransformer3DModel.from_single_file(dict(state), config=folder_name)
-        except (ValueError, RuntimeError, KeyError) as error:
-            raise ValueError(f"the tensors of {path} do not fit the config {config}: {error}") from error
+    with tempfile.TemporaryDirectory() as folder_name, reading(path, f"tensors that fit the config {config}"):
+        whole = {"_class_name": "WanTransformer3DModel", **config}
+        Path(folder_name, "config.json").write_text(json.dumps(whole), "utf-8")
+        model = WanTransformer3DModel.from_single_file(dict(state), config=folder_name)
     keep_float32 = WanTransformer3DModel._keep_in_fp32_modules or []
     if dtype != torch.float32:
         for name, parameter in model.named_parameters():
             if not any(part in name for part in keep_float32):
                 parameter.data = parameter.data.to(dtype)
+    model = model.to(device)
+    check_finite(model, path)
     return model
 
 
-def stored_bytes(path: Path, dtype: torch.dtype) -> int:
-    """Memory that the weights of a file or folder take in `dtype`, from the shapes alone."""
-    from safetensors import safe_open
+def _check_fits(state: dict[str, torch.Tensor], config: dict[str, Any], path: Path) -> None:
+    from diffusers import WanTransformer3DModel
+    from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 
-    files = [path] if path.is_file() else sorted(path.glob("*.safetensors"))
+    model = described(WanTransformer3DModel, config, path)
+    with reading(path, "a Wan transformer"):
+        renamed = dict(state) if state.keys() == model.state_dict().keys() else None
+        renamed = renamed or convert_wan_transformer_to_diffusers(dict(state))
+    headers = {name: Header(tuple(x.shape), x.is_floating_point()) for name, x in renamed.items()}
+    try:
+        check_headers(headers, model, path, ignored_of(WanTransformer3DModel))
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; the tensors do not fit the config {config}") from error
+
+
+def stored_bytes(path: Path, dtype: torch.dtype) -> int:
+    """Memory that the weights of a file or folder take in `dtype`, from the shapes alone.
+
+    Raises:
+        CheckpointError: it holds no weights.
+    """
+    files = [path] if path.is_file() else weight_files(path)
     count = 0
     for file in files:
-        if file.suffix == ".safetensors":
-            with safe_open(file, framework="pt") as tensors:
-                names = list(tensors.keys())
-                count += sum(math.prod(tensors.get_slice(name).get_shape()) for name in names)
-        else:
+        if path.is_file() and file.suffix != ".safetensors":  # perhaps within a wrapper
             count += sum(tensor.numel() for tensor in read_checkpoint(file).values())
+        else:
+            count += sum(math.prod(header.shape) for header in read_headers(file).values())
     return count * dtype.itemsize
 
 

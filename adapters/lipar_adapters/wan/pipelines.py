@@ -1,12 +1,30 @@
 """Wan pipelines from diffusers folders on this machine, and the adapters that name them."""
 
-import json
+import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
 import attrs
 import torch
 from attrs.validators import instance_of
+
+from lipar.bounds import shown
+from lipar_adapters.loading import (
+    check_vocabulary,
+    load_diffusers_model,
+    load_tokenizer,
+    load_transformers_model,
+)
+from lipar_adapters.weights import (
+    CheckpointError,
+    MissingCheckpointError,
+    read_config,
+    read_json,
+    reading,
+    some,
+    unfit,
+)
 
 INDEX = "model_index.json"
 TI2V, A14B, WAN21 = "wan2.2-ti2v", "wan2.2-a14b", "wan2.1"
@@ -17,25 +35,43 @@ def read_index(folder: str | Path) -> dict[str, Any]:
     """A pipeline's `model_index.json`, once all parts that it names are there.
 
     Raises:
-        FileNotFoundError: the folder is not whole; says what is missing.
-        ValueError: it is not of a Wan pipeline.
+        MissingCheckpointError: the folder is not whole; says what is missing.
+        CheckpointError: it is not of a Wan pipeline.
     """
     folder = Path(folder).expanduser()
-    if not (folder / INDEX).is_file():
-        raise FileNotFoundError(
+    path = folder / INDEX
+    if not path.is_file():
+        raise MissingCheckpointError(
             f"{folder} has no {INDEX}; name a folder in diffusers format, such as one of Wan2.2-TI2V-5B-Diffusers"
         )
-    index: dict[str, Any] = json.loads((folder / INDEX).read_text("utf-8"))
+    index = read_json(path)
     name = str(index.get("_class_name"))
     if not name.startswith("Wan"):
-        raise ValueError(f"{folder} is of a {name}, not of a Wan pipeline")
-    parts = [part for part, kind in index.items() if isinstance(kind, list) and kind[0] is not None]
+        raise CheckpointError(f"{folder} is of a {shown(name)[1:-1]}, not of a Wan pipeline")
+    parts = _parts(index, path)
+    missing = [part for part in ("vae", "scheduler") if part not in parts]
+    missing += ["transformer"] if not {"transformer", "transformer_2"} & parts.keys() else []
+    if missing:
+        raise unfit(path, "the parts of a Wan pipeline", f"none named {some(missing)}")
     missing = [part for part in parts if not _is_whole(folder / part)]
     if missing:
-        raise FileNotFoundError(
+        raise MissingCheckpointError(
             f"{folder} is not whole; missing: {', '.join(missing)}. lipar never downloads; put the files there"
         )
     return index
+
+
+def _parts(index: dict[str, Any], path: Path) -> dict[str, tuple[str, str]]:
+    """Library and class of each part that is there; parts of other libraries could bring their own code."""
+    parts = {}
+    for part, kind in index.items():
+        if part.startswith("_") or not isinstance(kind, list) or kind == [None, None]:
+            continue
+        fits = len(kind) == 2 and all(isinstance(word, str) for word in kind)
+        if not fits or kind[0] not in ("diffusers", "transformers") or not re.fullmatch(r"\w+", part):
+            raise unfit(path, f"{shown(part)} to be a class of diffusers or transformers", shown(kind))
+        parts[part] = (kind[0], kind[1])
+    return parts
 
 
 def _is_whole(part: Path) -> bool:
@@ -66,10 +102,12 @@ def load_pipeline(
         offload: keep parts on the CPU until they are needed (needs a GPU).
 
     Raises:
-        FileNotFoundError: the folder is not whole.
+        MissingCheckpointError: the folder is not whole.
+        CheckpointError: its files are damaged.
         ValueError: the model does not take an image, or takes nothing else; or offload on a CPU.
     """
-    from diffusers import AutoencoderKLWan, WanImageToVideoPipeline, WanPipeline
+    from diffusers import WanImageToVideoPipeline, WanPipeline
+    from transformers import AutoTokenizer
 
     if offload and device.type == "cpu":
         raise ValueError("there is nothing to offload from a CPU; leave offload out, or name a GPU")
@@ -81,9 +119,17 @@ def load_pipeline(
         raise ValueError(
             f"{folder} is of Wan's {came}-to-video model, and {wanted}-to-video is needed; name a folder of that"
         )
-    vae = AutoencoderKLWan.from_pretrained(folder / "vae", torch_dtype=torch.float32, local_files_only=True)
     kind = WanImageToVideoPipeline if image else WanPipeline
-    pipe = kind.from_pretrained(folder, vae=vae, dtype=dtype, local_files_only=True)
+    models = {
+        part: _load_part(folder, part, library, name, torch.float32 if part == "vae" else dtype)
+        for part, (library, name) in _parts(index, folder / INDEX).items()
+        if (folder / part / "config.json").is_file()
+    }
+    if "tokenizer" in index and "text_encoder" in models:
+        models["tokenizer"] = load_tokenizer(AutoTokenizer, folder / "tokenizer")
+        check_vocabulary(models["tokenizer"], models["text_encoder"], folder)
+    with reading(folder, f"a {kind.__name__}"):
+        pipe = kind.from_pretrained(folder, **models, local_files_only=True)
     if offload:
         pipe.enable_model_cpu_offload(device=device)
     else:
@@ -91,10 +137,18 @@ def load_pipeline(
     return pipe
 
 
+def _load_part(folder: Path, part: str, library: str, name: str, dtype: torch.dtype) -> Any:
+    kind = getattr(import_module(library), name, None)
+    if not isinstance(kind, type):
+        raise unfit(folder / INDEX, f"a class of {library} for {part}", shown(name))
+    load = load_diffusers_model if library == "diffusers" else load_transformers_model
+    return load(kind, folder / part, dtype=dtype)
+
+
 def _takes_channels(folder: Path, index: dict[str, Any]) -> bool:
     """Whether the image comes on channels of its own, so that the model cannot do without."""
     part = "transformer" if (index.get("transformer") or [None])[0] else "transformer_2"
-    config = json.loads((folder / part / "config.json").read_text("utf-8"))
+    config = read_config(folder / part / "config.json", needed=("in_channels", "out_channels"))
     return bool(config["in_channels"] != config["out_channels"])
 
 
@@ -129,7 +183,8 @@ class _Wan22:
         """A `WanImageToVideoPipeline`, or a `WanPipeline`.
 
         Raises:
-            FileNotFoundError: the folder is not whole.
+            MissingCheckpointError: the folder is not whole.
+            CheckpointError: its files are damaged.
             ValueError: it is of another model.
         """
         came = family_of(read_index(self.folder))

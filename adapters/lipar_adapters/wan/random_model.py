@@ -9,8 +9,9 @@ from torch import Tensor
 from lipar.bench.shapes import Shape
 from lipar.protocols import BlockAttention
 from lipar.types import Latents
-from lipar_adapters.wan.causal import CausalWan, Recipe
+from lipar_adapters.wan.causal import CausalWan
 from lipar_adapters.wan.seam import WanSeam
+from lipar_adapters.wan.shapes import recipe_of
 
 
 class RandomWanModel(CausalWan):
@@ -27,8 +28,7 @@ class RandomWanModel(CausalWan):
         self._stock = _twin(transformer)
         self._hooked = _twin(transformer)
         self._hooked_seam = WanSeam(self._hooked)
-        recipe = Recipe(block_frames=shape.block_length, window_frames=6 if shape.causal else 0)
-        super().__init__(transformer, recipe)
+        super().__init__(transformer, recipe_of(shape))
         self.shape = shape
         generator = torch.Generator().manual_seed(seed)
         text = torch.randn(1, shape.text_rows, shape.text_width, generator=generator)

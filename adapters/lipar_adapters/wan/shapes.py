@@ -4,12 +4,20 @@ from typing import Any
 
 import attrs
 import torch
-from attrs.validators import ge, optional
+from attrs.validators import optional
 
+from lipar import bounds
 from lipar.bench.shapes import Shape, shape_named
 from lipar.compatibility import CAUSAL
+from lipar.spec import ModelSpec
+from lipar_adapters.wan.recipe import Recipe
 
 _KEPT_IN_FLOAT32 = ("time_embedder", "scale_shift_table", "norm1", "norm2", "norm3")
+
+
+def recipe_of(shape: Shape) -> Recipe:
+    """Blocks and cache of a shape: six frames, or for a bidirectional model the whole clip."""
+    return Recipe(block_frames=shape.block_length, window_frames=6 if shape.causal else 0)
 
 
 @attrs.frozen(kw_only=True)
@@ -18,11 +26,19 @@ class RandomWan:
 
     shape: str = "wan2.1-1.3b"
     """Whose sizes to take: `wan2.1-1.3b` or `wan2.2-5b`."""
-    layers: int | None = attrs.field(default=None, validator=optional(ge(1)))
+    layers: int | None = attrs.field(default=None, validator=optional(bounds.LAYERS))
     """None: as many as the model has."""
-    seed: int = attrs.field(default=0, validator=ge(0))
+    seed: int = attrs.field(default=0, validator=bounds.SEED)
 
     gives = CAUSAL - {"pixels"}
+
+    def spec(self) -> ModelSpec:
+        """What the shape says of the model.
+
+        Raises:
+            LookupError: no such shape.
+        """
+        return recipe_of(shape_named(self.shape)).spec(None)
 
     def load(self, device: torch.device, dtype: torch.dtype) -> Any:
         """Make the weights, on the device itself.

@@ -9,6 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lipar_adapters.loading import check_vocabulary, load_tokenizer, load_transformers_model
+from lipar_adapters.weights import MissingCheckpointError
+
 
 class PromptWarning(UserWarning):
     """A prompt was not taken as a whole."""
@@ -26,7 +29,7 @@ class WanTextEncoder:
         keep: stay in memory.
 
     Raises:
-        FileNotFoundError: one of the two is missing.
+        MissingCheckpointError: one of the two is missing.
     """
 
     def __init__(
@@ -34,7 +37,7 @@ class WanTextEncoder:
     ) -> None:
         for part, file in (("text_encoder", "config.json"), ("tokenizer", "tokenizer_config.json")):
             if not (folder / part / file).is_file():
-                raise FileNotFoundError(f"no {part} in {folder}: {folder / part / file} is missing")
+                raise MissingCheckpointError(f"no {part} in {folder}: {folder / part / file} is missing")
         self.folder = folder
         self.device = device
         self.dtype = dtype
@@ -45,6 +48,9 @@ class WanTextEncoder:
 
     def __call__(self, prompts: list[str]) -> Float[Tensor, "b rows text_dim"]:
         """Conditioning of each prompt.
+
+        Raises:
+            CheckpointError: the files of the encoder or the tokenizer are damaged.
 
         Warns:
             PromptWarning: a prompt is longer than `rows` tokens; its end is cut off.
@@ -61,11 +67,12 @@ class WanTextEncoder:
     def _load(self) -> tuple[Any, Any]:
         from transformers import AutoTokenizer, UMT5EncoderModel
 
-        tokenizer = AutoTokenizer.from_pretrained(self.folder / "tokenizer", local_files_only=True)
-        encoder = UMT5EncoderModel.from_pretrained(
-            self.folder / "text_encoder", local_files_only=True, dtype=self.dtype
+        tokenizer = load_tokenizer(AutoTokenizer, self.folder / "tokenizer")
+        encoder = load_transformers_model(
+            UMT5EncoderModel, self.folder / "text_encoder", dtype=self.dtype, device=self.device
         )
-        return tokenizer, encoder.to(self.device).eval().requires_grad_(False)
+        check_vocabulary(tokenizer, encoder, self.folder)
+        return tokenizer, encoder.eval().requires_grad_(False)
 
     def _encode(self, tokenizer: Any, encoder: Any, prompts: list[str]) -> Float[Tensor, "b rows text_dim"]:
         tokens = tokenizer(

@@ -1,0 +1,39 @@
+"""How a causal model was trained to be run."""
+
+import attrs
+
+from lipar import bounds
+from lipar.bounds import Within, falling
+from lipar.spec import CoderSpec, ModelSpec
+
+
+@attrs.frozen(kw_only=True)
+class Recipe:
+    """Blocks, cache, schedule and size that a causal model was trained with."""
+
+    block_frames: int = attrs.field(default=3, validator=bounds.BLOCK)
+    sink_frames: int = attrs.field(default=1, validator=bounds.CACHE)
+    window_frames: int = attrs.field(default=6, validator=bounds.WINDOW)
+    """The block's own frames counted in; 0: everything."""
+    shift: float = attrs.field(default=5.0, validator=bounds.SHIFT)
+    edit_steps: tuple[int, ...] = attrs.field(default=(400, 300, 250), validator=falling)
+    """Step indices of 1000, before the shift, of video-to-video at strength 0.4."""
+    text_to_video_steps: tuple[int, ...] = attrs.field(default=(1000, 750, 500, 250), validator=falling)
+    home_pixels: int = attrs.field(
+        default=480 * 832,
+        validator=Within(1, 2**28, "pixels of a frame, the largest of video codecs at most"),
+    )
+    """Pixels of a frame at the size the model was trained on."""
+    guidance_scale: float = attrs.field(
+        default=1.0, validator=Within(0, 100, "1 is the prompt alone; released models take 1 to 7")
+    )
+    """1: the prompt alone; above: two branches, prompt and no prompt."""
+
+    def spec(self, coder: CoderSpec | None) -> ModelSpec:
+        """What is known of such a model before it is loaded, with an autoencoder or without."""
+        return ModelSpec(
+            block_frames=self.block_frames,
+            sink_frames=self.sink_frames,
+            window_frames=self.window_frames,
+            coder=coder,
+        )

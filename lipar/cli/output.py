@@ -1,0 +1,66 @@
+"""What the commands print: everything goes through `say` and `complain`, which escape what others named or wrote."""
+
+import sys
+from typing import Any
+
+import click
+
+from lipar.text import escaped
+
+
+def say(*lines: str, **style: Any) -> None:
+    """Print lines on standard output; a line break within one of them is escaped, as are control characters.
+
+    Args:
+        style: of `click.style`, for instance `fg="red"`.
+    """
+    _print(lines, err=False, **style)
+
+
+def complain(*lines: str, **style: Any) -> None:
+    """The same on standard error."""
+    _print(lines, err=True, **style)
+
+
+CLEAR = "\r\033[K"
+"""What makes a terminal forget the line at which it stands."""
+
+
+def show_for_now(text: str) -> None:
+    """Show a line on standard error, where that is a terminal, until `clear_line`."""
+    if sys.stderr.isatty():
+        click.echo(escaped(text), nl=False, err=True)
+
+
+def clear_line() -> None:
+    """Remove the line at which standard error stands, where that is a terminal."""
+    if sys.stderr.isatty():
+        click.echo(CLEAR, nl=False, err=True)
+
+
+def _print(lines: tuple[str, ...], *, err: bool, **style: Any) -> None:
+    encoding = getattr(sys.stderr if err else sys.stdout, "encoding", None) or "utf-8"
+    for line in lines:
+        # a terminal may know fewer characters than a name has
+        known = escaped(line).encode(encoding, "backslashreplace").decode(encoding)
+        click.secho(known, err=err, **style)
+
+
+def show_usage_error(error: click.ClickException) -> None:
+    """Print what click says of a wrong command line, which repeats what was typed."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):  # its message is the help
+        error.show()
+        return
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        complain(*context.get_usage().splitlines(), f"Try '{context.command_path} --help' for help.", "")
+    complain(f"Error: {error.format_message()}")
+
+
+def one_line(error: BaseException) -> str:
+    """An error as a line: its message and notes, and its kind where that is none that a command expects."""
+    text = str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error)
+    expected = isinstance(error, ValueError | LookupError | OSError | ArithmeticError | RuntimeError)
+    if not (expected and text):
+        text = f"{type(error).__name__}: {text or 'no message'} (unexpected; run again with --debug to see where)"
+    return "; ".join([text, *getattr(error, "__notes__", ())])
