@@ -423,7 +423,7 @@ def test_files_are_read_at_the_model_s_size_and_prompts_rotate(tmp_path: Path) -
 # --- on the shipped weights -------------------------------------------------------------------------------------
 
 
-QUICK = ["ablate", "--quick", "--size", "96", "--device", "cpu", "--quiet"]
+QUICK = ["ablate", "--quick", "--device", "cpu", "--quiet"]
 
 
 @pytest.fixture(scope="module")
