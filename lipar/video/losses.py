@@ -18,6 +18,8 @@ GUESSED = {"mpeg", "mpegts"}
 HIDES_PICTURES = {"vp8", "vp9", "av1", "mpeg4"}
 LEAST_FRAMES = 8
 """Intervals that it takes to know a video's pace."""
+FASTEST = 4
+"""Milliseconds between two pictures; what comes faster is no pace but times without meaning."""
 STEADY = (Fraction(1, 10), 0.95, Fraction(7, 4))
 LOOSE = (Fraction(1, 2), 0.9, Fraction(5, 2))
 """How far intervals may be off the usual one, for what fraction of them at least, and how many times the usual one is a
@@ -188,7 +190,7 @@ class Losses:
         # the places of an AVI may stay empty on purpose
         for off, share, times in (LOOSE,) if self.container == "avi" else (STEADY, LOOSE):
             near = sum(n for ms, n in self._intervals.items() if abs(ms - usual) <= 2 + off * usual)
-            if usual and near >= share * total:
+            if usual >= FASTEST and near >= share * total:
                 return self._gaps_beyond(usual, times * usual)
         return None
 
