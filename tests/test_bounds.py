@@ -11,7 +11,7 @@ import pytest
 
 from lipar import ConfigError, build_config, load_plugins
 from lipar.bounds import LONGEST_SHOWN, Within, shown
-from lipar.cli import _COMMANDS
+from lipar.cli.group import _COMMANDS
 from lipar.config import CacheConfig, Config, PartConfig, PruneConfig, SelfRedundancyConfig
 from lipar.parts import make_part
 from lipar.registry import KINDS

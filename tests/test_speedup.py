@@ -94,7 +94,7 @@ REPORT = EditReport(
 def said(tmp_path, *, dense: bool = False, **changes: object) -> list[str]:
     report = attrs.evolve(REPORT, **changes)
     options = EditOptions(prompt="x", output=tmp_path / "out.mp4", dense=dense)
-    return summarise(report, options, Config(), 1.0).splitlines()
+    return summarise(report, options, Config(), 1.0)
 
 
 SHORT = "speed-up not measured: it takes 3 blocks that have their whole context and prune something; there "
