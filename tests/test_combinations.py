@@ -1,4 +1,4 @@
-"""Every combination of registered parts runs, or is refused for a reason that docs/compatibility.md prints.
+"""Every combination of registered parts runs, or is refused for a reason that docs/reference/compatibility.md prints.
 
 Criterion and refiners decide a keep mask and nothing else; recovery, noise source and restorer see a `TokenLayout` made
 of it, and nothing else of how it came about. So the first two are crossed with each other, and the last three with each

@@ -8,7 +8,7 @@ import pytest
 
 from lipar import hookspecs
 
-TEXT = (Path(__file__).parents[1] / "docs" / "hooks.md").read_text("utf-8")
+TEXT = (Path(__file__).parents[1] / "docs" / "reference" / "hooks.md").read_text("utf-8")
 HOOKS = {name: spec for name, spec in vars(hookspecs).items() if name.startswith("lipar_")}
 SECTIONS = dict(re.findall(r"^### (lipar_\w+\([^\n]*\))\n(.*?)(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL))
 

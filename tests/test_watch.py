@@ -313,7 +313,7 @@ def test_a_full_disk_ends_the_watching_and_not_the_edit(watcher: type, tmp_path:
 
 
 def test_an_edit_can_be_run_again_with_its_recorded_masks(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[1] / "docs" / "watching.md").read_text("utf-8")
+    page = (Path(__file__).parents[1] / "docs" / "how-to" / "watching.md").read_text("utf-8")
     namespace: dict = {}
     exec(page.split("```python\n")[1].split("```")[0], namespace)
     remember = Remember()

@@ -1,4 +1,4 @@
-"""Write the tables of docs/compatibility.md anew: `python tests/tools/compatibility_page.py`."""
+"""Write the tables of docs/reference/compatibility.md again: `python tests/tools/compatibility_page.py`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from lipar.plugins import PluginHost
 from lipar.registry import KINDS, Registered
 from lipar_adapters.wan.door import FACTS as WAN_FACTS
 
-PAGE = Path(__file__).parents[2] / "docs" / "compatibility.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "compatibility.md"
 BEGIN = "<!-- from here on written by tests/tools/compatibility_page.py -->\n"
 
 
