@@ -118,7 +118,9 @@ def own_parts():
 
 
 def test_public_names_are_found_in_modules_and_classes():
-    tree = ast.parse("A: int = 1\n_b = 2\ndef f(): ...\nclass C:\n  x: int\n  def g(self): ...\n  def _h(self): ...\n")
+    tree = ast.parse(
+        "A: int = 1\n_b = 2\ndef f(): ...\nclass C:\n  x: int\n  def g(self): ...\n  def _h(self): ...\n"
+    )
     assert list(public_names(tree)) == ["A", "f", "C", "C.x", "C.g"]
 
 
@@ -143,7 +145,10 @@ def test_every_command_is_on_the_page_of_commands_with_all_its_options():
         text = section("reference/commands", name.replace(" ", "-"))
         for param in command.params:
             names = param.opts + param.secondary_opts if isinstance(param, click.Option) else []
-            assert all(re.search(rf"(?<!\S){re.escape(option)}(?![\w-])", text) for option in names), (name, names)
+            assert all(re.search(rf"(?<!\S){re.escape(option)}(?![\w-])", text) for option in names), (
+                name,
+                names,
+            )
 
 
 @needs_site

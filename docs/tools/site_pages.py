@@ -130,7 +130,9 @@ def parts() -> str:
             rows = [(f"`{f.alias or f.name}`", f"`{type_name(f.type)}`", default(f)) for f in part.options]
             if rows:
                 text.append(table(("option", "type", "default"), rows))
-            text.append(f"Class: [`{cls.__module__}.{cls.__qualname__}`][{cls.__module__}.{cls.__qualname__}]")
+            text.append(
+                f"Class: [`{cls.__module__}.{cls.__qualname__}`][{cls.__module__}.{cls.__qualname__}]"
+            )
     return "\n\n".join(text) + "\n"
 
 
