@@ -152,6 +152,19 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors_of(aim), f"{page.name} links to {target}#{anchor}"
 
 
+@by_page
+def test_paths_of_the_repository_that_a_page_names_exist(page: Path) -> None:
+    spans = re.findall(r"`((?:lipar|plugins|adapters|tests|docs)/[\w./-]+)`", FENCE.sub("", page.read_text()))
+    assert [path for path in spans if not (ROOT / path).exists()] == []
+
+
+def test_pictures_are_shown_on_some_page_and_at_most_three_megabytes() -> None:
+    text = "".join(page.read_text() for page in PAGES)
+    pictures = [path for path in (ROOT / "docs" / "media").iterdir() if path.suffix != ".json"]
+    assert [path.name for path in pictures if f"media/{path.name})" not in text] == []
+    assert [path.name for path in pictures if path.stat().st_size > 3_000_000] == []
+
+
 def test_toml_blocks_are_toml() -> None:
     for page in PAGES:
         for block in blocks_of(page.read_text()):
