@@ -8,6 +8,7 @@ import importlib.util
 import inspect
 import os
 import re
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from html import unescape
@@ -21,7 +22,10 @@ import lipar
 from lipar import hookspecs
 
 SITE = os.environ.get("LIPAR_SITE")
-PACKAGES = ("lipar", "lipar_plugins", "lipar_adapters")
+WHEEL = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"][
+    "build"
+]
+PACKAGES = [Path(name).name for name in WHEEL["targets"]["wheel"]["packages"] if not name.endswith(".py")]
 needs_site = pytest.mark.skipif(not SITE, reason="no built site; run `tox -e docs`")
 TEXT = (Path(__file__).parents[1] / "docs" / "reference" / "hooks.md").read_text("utf-8")
 HOOKS = {name: spec for name, spec in vars(hookspecs).items() if name.startswith("lipar_")}
