@@ -88,7 +88,8 @@ def commands() -> str:
         usage = " ".join(command.collect_usage_pieces(context))
         text.append(f"```text\n{name} {usage}\n```")
         records = [param.get_help_record(context) for param in command.get_params(context)]
-        rows = [(f"`{names}`", words) for names, words in filter(None, records) if words]
+        # the usage line has the arguments; one that has no words of its own needs no row
+        rows = [(f"`{n}`", words) for n, words in filter(None, records) if words or n.startswith("-")]
         text.append(table(("option", "meaning"), rows))
         if isinstance(command, click.Group):
             for inner in command.list_commands(context):
