@@ -62,12 +62,13 @@ def labelled(panels: tuple[Image.Image, ...], feet: tuple[str, ...]) -> Image.Im
     width, height = panels[0].size
     sheet = Image.new("RGB", (len(panels) * (width + GAP) - GAP, TITLE + height + FOOT), PAPER)
     draw = ImageDraw.Draw(sheet)
+    title, figures = (ImageFont.load_default(share * width) for share in (0.07, 0.06))
     for index, (panel, caption, foot) in enumerate(zip(panels, CAPTIONS, feet, strict=True)):
         left = index * (width + GAP)
         sheet.paste(panel, (left, TITLE))
         middle = left + width / 2
-        draw.text((middle, TITLE / 2), caption, INK, ImageFont.load_default(17), anchor="mm")
-        draw.text((middle, TITLE + height + FOOT / 2), foot, QUIET, ImageFont.load_default(15), anchor="mm")
+        draw.text((middle, TITLE / 2), caption, INK, title, anchor="mm")
+        draw.text((middle, TITLE + height + FOOT / 2), foot, QUIET, figures, anchor="mm")
     return sheet
 
 
