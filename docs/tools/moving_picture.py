@@ -2,10 +2,9 @@
 
     python docs/tools/moving_picture.py CLIP --prompt autumn --set prune.keep=0.5 --out docs/media/bunny-autumn.webp
 
-Runs the `lipar` command, so that it shows what a user gets: dense and pruned edits in turn (`--rounds`), whose seconds
-of denoising come from the event log (each block in its fastest round), and `lipar compare` for kept fraction and PSNR.
-The figures stand below the panels and, as JSON, next to the picture. The clip is cut to the square of its height that
-begins at `--left`.
+Runs the `lipar` command, so that it shows what a user gets: a dense and a pruned edit, and `lipar compare` for kept
+fraction, speed-up (each block timed dense and pruned in turn) and PSNR. The figures stand below the panels and, as
+JSON, next to the picture. The clip is cut to the square of its height that begins at `--left`.
 """
 
 import json
@@ -38,23 +37,18 @@ def cut_square(clip: Path, out: Path, left: int) -> None:
     run("ffmpeg", "-v", "error", "-y", "-i", clip, "-vf", f"crop=ih:ih:{left}:0", "-crf", "10", "-an", out)
 
 
-def denoising_seconds(log: Path) -> list[float]:
-    """Seconds of denoising and clean pass of each block, from an event log."""
-    events = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
-    return [event["pruned_seconds"] for event in events if event["event"] == "block"]
-
-
-def fastest(rounds: list[list[float]]) -> float:
-    """Seconds of all blocks, each in its fastest round: other work on the machine only ever adds."""
-    return sum(min(seconds) for seconds in zip(*rounds, strict=True))
-
-
 def frames_of(path: Path, every: int, size: tuple[int, int]) -> Iterator[Image.Image]:
     """Every so many-th frame of a video."""
     with av.open(path) as container:
         for index, frame in enumerate(container.decode(video=0)):
             if index % every == 0:
                 yield frame.to_image().resize(size, Image.Resampling.LANCZOS)
+
+
+def feet_of(figures: dict[str, Any]) -> tuple[str, str, str, str]:
+    """What stands below the four panels."""
+    pruned = f"{figures['speedup']:.1f}x as fast, {figures['psnr']:.1f} dB to dense"
+    return "", "1x", pruned, f"{100 * figures['kept_fraction']:.0f} % of the tokens (not shaded)"
 
 
 def labelled(panels: tuple[Image.Image, ...], feet: tuple[str, ...]) -> Image.Image:
@@ -80,7 +74,6 @@ def labelled(panels: tuple[Image.Image, ...], feet: tuple[str, ...]) -> Image.Im
 @click.option("--left", default=40, help="Left edge of the square, in pixels of the clip.")
 @click.option("--panel", default=240, help="Side of a panel in the picture, in pixels.")
 @click.option("--every", default=2, help="Show every so many-th frame.")
-@click.option("--rounds", default=3, help="How often both edits run, in turn; the fastest counts.")
 @click.option("--quality", default=62, help="Of the WebP.")
 def main(
     clip: Path,
@@ -90,43 +83,25 @@ def main(
     left: int,
     panel: int,
     every: int,
-    rounds: int,
     quality: int,
 ) -> None:
     """Edit CLIP dense and pruned, and write both as one labelled animation."""
     options = [word for setting in settings for word in ("--set", setting)]
     with tempfile.TemporaryDirectory() as folder:
-        source, dense, pruned, shaded, log, figures_file = (
+        source, dense, pruned, shaded, compared = (
             Path(folder) / name
-            for name in ("source.mp4", "dense.mp4", "pruned.mp4", "shaded.mp4", "log.jsonl", "compare.json")
+            for name in ("source.mp4", "dense.mp4", "pruned.mp4", "shaded.mp4", "compare.json")
         )
         cut_square(clip, source, left)
-        seconds: dict[str, list[list[float]]] = {"dense": [], "pruned": []}
-        edit = ("lipar", "edit", source, "--prompt", prompt, "--size", "model", "--quiet", "--log", log)
-        for _ in range(rounds):
-            run(*edit, "--dense", "-o", dense)
-            seconds["dense"].append(denoising_seconds(log))
-            run(*edit, *options, "-o", pruned, "--overlay", shaded)
-            seconds["pruned"].append(denoising_seconds(log))
-        run("lipar", "compare", source, "--prompt", prompt, "--no-random", "--json", figures_file, *options)
-        compared: dict[str, Any] = json.loads(figures_file.read_text("utf-8"))[0]
-        times = {name: fastest(rounds_of) for name, rounds_of in seconds.items()}
-        figures = {
-            "prompt": prompt,
-            "settings": list(settings),
-            "kept_fraction": compared["kept_fraction"],
-            "psnr": compared["psnr"],
-            "seconds": times,
-            "speedup": times["dense"] / times["pruned"],
-        }
-        feet = (
-            "",
-            f"denoising {times['dense']:.1f} s",
-            f"denoising {times['pruned']:.1f} s, {compared['psnr']:.1f} dB to dense",
-            f"{100 * compared['kept_fraction']:.0f} % of the tokens (not shaded)",
-        )
+        edit = ("lipar", "edit", source, "--prompt", prompt, "--size", "model", "--quiet")
+        run(*edit, "--dense", "-o", dense)
+        run(*edit, *options, "-o", pruned, "--overlay", shaded)
+        run("lipar", "compare", source, "--prompt", prompt, "--no-random", "--json", compared, *options)
+        row: dict[str, Any] = json.loads(compared.read_text("utf-8"))[0]
+        figures = {"prompt": prompt, "settings": list(settings)}
+        figures |= {name: row[name] for name in ("kept_fraction", "speedup", "psnr")}
         shown = [frames_of(path, every, (panel, panel)) for path in (source, dense, pruned, shaded)]
-        pictures = [labelled(panels, feet) for panels in zip(*shown, strict=True)]
+        pictures = [labelled(panels, feet_of(figures)) for panels in zip(*shown, strict=True)]
         with av.open(source) as container:
             rate = container.streams.video[0].average_rate or Fraction(25)
     pause = round(1000 * every / rate)
