@@ -24,7 +24,7 @@ from lipar.types import Latents
 
 WHOLE_CLIP = Config(noise=PartConfig("filtering"))
 """What `enable` does unless told otherwise: no frame stands before the clip, so copies come from inside it, drawn to
-their mean by the step's noise level. Nearest to dense in docs/time-to-move.md."""
+their mean by the step's noise level. Nearest to dense in docs/how-to/time-to-move.md."""
 
 
 class DoorWarning(UserWarning):

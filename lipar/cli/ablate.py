@@ -72,7 +72,10 @@ QUICK = Size(
 @click.option("--prompt", "prompts", multiple=True, help="For FILES; several rotate over them.")
 @click.option("--model", metavar="NAME", help="Adapter to use; `lipar models` lists them.  [default: tiny]")
 @click.option(
-    "--config", "config_file", type=click.Path(path_type=Path), help="TOML file; see docs/config.md."
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help="TOML file; see docs/reference/config.md.",
 )
 @click.option("--preset", metavar="NAME", help="Begin from a preset.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One value for all rows.")

@@ -35,7 +35,7 @@ def certify(
     """Run CLIP pruned and print, per denoise step and layer, the bound on its attention error beside the true one.
 
     All figures are Euclidean norms of one head's output: the largest over queries, heads and blocks, and for the
-    looseness the median of bound over true error. See docs/laws.md.
+    looseness the median of bound over true error. See docs/explanation/laws.md.
     """
     config = build_config(preset=preset, settings=settings)
     with importing():

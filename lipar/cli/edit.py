@@ -36,7 +36,10 @@ _TABLE_ONLY = "table"
 )
 @click.option("--model", metavar="NAME", help="Adapter to use; `lipar models` lists them.  [default: tiny]")
 @click.option(
-    "--config", "config_file", type=click.Path(path_type=Path), help="TOML file; see docs/config.md."
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help="TOML file; see docs/reference/config.md.",
 )
 @click.option("--preset", metavar="NAME", help=f"Begin from a preset: {', '.join(presets())}.")
 @click.option(

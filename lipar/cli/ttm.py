@@ -90,7 +90,10 @@ GUIDANCE = Within(0, 100, "1 is the prompt alone; released models take 1 to 7")
 )
 @click.option("--dense", is_flag=True, help="Compute every token.")
 @click.option(
-    "--config", "config_file", type=click.Path(path_type=Path), help="TOML file; see docs/config.md."
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help="TOML file; see docs/reference/config.md.",
 )
 @click.option("--preset", metavar="NAME", help="Begin from a preset.")
 @click.option(

@@ -74,7 +74,8 @@ class StepShift(DonorRule):
     """Clean donors moved to the step's noise level by one mean shift of keys and values per layer and step.
 
     The offset that all clean donors have in common is what does harm (shared by all pruned places, it does not average
-    out), and one vector pair per layer and step removes it: no frames are kept. Beyond the paper; docs/results.md.
+    out), and one vector pair per layer and step removes it: no frames are kept. Beyond the paper; measured in
+    docs/laboratory/results.md.
     """
 
     measured_on: Literal["previous-block", "kept-tokens"] = attrs.field(

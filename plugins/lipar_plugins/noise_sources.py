@@ -51,7 +51,8 @@ class StepMatched(DonorRule):
     """The previous block's last frame at the *same denoise step*: the same noise level with other noise.
 
     A place that was itself pruned passes on what it was filled with. Costs one frame of keys and values per
-    layer and step (287 MB a step for Wan 1.3B at 480p in bf16). Beyond the paper; measured in docs/results.md.
+    layer and step (287 MB a step for Wan 1.3B at 480p in bf16). Beyond the paper; measured in
+    docs/laboratory/results.md.
     """
 
     frame: Literal["last", "same"] = attrs.field(default="last", validator=in_(("last", "same")))
@@ -60,7 +61,7 @@ class StepMatched(DonorRule):
     in_block: bool = True
     """Where a kept token stands earlier in the block, take its key and value of this very pass instead: newer, at the
     right noise level, but with the noise that the kept token itself has. Nearer to dense by 0.65 +-0.32 dB on kept
-    tokens (docs/results.md)."""
+    tokens (docs/laboratory/results.md)."""
 
     per_step = True
 

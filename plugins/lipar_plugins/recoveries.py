@@ -55,7 +55,7 @@ class MDegree:
 
     A kept token that stands for c places gives c rotated copies, of which the `degree` most recent enter the sum
     (offsets c - degree .. c - 1). The truncated sum bounds the full one from below and grows with the degree; when
-    these are also its largest terms is written in docs/laws.md.
+    these are also its largest terms is written in docs/explanation/laws.md.
     """
 
     degree: int | None = attrs.field(default=None, validator=optional(bounds.BLOCK))

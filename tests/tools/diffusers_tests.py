@@ -29,7 +29,7 @@ REFUSED = {
     "test_training": ("a pruned forward has no backward",),
     "test_training_with_ema": ("a pruned forward has no backward",),
 }
-"""Tests that lipar makes fail by a refusal of docs/diffusers.md, and what it says."""
+"""Tests that lipar makes fail by a refusal of docs/how-to/diffusers.md, and what it says."""
 VALUES = {"test_inference": "it compares with numbers that the whole model gave"}
 """Tests that may fail by their values where half of the tokens are pruned, and why."""
 

@@ -34,7 +34,7 @@ CONFIG = "model_config.json"
 
 @attrs.frozen(kw_only=True)
 class Tiny:
-    """The bundled tiny model: edits small clips in seconds on a CPU, in the looks that `docs/model-card.md` lists."""
+    """The bundled tiny model: edits small clips in seconds on a CPU, in the looks of docs/reference/model-card.md."""
 
     weights: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
     """A folder written by `python -m lipar_adapters.tiny.train`; None: the weights that come with lipar."""

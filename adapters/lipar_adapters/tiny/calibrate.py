@@ -3,7 +3,7 @@
 A token's distance is the mean |difference| of its normalised latents at times t and t - 1. tau_short lies half way (as
 a ratio) between what 99 % of the tokens of still, noisy scenes stay below and the median of moving tokens; tau_long is
 twice that, the ratio of the paper's defaults (0.15 and 0.3, arXiv 2603.05811). Tokens that move less than tau_short are
-pruned until they have drifted by tau_long; what that costs is measured in docs/results.md.
+pruned until they have drifted by tau_long; what that costs is measured in docs/laboratory/results.md.
 
     python -m lipar_adapters.tiny.calibrate --write
 """

@@ -1,7 +1,8 @@
 """Collects photographs from installed (or unpacked) packages into one small pack for the clip generator.
 
-Nothing is downloaded and nothing collected here is committed: the pack is an ingredient of training, made anew
-from packages with a stated licence (docs/model-card.md lists them). Without a pack there are procedural pictures alone.
+Nothing is downloaded and nothing collected here is committed: the pack is an ingredient of training, made again from
+packages with a stated licence (docs/reference/model-card.md lists them). Without a pack there are only procedural
+pictures.
 
 python -m lipar_adapters.tiny.photos --root /usr/share --out .tiny_photos/pack.npz
 """

@@ -3,7 +3,7 @@
 Ordinary samples noise the target's own latents. Paired samples noise the *source's* latents and aim the flow at the
 target: what the first step of an SDEdit run meets. At low noise they noise what lies between source and target: what
 later steps meet. That makes a small model edit strongly, and it is a departure from how Self-Forcing models are
-trained, stated in docs/model-card.md.
+trained, stated in docs/reference/model-card.md.
 """
 
 from collections.abc import Callable
