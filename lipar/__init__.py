@@ -7,28 +7,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lipar.attention.error_bound import Certificate, certificate
     from lipar.config import Config, ConfigError, build_config
-    from lipar.door import disable, enable, summary
-    from lipar.error_bound import Certificate, certificate
+    from lipar.enabling.target import disable, enable, summary
+    from lipar.job import RestoredBlock
     from lipar.layout import TokenLayout
-    from lipar.plugins import load_plugins
-    from lipar.scheduler import RestoredBlock, Scheduler
+    from lipar.plugin.host import load_plugins
+    from lipar.scheduler import Scheduler
 
     __version__: str
 
 _HOMES = {
-    "Certificate": "error_bound",
+    "Certificate": "attention.error_bound",
     "Config": "config",
     "ConfigError": "config",
-    "RestoredBlock": "scheduler",
+    "RestoredBlock": "job",
     "Scheduler": "scheduler",
     "TokenLayout": "layout",
     "build_config": "config",
-    "certificate": "error_bound",
-    "disable": "door",
-    "enable": "door",
-    "load_plugins": "plugins",
-    "summary": "door",
+    "certificate": "attention.error_bound",
+    "disable": "enabling.target",
+    "enable": "enabling.target",
+    "load_plugins": "plugin.host",
+    "summary": "enabling.target",
 }
 
 

@@ -1,4 +1,4 @@
-"""Configuration: frozen values from TOML, presets, and `--set key=value`; names meet parts in `lipar.parts`."""
+"""Configuration: frozen values from TOML, presets, and `--set key=value`; names meet parts in `lipar.plugin.parts`."""
 
 import difflib
 import tomllib
@@ -14,7 +14,7 @@ from attrs.validators import instance_of, optional
 
 from lipar import bounds
 from lipar.bounds import LONGEST_SHOWN, Within, check_taus, falling, finite, shown
-from lipar.steps import TRAIN_STEPS, scale_steps
+from lipar.sampling.steps import TRAIN_STEPS, scale_steps
 
 PartTable = Mapping[str, Any]
 
@@ -81,7 +81,7 @@ class PruneConfig:
 
 @attrs.frozen(kw_only=True)
 class CacheConfig:
-    """The KV cache of a causal model; see `lipar.kv_cache.KVCache`. None: as the model was trained."""
+    """The KV cache of a causal model; see `lipar.attention.kv_cache.KVCache`. None: as the model was trained."""
 
     sink_frames: int | None = attrs.field(default=None, validator=optional(bounds.CACHE))
     window_frames: int | None = attrs.field(default=None, validator=optional(bounds.WINDOW))

@@ -4,28 +4,23 @@ Hooks are called by keyword; an implementation names only the arguments it uses.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import pluggy
 
+from lipar.config import Config
+from lipar.events import EditOptions, EditReport, Span
+from lipar.job import Job, RestoredBlock
 from lipar.layout import TokenLayout
-from lipar.protocols import ForwardPass
+from lipar.plugin.registry import Registry
+from lipar.protocols import ForwardPass, Model
 from lipar.types import Latents
-
-if TYPE_CHECKING:
-    from lipar.config import Config
-    from lipar.edit import EditOptions, EditReport
-    from lipar.protocols import Model
-    from lipar.registry import Registry
-    from lipar.scheduler import Job, RestoredBlock
-    from lipar.watch import Span
 
 hookspec = pluggy.HookspecMarker("lipar")
 hookimpl = pluggy.HookimplMarker("lipar")
 
 
 @hookspec
-def lipar_register_criteria(registry: "Registry") -> None:
+def lipar_register_criteria(registry: Registry) -> None:
     """Offer criteria: `registry.add("name", PartClass)`.
 
     Called once per plugin when it is loaded. Each name may be offered once; the second owner is refused.
@@ -36,7 +31,7 @@ def lipar_register_criteria(registry: "Registry") -> None:
 
 
 @hookspec
-def lipar_register_refiners(registry: "Registry") -> None:
+def lipar_register_refiners(registry: Registry) -> None:
     """Offer refiners; as `lipar_register_criteria`.
 
     Args:
@@ -45,7 +40,7 @@ def lipar_register_refiners(registry: "Registry") -> None:
 
 
 @hookspec
-def lipar_register_recoveries(registry: "Registry") -> None:
+def lipar_register_recoveries(registry: Registry) -> None:
     """Offer recoveries; as `lipar_register_criteria`.
 
     Args:
@@ -54,7 +49,7 @@ def lipar_register_recoveries(registry: "Registry") -> None:
 
 
 @hookspec
-def lipar_register_noise_sources(registry: "Registry") -> None:
+def lipar_register_noise_sources(registry: Registry) -> None:
     """Offer noise sources; as `lipar_register_criteria`.
 
     Args:
@@ -63,7 +58,7 @@ def lipar_register_noise_sources(registry: "Registry") -> None:
 
 
 @hookspec
-def lipar_register_restorers(registry: "Registry") -> None:
+def lipar_register_restorers(registry: Registry) -> None:
     """Offer restorers; as `lipar_register_criteria`.
 
     Args:
@@ -72,7 +67,7 @@ def lipar_register_restorers(registry: "Registry") -> None:
 
 
 @hookspec
-def lipar_register_adapters(registry: "Registry") -> None:
+def lipar_register_adapters(registry: Registry) -> None:
     """Offer model adapters; as `lipar_register_criteria`.
 
     Import the model's library inside `load`, not at the top of the module.
@@ -83,7 +78,7 @@ def lipar_register_adapters(registry: "Registry") -> None:
 
 
 @hookspec(firstresult=True)
-def lipar_prune(job: "Job", source: Latents, upcoming: list[Latents], first_frame: int) -> TokenLayout | None:
+def lipar_prune(job: Job, source: Latents, upcoming: list[Latents], first_frame: int) -> TokenLayout | None:
     """Decide which tokens of a block are computed.
 
     Called once per block, in order, before noise is added. The first plugin to answer wins; lipar's own
@@ -100,7 +95,7 @@ def lipar_prune(job: "Job", source: Latents, upcoming: list[Latents], first_fram
 
 @hookspec(firstresult=True)
 def lipar_forward(
-    job: "Job", latents: Latents, forward_pass: ForwardPass, layout: TokenLayout
+    job: Job, latents: Latents, forward_pass: ForwardPass, layout: TokenLayout
 ) -> Latents | None:
     """Run the model over the kept tokens of a block; give the flow (noise - clean).
 
@@ -117,7 +112,7 @@ def lipar_forward(
 
 
 @hookspec(firstresult=True)
-def lipar_restore(job: "Job", denoised: Latents, layout: TokenLayout) -> Latents | None:
+def lipar_restore(job: Job, denoised: Latents, layout: TokenLayout) -> Latents | None:
     """Give a block's full latents from its kept tokens.
 
     Called once per block, after the last denoise step and before the clean pass. The first plugin to answer
@@ -131,7 +126,7 @@ def lipar_restore(job: "Job", denoised: Latents, layout: TokenLayout) -> Latents
 
 
 @hookspec
-def lipar_edit_begun(config: "Config", options: "EditOptions", model: "Model", frames: int | None) -> None:
+def lipar_edit_begun(config: Config, options: EditOptions, model: Model, frames: int | None) -> None:
     """Learn that an edit begins.
 
     Called once, when the files are open, before the first frame is read. All plugins are told; nothing is answered.
@@ -145,7 +140,7 @@ def lipar_edit_begun(config: "Config", options: "EditOptions", model: "Model", f
 
 
 @hookspec
-def lipar_block_written(block: "RestoredBlock", pixel_frames: int, spans: "Sequence[Span]") -> None:
+def lipar_block_written(block: RestoredBlock, pixel_frames: int, spans: Sequence[Span]) -> None:
     """Learn that a block is done.
 
     Called once per block, in order, when its pixel frames are with the writer. All plugins are told.
@@ -158,9 +153,7 @@ def lipar_block_written(block: "RestoredBlock", pixel_frames: int, spans: "Seque
 
 
 @hookspec
-def lipar_edit_ended(
-    report: "EditReport | None", error: BaseException | None, spans: "Sequence[Span]"
-) -> None:
+def lipar_edit_ended(report: EditReport | None, error: BaseException | None, spans: Sequence[Span]) -> None:
     """Learn that an edit ended, in whichever way.
 
     Called once for every `lipar_edit_begun`. All plugins are told.

@@ -1,7 +1,7 @@
 """What a part must offer, for each of the six kinds that a plugin can register.
 
 A part is an attrs class: its fields are its options, set from the config file or `--set kind.option=value`.
-Beside what stands here a part may have `needs`, and an adapter and its model `gives`: facts of `lipar.compatibility`.
+Beside what stands here a part may have `needs`, and an adapter and its model `gives`: facts of `lipar.plugin.compatibility`.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lipar.attention.rope import RotaryEmbedding
 from lipar.layout import TokenLayout
-from lipar.rope import RotaryEmbedding
 from lipar.types import ChangeMap, Features, Heads, Indices, KeepMask, Latents, PixelFrames, shaped
 
 # --- deciding what to prune -------------------------------------------------------------------------------------
@@ -25,8 +25,8 @@ class Criterion(Protocol):
 
     Optional, as class attributes: `taus`, default thresholds in units that no autoencoder changes, or `l1_ratio`, the
     usual size of its distances over those of `l1`, for which an autoencoder's thresholds are calibrated (see
-    `lipar.measure.default_thresholds`). One that compares something else than latents has a `reader`
-    (`lipar.measure.ReadsSource`).
+    `lipar.masks.measure.default_thresholds`). One that compares something else than latents has a `reader`
+    (`lipar.masks.measure.ReadsSource`).
     """
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
@@ -276,7 +276,7 @@ class Model(Protocol):
     """Pixels of a frame at the size the model was trained on."""
     autoencoder: Autoencoder | None
     sink_frames: int
-    """The KV cache that the model was trained with; see `lipar.kv_cache.KVCache`."""
+    """The KV cache that the model was trained with; see `lipar.attention.kv_cache.KVCache`."""
     window_frames: int
 
     @property

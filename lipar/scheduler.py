@@ -5,70 +5,32 @@ from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 import torch
-from torch import Tensor
 
-from lipar.attention import BlockContext
-from lipar.clock import Stopwatch
-from lipar.compatibility import Giver, check_run
+from lipar.attention.block import BlockContext
+from lipar.attention.kv_cache import KVCache
 from lipar.config import Config
-from lipar.kv_cache import KVCache
+from lipar.job import Job, Parts, RestoredBlock
 from lipar.layout import TokenLayout, patchify, token_features
-from lipar.mask_feed import MaskFeed
-from lipar.mask_stream import MaskStream
-from lipar.measure import Measure
-from lipar.noise import NoiseDraw, block_noise, seeded_noise
-from lipar.parts import Parts, make_measure, make_parts
-from lipar.plugins import PluginHost, load_plugins
+from lipar.masks.feed import MaskFeed
+from lipar.masks.measure import Measure
+from lipar.masks.scene import cut_offset
+from lipar.masks.source import LatentPiece, SourceBlock, SourceFormat, SourcePiece, moved, source_blocks
+from lipar.masks.stream import MaskStream
+from lipar.masks.thresholds import AdaptiveThresholds
+from lipar.plugin.compatibility import Giver, check_run
+from lipar.plugin.host import PluginHost, load_plugins
+from lipar.plugin.parts import make_measure, make_parts
 from lipar.protocols import Autoencoder, ForwardPass, Model
-from lipar.sampling import add_noise, denoise
-from lipar.scene import cut_offset
-from lipar.source import LatentPiece, SourceBlock, SourceFormat, SourcePiece, moved, source_blocks
+from lipar.sampling.flow import add_noise, denoise
+from lipar.sampling.gaussian import NoiseDraw, block_noise, seeded_noise
 from lipar.spec import ModelSpec
 from lipar.speedup import first_steady_block
-from lipar.thresholds import AdaptiveThresholds
 from lipar.types import Features, Latents
+from lipar.watch.clock import Stopwatch
 
 
 class ModelOutputError(ArithmeticError):
     """The model gave something that is no latent: NaN or infinity."""
-
-
-@attrs.define(eq=False, kw_only=True)
-class Job:
-    """The parts and the state of one run; hooks read it and leave it."""
-
-    config: Config
-    parts: Parts
-    model: Model
-    cache: KVCache
-    measure: Measure
-    """The chosen criterion, ready for this run."""
-    adaptive: AdaptiveThresholds | None
-    """What gives the thresholds, unless they are fixed."""
-    masks: MaskFeed
-    context: BlockContext | None = None
-    """Self-attention of the block at hand."""
-    history: Tensor | None = None
-    """Tokens of the restored frame before the block, `1 position features`; None at the start of a scene."""
-    probing: bool = False
-    """Whether the block at hand is being run dense only to be timed."""
-
-    @property
-    def patch_size(self) -> int:
-        return self.model.patch_size
-
-
-@attrs.frozen(eq=False, kw_only=True)
-class RestoredBlock:
-    """A finished block."""
-
-    latents: Latents
-    layout: TokenLayout
-    first_frame: int
-    seconds: float
-    """Denoising and clean pass."""
-    dense_seconds: float | None
-    """The same with every token kept, where the block was probed."""
 
 
 class Scheduler:

@@ -81,7 +81,7 @@ class Examples:
                 continue
             self._seen.add(test)
             # A profile gives way to a test's own `@settings(max_examples=...)`, so each test is multiplied by itself.
-            # Hypothesis has no public place for this; tests/test_profiles.py fails if the attribute moves.
+            # Hypothesis has no public place for this; tests/project/test_profiles.py fails if the attribute moves.
             own = test._hypothesis_internal_use_settings
             test._hypothesis_internal_use_settings = settings(own, max_examples=TIMES * own.max_examples)
             test.hypothesis.inner_test = self._counting(test.hypothesis.inner_test)

@@ -179,3 +179,14 @@ def hooks_of(transformer: Any) -> int:
     return sum(
         len(module._forward_hooks) + len(module._forward_pre_hooks) for module in transformer.modules()
     )
+
+
+def object_graph(transformer: Any) -> dict[str, Any]:
+    """Everything that hangs on a model: attributes and hooks of its modules, processors and their attributes."""
+    graph: dict[str, Any] = {}
+    for name, module in transformer.named_modules():
+        for key, value in vars(module).items():
+            graph[f"{name}.{key}"] = list(value.items()) if isinstance(value, dict) else id(value)
+        if hasattr(module, "processor"):
+            graph[f"{name}.processor()"] = (id(module.processor), dict(vars(module.processor)))
+    return graph

@@ -1,12 +1,12 @@
 """Model adapters that come with lipar. Model libraries are imported when one is loaded, not here."""
 
 from lipar.hookspecs import hookimpl
-from lipar.registry import Registry
+from lipar.plugin.registry import Registry
 from lipar_adapters.self_forcing import SelfForcing
 from lipar_adapters.time_to_move.adapter import TimeToMove
 from lipar_adapters.tiny.adapter import Tiny
 from lipar_adapters.wan.pipelines import Wan22A14B, Wan22TI2V
-from lipar_adapters.wan.shapes import RandomWan
+from lipar_adapters.wan.random_weights import RandomWan
 
 
 @hookimpl

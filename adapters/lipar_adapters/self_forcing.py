@@ -13,11 +13,11 @@ import torch
 
 from lipar import bounds
 from lipar.bounds import Within, falling
-from lipar.compatibility import CAUSAL
+from lipar.plugin.compatibility import CAUSAL
 from lipar.protocols import Model
 from lipar.spec import CoderSpec, ModelSpec
-from lipar_adapters.wan.door import WanDoor
 from lipar_adapters.wan.recipe import Recipe
+from lipar_adapters.wan.target import WanDoor
 from lipar_adapters.weights import MissingCheckpointError, reading
 
 HOME_PIXELS = 480 * 832
@@ -207,8 +207,8 @@ class SelfForcing(WanDoor):
     def _cache_bytes(self, checkpoint: Path, base: Path | None, dtype: torch.dtype) -> int:
         """The KV cache at 480x832, keys stored and rotated, and values; with what the default noise source keeps."""
         from lipar.config import Config
-        from lipar.parts import make_part
-        from lipar.plugins import load_plugins
+        from lipar.plugin.host import load_plugins
+        from lipar.plugin.parts import make_part
 
         config = self._config(checkpoint, base)
         noise = make_part(load_plugins(), "noise", Config().noise)

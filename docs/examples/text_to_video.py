@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 import lipar
-from lipar.door import WHOLE_CLIP
+from lipar.enabling.target import WHOLE_CLIP
 from lipar_adapters.tiny.pipeline import text_to_video_pipeline
 
 PROMPTS = (

@@ -26,7 +26,7 @@ def check(
     config = build_config(preset=preset, file=config_file, settings=[*chosen, *settings])
     with importing():
         from lipar.cli.host import plugin_host
-        from lipar.compatibility import check_config
+        from lipar.plugin.compatibility import check_config
 
     check_config(plugin_host(), config)
     refiners = ", ".join(refiner.name for refiner in config.refiners)

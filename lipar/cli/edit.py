@@ -12,9 +12,9 @@ from lipar.cli.loading import importing, loading
 from lipar.cli.options import DTYPE_NAMES, SizeType
 from lipar.cli.output import say
 from lipar.config import build_config, presets
+from lipar.files.locks import check_unlocked
+from lipar.files.places import CONTAINERS, check_writable
 from lipar.video.errors import VideoError
-from lipar.video.locks import check_unlocked
-from lipar.video.output import CONTAINERS, check_writable
 
 _TABLE_ONLY = "table"
 """What `--profile` stands for without a file."""
@@ -115,8 +115,9 @@ def edit(
         from lipar.cli.device import pick_device, pick_dtype
         from lipar.cli.host import plugin_host
         from lipar.cli.summary import summarise
-        from lipar.compatibility import check_config
-        from lipar.edit import EditOptions, edit_video
+        from lipar.editing.run import edit_video
+        from lipar.events import EditOptions
+        from lipar.plugin.compatibility import check_config
         from lipar.video import probe
         from lipar.video.spool import seekable
         from lipar.watch.event_log import EventLog

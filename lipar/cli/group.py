@@ -13,21 +13,21 @@ from typing import Any
 import click
 
 from lipar.cli.output import clear_line, complain, one_line, show_usage_error
-from lipar.guard import reason
-from lipar.video.signals import EndedBySignal, SignalExit
+from lipar.files.signals import EndedBySignal, SignalExit
+from lipar.plugin.guard import reason
 
 _COMMANDS = {
     "edit": ("lipar.cli.edit", "edit"),
-    "ttm": ("lipar.cli.ttm", "ttm"),
-    "compare": ("lipar.cli.compare", "compare"),
-    "certify": ("lipar.cli.certify", "certify"),
-    "ablate": ("lipar.cli.ablate", "ablate"),
+    "ttm": ("lipar_adapters.time_to_move.command", "ttm"),
+    "compare": ("lipar_lab.compare.command", "compare"),
+    "certify": ("lipar_lab.certify.command", "certify"),
+    "ablate": ("lipar_lab.ablation.command", "ablate"),
     "strategies": ("lipar.cli.lists", "strategies"),
     "plugins": ("lipar.cli.lists", "plugins"),
     "models": ("lipar.cli.lists", "models"),
     "check": ("lipar.cli.check", "check"),
     "new-plugin": ("lipar.cli.new_plugin", "new_plugin"),
-    "bench": ("lipar.bench.command", "bench"),
+    "bench": ("lipar_lab.bench.command", "bench"),
 }
 _INTERRUPTED = 130
 

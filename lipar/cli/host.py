@@ -2,7 +2,7 @@
 
 import click
 
-from lipar.plugins import PluginHost, load_plugins
+from lipar.plugin.host import PluginHost, load_plugins
 
 
 def plugin_host() -> PluginHost:

@@ -9,8 +9,8 @@ import click
 
 from lipar.cli.loading import importing
 from lipar.cli.output import say
-from lipar.guard import reason, running
-from lipar.registry import KINDS, Registered
+from lipar.plugin.guard import reason, running
+from lipar.plugin.registry import KINDS, Registered
 
 
 def _option(field: "attrs.Attribute[Any]") -> str:
@@ -40,7 +40,7 @@ def _describe(part: Registered) -> None:
 
 
 def _lines(part: Registered) -> Iterator[str]:
-    from lipar.compatibility import Giver, needs_of, spoken
+    from lipar.plugin.compatibility import Giver, needs_of, spoken
 
     yield f"{part.name:<20} {part.summary}  [{part.owner}]"
     for field in part.options:

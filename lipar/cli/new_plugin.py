@@ -6,7 +6,7 @@ import click
 
 from lipar.cli.loading import importing
 from lipar.cli.output import say
-from lipar.skeleton import skeleton
+from lipar.plugin.skeleton import skeleton
 
 
 @click.command("new-plugin")

@@ -1,7 +1,7 @@
 """The lines that `lipar edit` prints at the end."""
 
 from lipar.config import Config
-from lipar.edit import EditOptions, EditReport
+from lipar.events import EditOptions, EditReport
 from lipar.speedup import LEAST_PAIRS
 from lipar.wording import counted
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lipar.attention import BlockContext, sequence_donors
-from lipar.kv_cache import KVCache, Positions
+from lipar.attention.block import BlockContext, sequence_donors
+from lipar.attention.kv_cache import KVCache, Positions
+from lipar.attention.rope import RotaryEmbedding
 from lipar.layout import TokenLayout
 from lipar.protocols import Donation, ForwardPass, NoiseSource, Recovery, RecoveryPlan
-from lipar.rope import RotaryEmbedding
 from lipar.types import Heads, Indices, KeepMask
 
 LAYERS, HEADS, HEAD_DIM = 2, 2, 12

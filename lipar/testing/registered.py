@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lipar.plugins import load_plugins
+from lipar.plugin.host import load_plugins
 from lipar.testing.contracts import Case, Law, cases
 
 

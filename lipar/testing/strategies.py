@@ -11,14 +11,14 @@ import torch
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from lipar.compatibility import CAUSAL, Giver, check
+from lipar.attention.kv_cache import KVCache
+from lipar.attention.rope import RotaryEmbedding
 from lipar.config import CacheConfig, Config, ConfigError, PartConfig, PruneConfig
-from lipar.kv_cache import KVCache
 from lipar.layout import TokenLayout, token_features
-from lipar.parts import make_parts
-from lipar.plugins import PluginHost
+from lipar.plugin.compatibility import CAUSAL, Giver, check
+from lipar.plugin.host import PluginHost
+from lipar.plugin.parts import make_parts
 from lipar.protocols import Change
-from lipar.rope import RotaryEmbedding
 from lipar.types import Features, KeepMask, Latents
 
 # what hypothesis calls DrawFn, a protocol that cannot be checked at run time
@@ -141,7 +141,7 @@ def caches(draw: Draw, *, layers: int = 1, head_dim: int = 12) -> KVCache:
 
 @st.composite
 def configs(draw: Draw, host: PluginHost) -> Config:
-    """Configs of a host's parts with their default options, that `lipar.compatibility` lets pass on a causal model."""
+    """Configs of a host's parts with their default options, that `lipar.plugin.compatibility` lets pass on a causal model."""
     names: dict[str, Any] = {
         kind: PartConfig(draw(st.sampled_from([part.name for part in host.registries[kind]])))
         for kind in ("criterion", "recovery", "noise", "restorer")

@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from einops import rearrange, reduce, repeat
 from torch import Tensor
 
-from lipar.attention import sdpa
+from lipar.attention.block import sdpa
+from lipar.attention.rope import RotaryEmbedding
 from lipar.layout import patchify, unpatchify
 from lipar.protocols import BlockAttention, ForwardPass
-from lipar.rope import RotaryEmbedding
-from lipar.sampling import warped_sigmas
-from lipar.steps import scale_steps
+from lipar.sampling.flow import warped_sigmas
+from lipar.sampling.steps import scale_steps
 from lipar.types import Latents, PixelFrames, Tokens
 
 

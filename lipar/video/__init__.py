@@ -8,9 +8,6 @@ if TYPE_CHECKING:
     from lipar.video.errors import VideoError, VideoWarning
     from lipar.video.frames import Orientation, PixelFrame
     from lipar.video.info import VideoInfo
-    from lipar.video.motion_folder import MotionFolder
-    from lipar.video.output import check_writable
-    from lipar.video.owner import Outputs
     from lipar.video.reader import VideoReader, probe
     from lipar.video.synthetic import synthetic_clip, write_synthetic_clip
     from lipar.video.writer import VideoWriter
@@ -18,16 +15,13 @@ if TYPE_CHECKING:
 _HOMES = {
     "BT709": "colour",
     "Colour": "colour",
-    "MotionFolder": "motion_folder",
     "Orientation": "frames",
-    "Outputs": "owner",
     "PixelFrame": "frames",
     "VideoError": "errors",
     "VideoInfo": "info",
     "VideoReader": "reader",
     "VideoWarning": "errors",
     "VideoWriter": "writer",
-    "check_writable": "output",
     "probe": "reader",
     "synthetic_clip": "synthetic",
     "write_synthetic_clip": "synthetic",
@@ -43,16 +37,13 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "BT709",
     "Colour",
-    "MotionFolder",
     "Orientation",
-    "Outputs",
     "PixelFrame",
     "VideoError",
     "VideoInfo",
     "VideoReader",
     "VideoWarning",
     "VideoWriter",
-    "check_writable",
     "probe",
     "synthetic_clip",
     "write_synthetic_clip",

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from lipar.files.signals import Answered
 from lipar.video.errors import VideoError, VideoWarning
-from lipar.video.signals import Answered
 
 STANDARD_INPUT = Path("-")
 

@@ -10,12 +10,12 @@ from av.codec.context import Flags
 from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
+from lipar.files.owner import Outputs
+from lipar.files.places import CONTAINERS, check_writable
 from lipar.video.colour import BT709, MATRIX_CODES, Colour
 from lipar.video.convert import rgb_to_frame, to_bytes
 from lipar.video.errors import VideoError, explain
 from lipar.video.info import VideoInfo
-from lipar.video.output import CONTAINERS, check_writable
-from lipar.video.owner import Outputs
 from lipar.video.packets import VideoPacket
 from lipar.video.tracks import PRIMING, SourceTracks
 

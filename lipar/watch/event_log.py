@@ -11,13 +11,13 @@ import attrs
 import torch
 
 from lipar.config import Config
-from lipar.edit import EditOptions, EditReport
+from lipar.events import EditOptions, EditReport, Span
+from lipar.files.locks import GrowingFile
 from lipar.hookspecs import hookimpl
-from lipar.plugins import Plugin
+from lipar.job import RestoredBlock
+from lipar.plugin.host import Plugin
 from lipar.protocols import Model
-from lipar.scheduler import RestoredBlock
-from lipar.video.locks import GrowingFile
-from lipar.watch.stages import Span, seconds_per_stage
+from lipar.watch.stages import seconds_per_stage
 
 
 @attrs.define

@@ -7,9 +7,9 @@ from typing import Any
 import attrs
 from numpy.lib import format as npy
 
+from lipar.files.locks import GrowingFile
 from lipar.hookspecs import hookimpl
-from lipar.scheduler import RestoredBlock
-from lipar.video.locks import GrowingFile
+from lipar.job import RestoredBlock
 
 
 @attrs.define

@@ -8,10 +8,11 @@ from typing import Any
 
 import attrs
 
+from lipar.events import Span
+from lipar.files.locks import GrowingFile
 from lipar.hookspecs import hookimpl
-from lipar.scheduler import RestoredBlock
-from lipar.video.locks import GrowingFile
-from lipar.watch.stages import PROBE, Span
+from lipar.job import RestoredBlock
+from lipar.watch.stages import PROBE
 
 
 @attrs.define

@@ -7,27 +7,12 @@ from contextlib import contextmanager
 import attrs
 import torch
 
-from lipar.clock import Clock, Mark
+from lipar.events import Span
 from lipar.hookspecs import hookimpl
+from lipar.watch.clock import Clock, Mark
 
 PROBE = "dense probe"
 """The stage of forwards with every token kept that are run only to be timed."""
-
-
-@attrs.frozen(kw_only=True)
-class Span:
-    """One piece of work: from when to when."""
-
-    stage: str
-    start: float
-    """Seconds since the timer was made."""
-    seconds: float
-    step: int | None = None
-    """Index of the denoise step, for the DiT; -1 for the clean pass."""
-
-    @property
-    def end(self) -> float:
-        return self.start + self.seconds
 
 
 @attrs.define

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lipar.bounds import Within
 from lipar.hookspecs import hookimpl
-from lipar.registry import Registry
+from lipar.plugin.registry import Registry
 from lipar.types import ChangeMap, Features
 from lipar_plugins.criteria_combined import Intersection, Union
 from lipar_plugins.criteria_pixels import Mask, Pixel

@@ -5,8 +5,8 @@ import torch
 from attrs.validators import and_, max_len, min_len
 
 from lipar.config import MOST_PARTS
-from lipar.measure import Combination, Measure, Thresholded
-from lipar.source import SourceFormat
+from lipar.masks.measure import Combination, Measure, Thresholded
+from lipar.masks.source import SourceFormat
 from lipar.types import ChangeMap, Features
 
 

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from lipar import bounds
 from lipar.bounds import Within
-from lipar.measure import Reader
-from lipar.source import SourceBlock, SourceFormat
+from lipar.masks.measure import Reader
+from lipar.masks.source import SourceBlock, SourceFormat
 from lipar.types import ChangeMap, Features
 from lipar.wording import counted
 

@@ -13,7 +13,7 @@ import torch
 from attrs.validators import in_
 from torch import Tensor
 
-from lipar.attention import sequence_donors
+from lipar.attention.block import sequence_donors
 from lipar.bounds import Within
 from lipar.layout import TokenLayout
 from lipar.protocols import Donation

@@ -9,8 +9,8 @@ from attrs.validators import in_, optional
 from lipar import bounds
 from lipar.hookspecs import hookimpl
 from lipar.layout import TokenLayout
+from lipar.plugin.registry import Registry
 from lipar.protocols import RecoveryPlan
-from lipar.registry import Registry
 from lipar.types import ChangeMap, KeepMask
 
 WEIGHS = frozenset({"attention-bias"})

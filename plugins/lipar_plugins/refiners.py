@@ -24,8 +24,8 @@ from torch import Tensor
 from lipar import bounds
 from lipar.bounds import Within
 from lipar.hookspecs import hookimpl
+from lipar.plugin.registry import Registry
 from lipar.protocols import Change
-from lipar.registry import Registry
 from lipar.types import ChangeMap, KeepMask
 
 

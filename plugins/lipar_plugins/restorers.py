@@ -9,7 +9,7 @@ from torch import Tensor
 from lipar import bounds
 from lipar.hookspecs import hookimpl
 from lipar.layout import TokenLayout
-from lipar.registry import Registry
+from lipar.plugin.registry import Registry
 from lipar.types import ChangeMap, KeepMask
 
 

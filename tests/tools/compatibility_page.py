@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lipar import ConfigError, load_plugins
-from lipar.compatibility import FACTS, FORWARD_KINDS, Giver, check_chain, needs_of, spoken
 from lipar.config import PartConfig
-from lipar.parts import make_part
-from lipar.plugins import PluginHost
-from lipar.registry import KINDS, Registered
-from lipar_adapters.wan.door import FACTS as WAN_FACTS
+from lipar.plugin.compatibility import FACTS, FORWARD_KINDS, Giver, check_chain, needs_of, spoken
+from lipar.plugin.host import PluginHost
+from lipar.plugin.parts import make_part
+from lipar.plugin.registry import KINDS, Registered
+from lipar_adapters.wan.target import FACTS as WAN_FACTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "compatibility.md"
 BEGIN = "<!-- from here on written by tests/tools/compatibility_page.py -->\n"

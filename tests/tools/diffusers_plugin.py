@@ -21,7 +21,7 @@ import torch
 import transformers
 
 import lipar
-from lipar.door import DoorWarning
+from lipar.enabling.target import DoorWarning
 
 MODE = os.environ["LIPAR_DIFFUSERS_MODE"]
 PIPELINES = ("WanPipeline", "WanImageToVideoPipeline", "WanVideoToVideoPipeline")

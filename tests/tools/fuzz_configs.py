@@ -2,7 +2,7 @@
 
     python tests/tools/fuzz_configs.py FIRST COUNT
 
-Config number N is the same on every run. tests/test_config_fuzz.py runs it.
+Config number N is the same on every run. tests/core/test_config_fuzz.py runs it.
 """
 
 import json
@@ -21,14 +21,15 @@ import torch
 
 from lipar import ConfigError, Scheduler, build_config
 from lipar.bounds import shown
-from lipar.compatibility import check_config
 from lipar.config import Config, parse_setting
-from lipar.edit import EditOptions, edit_video
+from lipar.editing.run import edit_video
+from lipar.events import EditOptions
 from lipar.hookspecs import hookimpl
-from lipar.parts import make_adapter
-from lipar.plugins import PluginHost, load_plugins
-from lipar.registry import Registry
-from lipar.source import SourcePiece
+from lipar.masks.source import SourcePiece
+from lipar.plugin.compatibility import check_config
+from lipar.plugin.host import PluginHost, load_plugins
+from lipar.plugin.parts import make_adapter
+from lipar.plugin.registry import Registry
 from lipar.spec import ModelSpec
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 

@@ -2,7 +2,7 @@
 
     python tests/tools/fuzz_videos.py FOLDER FIRST COUNT
 
-Video number N is the same on every run. tests/test_video_fuzz.py runs it, a batch in a process, so that a hang or a
+Video number N is the same on every run. tests/video/test_fuzz.py runs it, a batch in a process, so that a hang or a
 crash of a decoder costs no more than its batch.
 """
 

@@ -7,7 +7,7 @@ import attrs
 import torch
 from attrs.validators import instance_of
 
-from lipar.motion import MotionModel
+from lipar_adapters.time_to_move.motion import MotionModel
 from lipar_adapters.wan.pipelines import A14B, TI2V, family_of, load_pipeline, read_index
 
 TINY = "tiny"

@@ -11,8 +11,7 @@ from torch import Tensor
 
 import lipar
 from lipar.config import Config
-from lipar.motion import MotionClip, MotionRequest, MotionScene, Progress
-from lipar.plugins import PluginHost
+from lipar.plugin.host import PluginHost
 from lipar_adapters.time_to_move.generate import (
     GUIDANCE_SCALE,
     STEPS,
@@ -22,6 +21,7 @@ from lipar_adapters.time_to_move.generate import (
     check_pipe,
     time_to_move,
 )
+from lipar_adapters.time_to_move.motion import MotionClip, MotionRequest, MotionScene, Progress
 from lipar_adapters.time_to_move.motion_latents import (
     MotionLatents,
     clip_frames,
@@ -57,7 +57,7 @@ class WanScene(MotionScene):
 
 
 class TimeToMoveModel:
-    """Implements `lipar.motion.MotionModel` on a stock image-to-video pipeline.
+    """Implements `lipar_adapters.time_to_move.motion.MotionModel` on a stock image-to-video pipeline.
 
     Args:
         read_prompt: may say what of a prompt the model does not know.

@@ -11,15 +11,15 @@ from attrs.validators import instance_of, optional
 from jaxtyping import Float
 from torch import Tensor
 
-from lipar.ablation.clips import AblationClip
 from lipar.bounds import THRESHOLD, check_taus
-from lipar.compatibility import CAUSAL
 from lipar.config import structure_value
+from lipar.plugin.compatibility import CAUSAL
 from lipar.protocols import Model
 from lipar.spec import CoderSpec, ModelSpec
 from lipar.types import Latents
 from lipar_adapters.wan.recipe import Recipe
 from lipar_adapters.weights import CheckpointError, MissingCheckpointError, read_json, reading
+from lipar_lab.ablation.clips import AblationClip
 
 PixelClip: TypeAlias = Float[Tensor, "b pixel_frames 3 height width"]
 
@@ -37,7 +37,7 @@ class Tiny:
     """The bundled tiny model: edits small clips in seconds on a CPU, in the looks of docs/reference/model-card.md."""
 
     weights: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
-    """A folder written by `python -m lipar_adapters.tiny.train`; None: the weights that come with lipar."""
+    """A folder written by `python -m lipar_adapters.tiny.recipe.train`; None: the weights that come with lipar."""
 
     gives = CAUSAL
 
@@ -51,7 +51,7 @@ class Tiny:
 
     def ablation_clip(self, index: int, *, pixel_frames: int, size: int, photos: Path | None) -> AblationClip:
         """A held-back procedural clip with its exactly rendered edit (see `lipar ablate`)."""
-        from lipar_adapters.tiny.exact_edits import exact_edit
+        from lipar_adapters.tiny.recipe.exact_edits import exact_edit
 
         return exact_edit(index, pixel_frames=pixel_frames, size=size, photos=photos)
 

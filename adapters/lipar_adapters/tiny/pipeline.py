@@ -40,7 +40,7 @@ def load(
     """
     from lipar_adapters.loading import load_diffusers_model
     from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
-    from lipar_adapters.tiny.export import load_text
+    from lipar_adapters.tiny.recipe.export import load_text
     from lipar_adapters.tiny.text import encode_prompt
     from lipar_adapters.wan.checkpoints import load_transformer
 
@@ -99,14 +99,14 @@ def _sibling(device: torch.device | str, dtype: torch.dtype, folder: Path) -> di
     from lipar_adapters.loading import load_diffusers_model
     from lipar_adapters.tiny.adapter import CONFIG, read_recipe
     from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
-    from lipar_adapters.tiny.export import BIDIRECTIONAL, load_text
+    from lipar_adapters.tiny.recipe.export import BIDIRECTIONAL, load_text
     from lipar_adapters.tiny.wan_interface import TinyWanAutoencoder
     from lipar_adapters.wan.checkpoints import load_transformer
 
     if not (folder / BIDIRECTIONAL / "config.json").is_file():
         raise MissingCheckpointError(
             f"{folder} has no bidirectional model; missing: {BIDIRECTIONAL}/config.json"
-            " (`python -m lipar_adapters.tiny.train bidirectional` makes one)"
+            " (`python -m lipar_adapters.tiny.recipe.train bidirectional` makes one)"
         )
     _, tau_short, tau_long = read_recipe(folder / CONFIG)
     transformer = load_transformer(folder / BIDIRECTIONAL, dtype=dtype, device=device)

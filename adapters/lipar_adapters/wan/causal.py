@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lipar.attention.rope import RotaryEmbedding
 from lipar.protocols import Autoencoder, BlockAttention, ForwardPass
-from lipar.rope import RotaryEmbedding
-from lipar.sampling import warped_sigmas
-from lipar.steps import scale_steps
+from lipar.sampling.flow import warped_sigmas
+from lipar.sampling.steps import scale_steps
 from lipar.types import Latents
 from lipar_adapters.wan.recipe import Recipe
 from lipar_adapters.wan.seam import WanSeam

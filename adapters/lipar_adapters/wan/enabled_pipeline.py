@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
-from lipar.door import DoorWarning
-from lipar.hold import Hold, Moment
+from lipar.enabling.session import Hold, Moment
+from lipar.enabling.target import DoorWarning
 from lipar.video.given_frames import check_as_diffusers_reads
 from lipar_adapters.wan.begin import check_flow
 from lipar_adapters.wan.refusals import check_stock

@@ -6,16 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lipar.bench.shapes import Shape
 from lipar.protocols import BlockAttention
 from lipar.types import Latents
 from lipar_adapters.wan.causal import CausalWan
+from lipar_adapters.wan.random_weights import recipe_of
 from lipar_adapters.wan.seam import WanSeam
-from lipar_adapters.wan.shapes import recipe_of
+from lipar_adapters.wan.shapes import Shape
 
 
 class RandomWanModel(CausalWan):
-    """Implements `lipar.bench.model.BenchModel`.
+    """Implements `lipar_lab.bench.model.BenchModel`.
 
     Args:
         transformer: the stock diffusers model, on its device.

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lipar.hold import Hold
+from lipar.enabling.session import Hold
 from lipar.layout import TokenLayout
 from lipar_adapters.wan.processors import is_stock, stock_of
 

@@ -22,10 +22,10 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from lipar.hold import Hold, NoisyTokens
+from lipar.attention.rope import RotaryEmbedding
+from lipar.enabling.session import Hold, NoisyTokens
 from lipar.layout import TokenLayout
 from lipar.protocols import BlockAttention
-from lipar.rope import RotaryEmbedding
 from lipar_adapters.wan.processors import (
     ContextSelfAttention,
     MemoisedTextAttention,

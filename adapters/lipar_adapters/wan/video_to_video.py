@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from lipar.source import check_source_latents
+from lipar.masks.source import check_source_latents
 from lipar.types import Latents
 from lipar.video.given_frames import pixel_frames, scales_as_pictures
 from lipar_adapters.wan.begin import begin_at, drawn_noise, noised, video_count

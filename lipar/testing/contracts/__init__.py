@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 import attrs
 
 from lipar.config import PartConfig
-from lipar.parts import make_part
-from lipar.plugins import PluginHost
-from lipar.registry import KINDS
+from lipar.plugin.host import PluginHost
+from lipar.plugin.parts import make_part
+from lipar.plugin.registry import KINDS
 from lipar.testing.contracts.law import LAWS, Law
 
 

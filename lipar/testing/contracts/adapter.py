@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from lipar.compatibility import Giver
+from lipar.plugin.compatibility import Giver
 from lipar.protocols import Adapter
 from lipar.testing.contracts.law import law
 
@@ -29,6 +29,6 @@ def has_options_with_types(make: Callable[[], Adapter]) -> None:
 
 @law("adapter")
 def gives_something(make: Callable[[], Adapter]) -> None:
-    """What the model offers to parts, in words of `lipar.compatibility`."""
+    """What the model offers to parts, in words of `lipar.plugin.compatibility`."""
     adapter = make()
     assert Giver.of(adapter, type(adapter).__name__).facts

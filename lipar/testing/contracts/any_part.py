@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 
-from lipar.compatibility import Giver, needs_of
+from lipar.plugin.compatibility import Giver, needs_of
 from lipar.testing.contracts.law import law
 
 
@@ -29,7 +29,7 @@ def two_of_the_same_options_are_two(make: Callable[[], Any]) -> None:
 
 @law("any part")
 def declares_known_facts(make: Callable[[], Any]) -> None:
-    """`needs` and `gives` are sets of facts of `lipar.compatibility`."""
+    """`needs` and `gives` are sets of facts of `lipar.plugin.compatibility`."""
     part = make()
     needs_of(part, type(part).__name__)
     Giver.of(part, type(part).__name__)

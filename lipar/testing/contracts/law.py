@@ -6,9 +6,9 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 
-from lipar.checks import Checks
-from lipar.parts import GUARDS
-from lipar.registry import Registered
+from lipar.plugin.checks import Checks
+from lipar.plugin.parts import GUARDS
+from lipar.plugin.registry import Registered
 
 Law = Callable[[Callable[[], Any]], None]
 

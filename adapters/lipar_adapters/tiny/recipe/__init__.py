@@ -1,0 +1,1 @@
+"""The recipe that trains the tiny model: procedural clips, training loops, evaluation, export."""

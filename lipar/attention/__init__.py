@@ -1,0 +1,1 @@
+"""Self-attention of kept tokens: the context of a block, the KV cache, rotary positions, donors."""

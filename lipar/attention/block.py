@@ -1,0 +1,238 @@
+"""Self-attention of a block's kept tokens over [sink | window | block].
+
+This is the hot path: every layer of every pass calls `BlockContext.attend` directly. Within a pass it
+does no boolean gather and waits for nothing; what depends on the mask was made once, when the block began.
+"""
+
+import attrs
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lipar.attention.kv_cache import KVCache, LayerRows
+from lipar.attention.rope import PreparedRotation, RotaryEmbedding, prepare_rotation, rotate, take_rows
+from lipar.layout import TokenLayout
+from lipar.protocols import AttentionKernel, Donation, ForwardPass, NoiseSource, Recovery
+from lipar.types import Heads, Indices, Rotation
+
+
+def sdpa(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+    """PyTorch's fused attention on `b n heads head_dim` tensors; without a bias, so that every fused kernel fits."""
+    out = F.scaled_dot_product_attention(
+        q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=bias
+    )
+    return out.transpose(1, 2)
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Region:
+    """Where a block's keys and values lie in the rows behind the cached context, for one kind of pass."""
+
+    end: int
+    """Rows of the whole context, this block's included."""
+    kept_slots: Tensor
+    """Row of each kept token that is attended to."""
+    attended: Tensor | None
+    """Which kept tokens these are; None: all."""
+    places: Tensor
+    """Pruned places that are filled."""
+    fill_slots: Tensor
+    fill_turn: PreparedRotation
+    present: Tensor | None
+    """Places that have a row, ascending; None: all of the block."""
+    bias: Tensor | None = None
+    """Added to the scores of the whole context's rows, `1 1 1 end`."""
+
+
+class BlockContext:
+    """Self-attention of one block, for all its passes and layers (the `BlockAttention` protocol).
+
+    Args:
+        cache: the frames before the block; its rows behind them are written by the passes.
+        layout: the block's kept tokens.
+        recovery: which places kept queries attend to.
+        noise: who gives the pruned ones' keys and values; None: nobody, they are absent in the denoise passes.
+        rotation: of the block's places, where a model has its own table; None: by the cache's time.
+    """
+
+    def __init__(
+        self,
+        cache: KVCache,
+        layout: TokenLayout,
+        recovery: Recovery,
+        noise: NoiseSource | None,
+        *,
+        rotation: Rotation | None = None,
+    ) -> None:
+        rope = cache.rope
+        self.layout = layout
+        self._cache = cache
+        self._noise = noise
+        self._start = cache.open_block(layout)
+        if recovery.fills:
+            cache.check_history(layout)
+        _, rows, cols = layout.grid
+        if rotation is None:
+            times = torch.arange(layout.frames, device=layout.keep_mask.device) + cache.block_time
+            rotation = rope.grid_rotation(times, rows, cols)
+        self._kept_turn = prepare_rotation(take_rows(rotation, layout.kept))
+        self._block_turn = prepare_rotation(rotation)
+        self._denoise, self._clean = self._regions(recovery, rotation, rope)
+        # layers that share their rows overwrite each other's donors, so that each step writes them anew
+        self._per_step = noise is not None and (noise.per_step or not cache.persistent)
+        self._written = [False] * cache.num_layers
+        self.forward_pass = ForwardPass(step=0, sigma=1.0, timestep=1000.0)
+
+    def _regions(
+        self, recovery: Recovery, rotation: Rotation, rope: RotaryEmbedding
+    ) -> tuple[Region, Region]:
+        if not recovery.fills:
+            kept_only = self._kept_only(rotation)
+            return kept_only, kept_only
+        # the clean pass always fills in sequence and at the place's own position, since its rows become history
+        clean = self._region(None, rotation)
+        plan = recovery.plan(self.layout)
+        denoise = clean if plan.present is None else self._region(plan.present, rotation)
+        if denoise.places.shape[0] and (self._noise is None or not self._noise.ready(self.layout)):
+            return self._kept_only(rotation), clean
+        if plan.bias is not None:
+            denoise = attrs.evolve(denoise, bias=self._bias(plan.bias, denoise))
+        if plan.rotate_to_donor and self._noise is not None:
+            cols = self.layout.grid[2]
+            times = self._noise.donor_times(self.layout, denoise.places) + self._cache.block_time
+            position = self.layout.position(denoise.places)
+            at_donor = rope.rotation(times, position // cols, position % cols)
+            denoise = attrs.evolve(denoise, fill_turn=prepare_rotation(at_donor))
+        return denoise, clean
+
+    def _bias(self, of_places: Tensor, region: Region) -> Tensor:
+        of_present = of_places.flatten() if region.present is None else of_places.flatten()[region.present]
+        return torch.cat([of_present.new_zeros(self._start), of_present])[None, None, None]
+
+    def _kept_only(self, rotation: Rotation) -> Region:
+        layout = self.layout
+        nowhere = layout.kept[:0]
+        return Region(
+            end=self._start + layout.kept_count,
+            kept_slots=torch.arange(layout.kept_count, device=layout.keep_mask.device) + self._start,
+            attended=None,
+            places=nowhere,
+            fill_slots=nowhere,
+            fill_turn=prepare_rotation(take_rows(rotation, nowhere)),
+            present=layout.kept,
+        )
+
+    def _region(self, present_mask: Tensor | None, rotation: Rotation) -> Region:
+        layout, start = self.layout, self._start
+        if present_mask is None:
+            return Region(
+                end=start + layout.token_count,
+                kept_slots=layout.kept + start,
+                attended=None,
+                places=layout.pruned,
+                fill_slots=layout.pruned + start,
+                fill_turn=prepare_rotation(take_rows(rotation, layout.pruned)),
+                present=None,
+            )
+        flat = present_mask.flatten()
+        present = flat.nonzero().squeeze(1)
+        slot_of_place = flat.cumsum(0) - 1 + start
+        kept_present = flat[layout.kept]
+        places = (flat & ~layout.keep_mask.flatten()).nonzero().squeeze(1)
+        everything_attended = bool(kept_present.all())
+        attended = None if everything_attended else kept_present.nonzero().squeeze(1)
+        kept_places = layout.kept if attended is None else layout.kept[attended]
+        return Region(
+            end=start + present.shape[0],
+            kept_slots=slot_of_place[kept_places],
+            attended=attended,
+            places=places,
+            fill_slots=slot_of_place[places],
+            fill_turn=prepare_rotation(take_rows(rotation, places)),
+            present=present,
+        )
+
+    def begin_pass(self, forward_pass: ForwardPass) -> None:
+        """Say which pass the coming `attend` calls belong to."""
+        self.forward_pass = forward_pass
+
+    def attend(self, layer_idx: int, q: Heads, k: Heads, v: Heads, kernel: AttentionKernel = sdpa) -> Heads:
+        """Attention output of the kept tokens, from their un-rotated queries, keys and values.
+
+        Writes this block's rows of the layer; in the clean pass also the un-rotated keys that become history.
+        """
+        region = self._clean if self.forward_pass.clean else self._denoise
+        q_rotated = rotate(q, self._kept_turn)
+        bias = () if region.bias is None else (region.bias.to(q.dtype),)
+        if not self._cache.persistent and not region.places.shape[0] and region.attended is None:
+            # nothing before the block, nothing to fill: the context is the tokens themselves
+            return kernel(q_rotated, rotate(k, self._kept_turn), v, *bias)
+        rows = self._cache.layer(layer_idx, k, self._start + self.layout.token_count)
+        if self.forward_pass.clean and region.present is None:
+            self._write_whole(rows, k, v)
+        else:
+            self._write(rows, region.kept_slots, k, rotate(k, self._kept_turn), v, region.attended)
+            self._fill(layer_idx, region, rows, k, v)
+        return kernel(q_rotated, rows.k_rotated[:, : region.end], rows.v[:, : region.end], *bias)
+
+    def _write_whole(self, rows: LayerRows, k: Heads, v: Heads) -> None:
+        # the clean pass fills in sequence, so kept and filled rows can be written together, in their order
+        start, end = self._start, self._start + self.layout.token_count
+        if self.layout.kept_count < self.layout.token_count:
+            history_k, history_v = rows.frame_before(start, self.layout)
+            k, v = self.layout.fill(history_k, k), self.layout.fill(history_v, v)
+        rows.k[:, start:end] = k
+        rows.v[:, start:end] = v
+        rotate(k, self._block_turn, out=rows.k_rotated[:, start:end])
+
+    def _fill(self, layer_idx: int, region: Region, rows: LayerRows, k: Heads, v: Heads) -> None:
+        clean = self.forward_pass.clean
+        due = region.places.shape[0] > 0 and (clean or self._per_step or not self._written[layer_idx])
+        watched = self._noise is not None and not clean
+        if not due and not watched:
+            return
+        pruned_any = self.layout.kept_count < self.layout.token_count
+        history_k, history_v = rows.frame_before(self._start, self.layout) if pruned_any else (None, None)
+        donation = Donation(
+            layer_idx=layer_idx,
+            forward_pass=self.forward_pass,
+            layout=self.layout,
+            places=region.places,
+            history_k=history_k,
+            history_v=history_v,
+            k=k,
+            v=v,
+        )
+        if due:
+            ask = self._noise.donors if self._noise is not None and not clean else sequence_donors
+            fill_k, fill_v = ask(donation)
+            self._write(rows, region.fill_slots, fill_k, rotate(fill_k, region.fill_turn), fill_v, None)
+            self._written[layer_idx] = not clean
+        if watched and self._noise is not None:
+            self._noise.observe(donation)
+
+    def _write(
+        self, rows: LayerRows, slots: Indices, k: Heads, k_rotated: Heads, v: Heads, chosen: Tensor | None
+    ) -> None:
+        if chosen is not None:
+            k, k_rotated, v = (x.index_select(1, chosen) for x in (k, k_rotated, v))
+        rows.k_rotated.index_copy_(1, slots, k_rotated)
+        rows.v.index_copy_(1, slots, v)
+        if self.forward_pass.clean:
+            rows.k.index_copy_(1, slots, k)
+
+    def commit(self, drop_frames: int = 0) -> None:
+        """Make the clean pass's rows of this block history.
+
+        Args:
+            drop_frames: leading frames to forget, where a scene began inside the block.
+        """
+        self._cache.commit(self.layout, self._clean.present, drop_frames)
+
+
+def sequence_donors(donation: Donation) -> tuple[Heads, Heads]:
+    """Keys and values of each place's restoration source: the frame before it, in sequence (Alg. 2)."""
+    layout, places = donation.layout, donation.places
+    k = layout.fill(donation.history_k, donation.k, places)
+    v = layout.fill(donation.history_v, donation.v, places)
+    return k, v

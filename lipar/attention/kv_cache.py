@@ -1,0 +1,286 @@
+"""Keys and values of the frames before a block: a few first frames (sink) and the latest ones (window).
+
+Keys are stored clean and un-rotated, so that a pruned token can take them at its own position and a stream
+can move its context to small positions; beside them lies the rotated copy that attention reads.
+"""
+
+import math
+from typing import Literal
+
+import attrs
+import torch
+from torch import Tensor
+
+from lipar.attention.rope import RotaryEmbedding, prepare_rotation, rotate
+from lipar.layout import TokenLayout
+from lipar.types import Context, Heads
+
+Positions = Literal["rolling", "absolute"]
+
+
+@attrs.define(eq=False)
+class LayerRows:
+    """One layer's rows, `b capacity heads head_dim`, in t, h, w order: [sink | window | block]."""
+
+    k: Context
+    """Un-rotated; of the block's rows only what the last clean pass wrote."""
+    k_rotated: Context
+    v: Context
+
+    def frame_before(self, start: int, layout: TokenLayout) -> tuple[Heads | None, Heads | None]:
+        """Clean un-rotated keys, and values, of the last frame before row `start`; None, None if there is none."""
+        first = start - layout.tokens_per_frame
+        if not layout.has_history or first < 0:
+            return None, None
+        return self.k[:, first:start], self.v[:, first:start]
+
+
+@attrs.frozen(eq=False)
+class CachedFrame:
+    """A frame in the cache: when it was, and which of its positions have rows."""
+
+    time: int
+    rows: int
+    positions: Tensor | None
+    """None: all of them, in order."""
+
+
+def check_window(window_frames: int, block_frames: int, *, copies: bool) -> None:
+    """Refuse a window that is too short for a block.
+
+    Args:
+        window_frames: latest frames in the cache, the block's own counted in; 0 is without limit.
+        block_frames: frames of the block.
+        copies: whether pruned tokens copy from the frame before the block, which must then be in the window.
+
+    Raises:
+        ValueError: it is too short.
+    """
+    if not window_frames or window_frames >= block_frames + copies:
+        return
+    if window_frames < block_frames:
+        raise ValueError(
+            f"a window of {window_frames} frames counts the block's own {block_frames} in; set cache.window_frames to "
+            f"at least {block_frames + copies}, or to 0 for no limit"
+        )
+    raise ValueError(
+        f"a window of {window_frames} frames holds nothing beside the block's own {block_frames}, but pruned tokens "
+        f"copy from the frame before it; set cache.window_frames to at least {block_frames + 1}"
+    )
+
+
+class KVCache:
+    """The KV cache of one video stream.
+
+    Args:
+        num_layers: self-attention layers of the model.
+        rope: the model's rotary embedding.
+        sink_frames: first frames of a scene that stay for good.
+        window_frames: latest frames that stay, the block's own counted in; 0 keeps everything.
+        positions: `rolling` counts time in the context (sink 0, then the window, then the block), so that a
+            stream never leaves the positions the model was trained on; `absolute` counts it in the scene.
+        persistent: False: for a single block without frames before it; layers share one set of rows, since none
+            is read after its layer.
+
+    Raises:
+        ValueError: negative sizes.
+    """
+
+    def __init__(
+        self,
+        num_layers: int,
+        rope: RotaryEmbedding,
+        *,
+        sink_frames: int = 1,
+        window_frames: int = 6,
+        positions: Positions = "rolling",
+        persistent: bool = True,
+    ) -> None:
+        if sink_frames < 0 or window_frames < 0:
+            raise ValueError(
+                f"sink_frames and window_frames are at least 0, got {sink_frames} and {window_frames}"
+            )
+        self.num_layers = num_layers
+        self.rope = rope
+        self.sink_frames = sink_frames
+        self.window_frames = window_frames
+        self.positions: Positions = positions
+        self.persistent = persistent
+        self._layers: list[LayerRows | None] = [None] * num_layers
+        self._capacity = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all frames, keep the memory."""
+        self.frames: list[CachedFrame] = []
+        self._next_time = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows that the cached frames take."""
+        return sum(frame.rows for frame in self.frames)
+
+    @property
+    def block_time(self) -> int:
+        """Position along t of the coming block's first frame."""
+        return len(self.frames) if self.positions == "rolling" else self._next_time
+
+    def memory_bytes(self) -> int:
+        """Bytes held by all layers."""
+        held = [rows for rows in self._layers if rows is not None]
+        return sum(t.numel() * t.element_size() for rows in held for t in (rows.k, rows.k_rotated, rows.v))
+
+    def open_block(self, layout: TokenLayout) -> int:
+        """Evict what the coming block pushes out of the window; returns the row at which the block begins.
+
+        Raises:
+            ValueError: the block is longer than the window.
+        """
+        if self.window_frames:
+            check_window(self.window_frames, layout.frames, copies=False)
+            self._evict(len(self.frames) - self.sink_frames - (self.window_frames - layout.frames), layout)
+            self._capacity = (self.sink_frames + self.window_frames) * layout.tokens_per_frame
+        return self.rows
+
+    def check_history(self, layout: TokenLayout) -> None:
+        """Make sure that the frame which pruned tokens copy from is still there, once the block is open.
+
+        Raises:
+            ValueError: the window is so short that it was evicted.
+        """
+        pruned_any = layout.kept_count < layout.token_count
+        gone = self._next_time > 0 and (not self.frames or self.frames[-1].time != self._next_time - 1)
+        if pruned_any and layout.has_history and gone:
+            check_window(self.window_frames, layout.frames, copies=True)
+
+    def _evict(self, count: int, layout: TokenLayout) -> None:
+        if count <= 0:
+            return
+        sink, gone, stay = (
+            self.frames[: self.sink_frames],
+            self.frames[self.sink_frames : self.sink_frames + count],
+            self.frames[self.sink_frames + count :],
+        )
+        self.frames = sink + stay
+        first = sum(frame.rows for frame in sink)
+        moved = sum(frame.rows for frame in gone)
+        end = first + moved + sum(frame.rows for frame in stay)
+        if not stay:
+            return
+        rolled = (
+            prepare_rotation(self._rolled_rotation(stay, layout)) if self.positions == "rolling" else None
+        )
+        apart = moved >= end - moved - first
+        for rows in self._layers:
+            if rows is None:
+                continue
+            for held in (rows.k, rows.v) if rolled else (rows.k, rows.v, rows.k_rotated):
+                kept = held[:, first + moved : end]
+                held[:, first : end - moved] = kept if apart else kept.clone()
+            if rolled is not None:
+                rotate(rows.k[:, first : end - moved], rolled, out=rows.k_rotated[:, first : end - moved])
+
+    def _rolled_rotation(self, frames: list[CachedFrame], layout: TokenLayout) -> tuple[Tensor, Tensor]:
+        device = layout.keep_mask.device
+        cols = layout.grid[2]
+        everywhere = torch.arange(layout.tokens_per_frame, device=device)
+        positions = [everywhere if frame.positions is None else frame.positions for frame in frames]
+        first_time = len(self.frames) - len(frames)
+        times = [torch.full_like(p, first_time + i) for i, p in enumerate(positions)]
+        position = torch.cat(positions)
+        return self.rope.rotation(torch.cat(times), position // cols, position % cols)
+
+    def layer(self, layer_idx: int, like: Heads, needed: int) -> LayerRows:
+        """A layer's rows, made or grown to hold `needed` of them."""
+        if not self.persistent:
+            layer_idx = 0
+        rows = self._layers[layer_idx]
+        if rows is not None and rows.k.shape[1] >= needed:
+            return rows
+        # a window has a known size; a full cache grows by a quarter, so that copying stays linear
+        capacity = max(
+            needed, self._capacity if self.window_frames or rows is None else rows.k.shape[1] * 5 // 4
+        )
+        shape = (like.shape[0], capacity, *like.shape[2:])
+        grown = LayerRows(*(self._allocate(like, shape) for _ in range(3)))
+        if rows is not None:
+            used = self.rows
+            grown.k[:, :used] = rows.k[:, :used]
+            grown.k_rotated[:, :used] = rows.k_rotated[:, :used]
+            grown.v[:, :used] = rows.v[:, :used]
+        self._layers[layer_idx] = grown
+        return grown
+
+    def _allocate(self, like: Heads, shape: tuple[int, ...]) -> Context:
+        try:
+            return like.new_empty(shape)
+        except RuntimeError as error:  # so do the allocators of all devices say that there is no memory left
+            gibibytes = 3 * self.num_layers * math.prod(shape) * like.element_size() / 2**30
+            raise RuntimeError(
+                f"the KV cache does not fit into memory: {shape[1]} tokens in {self.num_layers} layers take "
+                f"{gibibytes:.1f} GiB; set cache.sink_frames and cache.window_frames (now {self.sink_frames} and "
+                f"{self.window_frames}) lower, or a smaller --resolution"
+            ) from error
+
+    def commit(self, layout: TokenLayout, present: Tensor | None, drop_frames: int = 0) -> None:
+        """Take the block's rows, as its clean pass left them, for history.
+
+        Args:
+            present: places that have a row, ascending; None: all.
+            drop_frames: leading frames of the block to forget (a scene began inside it).
+        """
+        start, tokens_per_frame = self.rows, layout.tokens_per_frame
+        block = []
+        for frame in range(layout.frames):
+            positions = None
+            if present is not None:
+                in_frame = present[(present // tokens_per_frame) == frame]
+                positions = layout.position(in_frame)
+            rows = tokens_per_frame if positions is None else positions.shape[0]
+            block.append(CachedFrame(self._next_time + frame, rows, positions))
+        self._next_time += layout.frames
+        self.frames += block
+        if drop_frames:
+            self._forget_leading(start, block[:drop_frames], layout)
+
+    def _forget_leading(self, start: int, gone: list[CachedFrame], layout: TokenLayout) -> None:
+        self.frames = [frame for frame in self.frames if frame not in gone]
+        moved, end = sum(frame.rows for frame in gone), self.rows
+        rotation = (
+            prepare_rotation(self._rolled_rotation(self.frames, layout))
+            if self.positions == "rolling"
+            else None
+        )
+        for rows in self._layers:
+            if rows is None:
+                continue
+            for held in (rows.k, rows.v, rows.k_rotated):
+                held[:, start:end] = held[:, start + moved : end + moved].clone()
+            if rotation is not None:
+                rotate(rows.k[:, :end], rotation, out=rows.k_rotated[:, :end])
+
+    def append_copies(self, layout: TokenLayout, *, fills: bool) -> None:
+        """Append a block with nothing kept: every frame is the last one again, at its own position.
+
+        Args:
+            layout: the block's, with no token kept.
+            fills: False: pruned tokens have no rows, so only time passes.
+        """
+        start = self.open_block(layout)
+        if not fills:
+            self.commit(layout, layout.kept)
+            return
+        self.check_history(layout)
+        end = start + layout.token_count
+        times = torch.arange(layout.frames, device=layout.keep_mask.device) + self.block_time
+        rotation = prepare_rotation(self.rope.grid_rotation(times, *layout.grid[1:]))
+        for layer_idx, rows in enumerate(self._layers):
+            if rows is None:
+                raise RuntimeError("a scene cannot begin with a block in which nothing is kept")
+            rows = self.layer(layer_idx, rows.k, end)
+            last_k, last_v = rows.frame_before(start, layout)
+            assert last_k is not None and last_v is not None
+            rows.k[:, start:end] = last_k.repeat(1, layout.frames, 1, 1)
+            rows.v[:, start:end] = last_v.repeat(1, layout.frames, 1, 1)
+            rotate(rows.k[:, start:end], rotation, out=rows.k_rotated[:, start:end])
+        self.commit(layout, None)

@@ -1,0 +1,102 @@
+"""Rotary position embedding of Wan models, at arbitrary positions.
+
+Must agree bit for bit with `WanRotaryPosEmbed` and `apply_rotary_emb` of diffusers
+(models/transformers/transformer_wan.py), whose table ends at position 1023 and always starts at frame 0.
+"""
+
+from functools import cached_property
+
+import attrs
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lipar.types import Heads, Indices, Rotation
+
+
+@attrs.frozen
+class RotaryEmbedding:
+    """Angles of the three axes of a token's position, computed in float64 and rounded to float32 as diffusers does.
+
+    Args:
+        head_dim: channels of one head. Time takes `head_dim - 4 * (head_dim // 6)`, height and width the rest.
+        theta: base of the geometric frequency series.
+    """
+
+    head_dim: int
+    theta: float = 10000.0
+
+    @cached_property
+    def axis_dims(self) -> tuple[int, int, int]:
+        """Channels given to t, h and w."""
+        spatial = 2 * (self.head_dim // 6)
+        return self.head_dim - 2 * spatial, spatial, spatial
+
+    def rotation(self, time: Indices, row: Indices, col: Indices) -> Rotation:
+        """Cosines and sines for tokens at these positions, `n head_dim/2` each, in float32.
+
+        Args:
+            time: position along t; any integer, so that streams and rolled contexts fit.
+            row: position along h.
+            col: position along w.
+        """
+        angles = []
+        for positions, dim in zip((time, row, col), self.axis_dims, strict=True):
+            exponent = torch.arange(0, dim, 2, dtype=torch.float64, device=positions.device) / dim
+            frequency = 1.0 / (self.theta**exponent)
+            angles.append(torch.outer(positions.to(torch.float64), frequency))
+        angle = torch.cat(angles, dim=1)
+        return angle.cos().float(), angle.sin().float()
+
+    def grid_rotation(self, times: Indices, rows: int, cols: int) -> Rotation:
+        """Rotation of whole frames at these times, in t, h, w order."""
+        device = times.device
+        time, row, col = torch.meshgrid(
+            times, torch.arange(rows, device=device), torch.arange(cols, device=device), indexing="ij"
+        )
+        return self.rotation(time.flatten(), row.flatten(), col.flatten())
+
+
+@attrs.frozen(eq=False)
+class PreparedRotation:
+    """A rotation made ready to rotate many tensors; from `prepare_rotation`."""
+
+    cos: Tensor
+    """`n 1 half`, or on a GPU `n 1 head_dim`, every cosine twice."""
+    sin: Tensor
+    """Likewise; on a GPU -sin for the even channel of a pair, sin for the odd one."""
+
+
+def prepare_rotation(rotation: Rotation) -> PreparedRotation:
+    """Make a rotation ready, where it is used more than once."""
+    cos, sin = rotation[0][:, None], rotation[1][:, None]
+    if cos.device.type == "cpu":
+        return PreparedRotation(cos, sin)
+    return PreparedRotation(cos.repeat_interleave(2, dim=-1), torch.stack([-sin, sin], dim=-1).flatten(-2))
+
+
+def rotate(states: Heads, by: PreparedRotation, out: Heads | None = None) -> Heads:
+    """Rotate queries or keys; interleaved pairs, with the bits of diffusers' `apply_rotary_emb`.
+
+    Args:
+        out: where to write; None: a new tensor.
+    """
+    if out is None:
+        out = torch.empty_like(states)
+    pairs = states.unflatten(-1, (-1, 2))
+    if by.cos.shape[-1] == states.shape[-1]:
+        # Four kernels instead of eight: x cos + (-y) sin rounds as x cos - y sin does. A complex product would
+        # take fewer still, but compilers fuse its products and sums, which shows in the last bit.
+        torch.add(states * by.cos, pairs.flip(-1).flatten(-2) * by.sin, out=out)
+        return out
+    even, odd = pairs.unbind(-1)
+    out[..., 0::2] = even * by.cos - odd * by.sin
+    out[..., 1::2] = even * by.sin + odd * by.cos
+    return out
+
+
+def take_rows(
+    rotation: Rotation, indices: Tensor
+) -> tuple[Float[Tensor, "chosen half"], Float[Tensor, "chosen half"]]:
+    """The rotation of some of the tokens."""
+    return rotation[0].index_select(0, indices), rotation[1].index_select(0, indices)

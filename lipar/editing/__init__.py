@@ -1,0 +1,1 @@
+"""The main job: a video file in, an edited video file out."""

@@ -1,0 +1,72 @@
+"""Pixel frames to latents and back, block by block."""
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from lipar.job import RestoredBlock
+from lipar.masks.source import SourcePiece, pixel_frames_in
+from lipar.protocols import Autoencoder, Model
+from lipar.video import PixelFrame
+from lipar.watch import StageTimer
+
+
+def cut_frame(coder: Autoencoder, block: RestoredBlock) -> int | None:
+    """The pixel frame at which a block begins that a scene cut made whole; None for any other block."""
+    after_cut = block.first_frame > 0 and not block.layout.has_history
+    return pixel_frames_in(coder, 0, block.first_frame) if after_cut else None
+
+
+class BlockEncoder:
+    """Encodes a stream of pixel frames, one block of latents at a time, and gives both.
+
+    The last block is filled with its last frame; `shown` says which pixel frames there are.
+
+    Args:
+        frames: of the size to process at.
+        model: gives the block length, the device and the autoencoder.
+        coder: the model's autoencoder.
+        timer: takes the time of decoding the file and of encoding; None: nobody does.
+    """
+
+    def __init__(
+        self, frames: Iterator[PixelFrame], model: Model, coder: Autoencoder, timer: StageTimer | None = None
+    ) -> None:
+        self._frames, self._model, self._coder = frames, model, coder
+        self._timer = timer
+        self.shown: deque[tuple[int, int]] = deque()
+        """pts and duration of the frames that were encoded and not yet written."""
+        self.filled_block: int | None = None
+        """Index of the block that was filled with copies, once it was."""
+
+    def __iter__(self) -> Iterator[SourcePiece]:
+        encode = self._coder.encoder()
+        latent_frames, block = 0, self._model.block_frames
+        while True:
+            wanted = pixel_frames_in(self._coder, latent_frames, block)
+            with self._measure("decode"):
+                pixels = self._read(wanted)
+            if not pixels:
+                return
+            if len(pixels) < wanted:
+                self.filled_block = latent_frames // block
+            pixels += pixels[-1:] * (wanted - len(pixels))
+            with self._measure("encode"):
+                frames = torch.stack(pixels)[None].to(self._model.device)
+                latents = encode(frames.to(self._model.dtype))
+            latent_frames += block
+            yield SourcePiece(latents=latents, pixels=frames)
+
+    def _measure(self, stage: str) -> AbstractContextManager[None]:
+        return self._timer.measure(stage) if self._timer else nullcontext()
+
+    def _read(self, count: int) -> list[Tensor]:
+        pixels = []
+        for frame in islice(self._frames, count):
+            pixels.append(frame.unit())
+            self.shown.append((frame.pts, frame.duration))
+        return pixels

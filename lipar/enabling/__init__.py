@@ -1,0 +1,1 @@
+"""`lipar.enable`: pruning inside a model object that the user made."""

@@ -1,0 +1,1 @@
+"""Which tokens of a block are computed: distances, refiners, thresholds, scenes."""

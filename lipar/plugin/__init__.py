@@ -1,0 +1,1 @@
+"""Plugins: finding them, what they register, and how the core calls them."""

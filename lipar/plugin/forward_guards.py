@@ -1,0 +1,197 @@
+"""Guards of what stands in for pruned tokens: recoveries, noise sources and restorers."""
+
+import math
+
+import attrs
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lipar.layout import TokenLayout
+from lipar.plugin.checks import AnswerError, are_finite, check_tensor, spoilt
+from lipar.plugin.part_guard import PartGuard
+from lipar.protocols import Donation, ForwardPass, RecoveryPlan
+from lipar.types import Heads, Indices
+
+
+class RecoveryGuard(PartGuard):
+    """A recovery: a plan for the block's grid, with a bias that is a number wherever it is read."""
+
+    members = ("fills", "plan")
+
+    @property
+    def fills(self) -> bool:
+        return bool(self.declared("fills", bool))
+
+    def plan(self, layout: TokenLayout) -> RecoveryPlan:
+        plan = self.ask(lambda: self.part.plan(layout))
+        if not isinstance(plan, RecoveryPlan):
+            raise self.wrong(plan, "plan", "a lipar.protocols.RecoveryPlan")
+        if type(plan.rotate_to_donor) is not bool:
+            raise self.wrong(plan.rotate_to_donor, "rotate_to_donor", "True or False")
+        device = layout.keep_mask.device
+        if plan.present is not None:
+            check_tensor(
+                self.who, "present", plan.present, shape=layout.grid, device=device, dtype=torch.bool
+            )
+            if not layout.has_history:
+                self._expect_context(plan.present)
+        if plan.bias is not None:
+            check_tensor(self.who, "bias", plan.bias, shape=layout.grid, device=device)
+            self.checks.suspect(self.foreign, lambda: self._blame(plan))
+        return plan
+
+    def _expect_context(self, present: Tensor) -> None:
+        def blame() -> Exception:
+            return AnswerError(
+                f"{self.who} gave a plan without any place that is present, for a block with no frames before it: kept "
+                "tokens would attend to nothing; leave the kept tokens present"
+            )
+
+        self.checks.expect(present.sum() - 1, blame, at_least_0=True)
+
+    def _blame(self, plan: RecoveryPlan) -> Exception | None:
+        assert plan.bias is not None
+        read = plan.bias if plan.present is None else plan.bias[plan.present]
+        if bool((read < math.inf).all()):
+            return None
+        return AnswerError(
+            f"{self.who} gave {spoilt(read)} among {read.numel()} values of bias at places that are present; return "
+            "finite values, what is added to the score of each place"
+        )
+
+
+class NoiseGuard(PartGuard):
+    """A noise source: a key and a value for each place, of the type and on the device of the kept ones."""
+
+    members = ("per_step", "ready", "donors", "donor_times", "observe", "reset")
+
+    @property
+    def per_step(self) -> bool:
+        return bool(self.declared("per_step", bool))
+
+    def ready(self, layout: TokenLayout) -> bool:
+        answer = self.ask(lambda: self.part.ready(layout))
+        if type(answer) is not bool:
+            raise self.wrong(answer, "answer to ready(layout)", "True or False")
+        return answer
+
+    def donors(self, donation: Donation) -> tuple[Heads, Heads]:
+        k, v = self._checked_donors(donation)
+        again = _Asked.of(donation)
+        self.checks.suspect(self.foreign, lambda: self._blame(again))
+        return k, v
+
+    def _checked_donors(self, donation: Donation) -> tuple[Tensor, Tensor]:
+        answer = self.ask(lambda: self.part.donors(donation))
+        if not isinstance(answer, tuple | list) or len(answer) != 2:
+            raise self.wrong(answer, "donors", "a pair, keys and values")
+        shape = (donation.k.shape[0], donation.places.shape[0], *donation.k.shape[2:])
+        return (
+            check_tensor(
+                self.who, "donors' keys", answer[0], shape=shape, device=donation.k.device, dtype=donation.k.dtype
+            ),
+            check_tensor(
+                self.who, "donors' values", answer[1], shape=shape, device=donation.v.device, dtype=donation.v.dtype
+            ),
+        )  # fmt: skip
+
+    def _blame(self, asked: "_Asked") -> Exception | None:
+        """Ask for the same donors again, from finite keys and values: looking at all donors would cost each pass."""
+        try:
+            self.reset()  # what it learnt from a run that is spoilt says nothing about it
+            answer = self._checked_donors(asked.donation())
+        except Exception:
+            return None
+        if are_finite(*answer):
+            return None
+        return AnswerError(
+            f"{self.who} gave {spoilt(torch.stack(answer))} among {2 * answer[0].numel()} values of donors, of finite "
+            f"keys and values (layer {asked.layer_idx}, step {asked.forward_pass.step}); return finite donors"
+        )
+
+    def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
+        answer = self.ask(lambda: self.part.donor_times(layout, places))
+        times = check_tensor(
+            self.who, "donor times", answer, shape=places.shape, device=places.device, integer=True
+        )
+
+        def blame() -> Exception:
+            return AnswerError(
+                f"{self.who} gave donor times up to {int(times.max())} for a block of {layout.frames} frames; return "
+                f"frames counted from the block's first, at most {layout.frames - 1}"
+            )
+
+        self.checks.expect(layout.frames - 1 - times, blame, at_least_0=True)
+        return times
+
+    def observe(self, donation: Donation) -> None:
+        self.ask(lambda: self.part.observe(donation))
+
+    def reset(self) -> None:
+        self.ask(lambda: self.part.reset())
+
+
+@attrs.frozen(eq=False)
+class _Asked:
+    """What a noise source was asked for, without the keys and values: those of a whole block are gigabytes."""
+
+    layer_idx: int
+    forward_pass: ForwardPass
+    layout: TokenLayout
+    places: Tensor
+    shape: torch.Size
+    like: Tensor
+    """An empty tensor of their type, on their device."""
+    history: torch.Size | None
+
+    @classmethod
+    def of(cls, donation: Donation) -> "_Asked":
+        history = None if donation.history_k is None else donation.history_k.shape
+        return cls(
+            donation.layer_idx, donation.forward_pass, donation.layout, donation.places,
+            donation.k.shape, donation.k.new_empty(0), history,
+        )  # fmt: skip
+
+    def donation(self) -> Donation:
+        """The same question, with standard normal keys and values."""
+        generator = torch.Generator(self.like.device).manual_seed(0)
+
+        def drawn(shape: torch.Size) -> Tensor:
+            return self.like.new_empty(shape).normal_(generator=generator)
+
+        return Donation(
+            layer_idx=self.layer_idx,
+            forward_pass=self.forward_pass,
+            layout=self.layout,
+            places=self.places,
+            history_k=None if self.history is None else drawn(self.history),
+            history_v=None if self.history is None else drawn(self.history),
+            k=drawn(self.shape),
+            v=drawn(self.shape),
+        )
+
+
+class RestorerGuard(PartGuard):
+    """A restorer: a finite value for every place of the block."""
+
+    def __call__(
+        self, layout: TokenLayout, history: Float[Tensor, "b position d"] | None, kept: Float[Tensor, "b n d"]
+    ) -> Float[Tensor, "b places d"]:
+        answer = self.ask(self.part, layout, history, kept)
+        shape = (kept.shape[0], layout.token_count, kept.shape[2])
+        restored = check_tensor(
+            self.who, "restored tokens", answer, shape=shape, device=kept.device, dtype=kept.dtype
+        )
+
+        def blame() -> Exception | None:
+            if not are_finite(history, kept) or are_finite(restored):
+                return None
+            return AnswerError(
+                f"{self.who} gave {spoilt(restored)} among {restored.numel()} restored values of finite ones; "
+                "return finite tokens"
+            )
+
+        self.checks.suspect(self.foreign, blame)
+        self.checks.expect(restored, self.checks.blamed)
+        return restored

@@ -1,0 +1,1 @@
+"""Flow matching and the Gaussian noise that it draws."""

@@ -1,0 +1,1 @@
+"""The laboratory: benchmarks, ablations, comparisons and certificates, with their commands."""

@@ -1,0 +1,102 @@
+"""Keep masks at a wanted rate, made once per clip and shared by all rows."""
+
+from collections.abc import Callable
+
+import attrs
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from lipar.config import Config
+from lipar.hookspecs import hookimpl
+from lipar.job import Job, Parts
+from lipar.layout import TokenLayout
+from lipar.masks.measure import Measure, needed_thresholds
+from lipar.masks.stream import clip_mask
+from lipar.types import Features, KeepMask, Latents
+
+_LOWEST, _HIGHEST = -14.0, 8.0
+"""Bounds of log2 of the factor on both thresholds."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class RatedMask:
+    """A mask of a whole clip."""
+
+    keep_mask: KeepMask
+    kept: float
+    """Kept fraction of the blocks after the first, which is whole."""
+    factor: float
+    """On both thresholds."""
+
+
+def mask_by(
+    factor: float, features: Features, *, config: Config, measure: Measure, parts: Parts, block_frames: int
+) -> RatedMask:
+    """The mask of a clip with both thresholds times `factor`.
+
+    Args:
+        features: what `measure` has read of the clip, in whole blocks.
+
+    Raises:
+        ValueError: the criterion has no thresholds.
+    """
+    tau_short, tau_long = needed_thresholds(measure, config.criterion.name)
+    keep_mask = clip_mask(
+        features,
+        measure.short,
+        parts.refiners,
+        tau_short=tau_short * factor,
+        tau_long=tau_long * factor,
+        block_frames=block_frames,
+        reference=config.prune.long_reference,
+        long_criterion=measure.long,
+    )
+    parts.checks.settle()
+    kept = float(keep_mask[block_frames:].float().mean())
+    return RatedMask(keep_mask=keep_mask, kept=kept, factor=factor)
+
+
+def mask_at_rate(wanted: float, mask_at: Callable[[float], RatedMask], *, halvings: int = 16) -> RatedMask:
+    """The mask whose kept fraction after the first block is nearest to `wanted`, by bisection of the thresholds.
+
+    The rate falls nearly monotonically with them; where it jumps past `wanted`, the nearest that was met is taken.
+
+    Args:
+        wanted: kept fraction, above 0 and up to 1.
+        mask_at: gives the mask with both thresholds times a factor.
+    """
+    low, high = _LOWEST, _HIGHEST
+    met = []
+    for _ in range(halvings):
+        middle = (low + high) / 2
+        met.append(mask_at(2**middle))
+        low, high = (middle, high) if met[-1].kept > wanted else (low, middle)
+    return min(met, key=lambda rated: abs(rated.kept - wanted))
+
+
+def random_like(keep_mask: KeepMask, seed: int) -> KeepMask:
+    """A mask that keeps as many tokens of every frame, at random places."""
+    generator = torch.Generator().manual_seed(seed)
+    shuffled = [frame.flatten()[torch.randperm(frame.numel(), generator=generator)] for frame in keep_mask]
+    return torch.stack(shuffled).view_as(keep_mask)
+
+
+def enlarged(keep_mask: KeepMask, size: int) -> Bool[Tensor, "t h w"]:
+    """The mask with every token `size` rows and columns large: of latents, or of pixels."""
+    return keep_mask.repeat_interleave(size, 1).repeat_interleave(size, 2)
+
+
+@attrs.define(eq=False)
+class SharedMasks:
+    """A plugin that prunes by a mask made beforehand."""
+
+    keep_mask: KeepMask
+
+    @hookimpl
+    def lipar_prune(self, job: Job, source: Latents, first_frame: int) -> TokenLayout:
+        """The mask's frames of this block."""
+        block = self.keep_mask[first_frame : first_frame + source.shape[1]]
+        return TokenLayout(
+            block.to(source.device), first_frame=first_frame, has_history=job.history is not None
+        )

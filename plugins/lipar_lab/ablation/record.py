@@ -1,0 +1,87 @@
+"""The record of an ablation: one JSON line per finished cell, appended as it comes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lipar_lab.ablation.plan import Cell, Plan
+
+
+class Record:
+    """Lines of `cells.jsonl` in a folder; an interrupted ablation goes on from them.
+
+    Args:
+        folder: made where it is missing.
+        plan: what the cells belong to.
+
+    Raises:
+        ValueError: the folder holds cells of another plan, or lines that are none.
+        OSError: the folder cannot be made or written to.
+    """
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self.path = folder / "cells.jsonl"
+        self.lines: list[dict[str, Any]] = []
+        self._settings = {row.name: list(row.settings) for row in plan.rows}
+        head = {"what": "plan", **plan.sameness()}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if self.path.exists():
+                self._resume(head)
+            else:
+                self._write(head)
+        except OSError as error:
+            raise OSError(
+                f"no record can be kept in {folder} ({error.strerror}); give --out a folder that can be written to"
+            ) from error
+
+    def _resume(self, wanted: dict[str, Any]) -> None:
+        # what is no UTF-8 is no JSON either, and said to be so
+        text = self.path.read_text("utf-8", errors="replace")
+        whole = text[: text.rfind("\n") + 1]
+        head, *lines = [self._parsed(number, line) for number, line in enumerate(whole.splitlines(), 1)] or [
+            {}
+        ]
+        if not lines:  # whatever was asked for before, nothing came of it
+            self.path.write_text("", "utf-8")
+            self._write(wanted)
+            return
+        if len(whole) < len(text):  # the last line was cut off
+            self.path.write_text(whole, "utf-8")
+        if head != wanted:
+            raise ValueError(
+                f"{self.path} holds cells of other clips or of another config; name another --out, or delete it"
+            )
+        # a row whose settings changed is run again
+        self.lines = [line for line in lines if line["settings"] == self._settings.get(line["row"])]
+
+    def _parsed(self, number: int, text: str) -> dict[str, Any]:
+        try:
+            line = json.loads(text)
+        except ValueError:
+            line = None
+        if not isinstance(line, dict) or not (
+            line.get("what") == "plan" or {"row", "settings"} <= line.keys()
+        ):
+            raise ValueError(
+                f"line {number} of {self.path} is no line of a record, but {text[:40]!r}; delete that line, or name "
+                "another --out"
+            )
+        return line
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Keep a line, on disk at once."""
+        self._write(line)
+        self.lines.append(line)
+
+    def _write(self, line: dict[str, Any]) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def of(self, what: str) -> list[dict[str, Any]]:
+        """The lines of a kind: `cell`, `time`, `mechanism`."""
+        return [line for line in self.lines if line["what"] == what]
+
+    def done(self) -> set[Cell]:
+        """Cells that need not be run again."""
+        return {Cell.of(line) for line in self.of("cell")}

@@ -1,0 +1,228 @@
+"""The tables of an ablation, in markdown."""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lipar.text import escaped
+from lipar.wording import counted
+from lipar_lab.ablation.plan import Plan
+from lipar_lab.ablation.rows import REFERENCE
+from lipar_lab.ablation.statistics import Interval, t_interval
+
+Line = dict[str, Any]
+
+
+def by_clip(cells: Iterable[Line], figure: str) -> dict[int, float]:
+    """The mean of a figure over each clip's cells; equal and missing ones are left out."""
+    values: dict[int, list[float]] = defaultdict(list)
+    for cell in cells:
+        if cell[figure] is not None:
+            values[cell["clip"]].append(cell[figure])
+    return {clip: statistics.fmean(found) for clip, found in values.items()}
+
+
+def paired(cells: Sequence[Line], row: str, figure: str, other: str = REFERENCE) -> Interval | None:
+    """Mean over clips of a row's figure minus another row's in the same cell; None where no cell has both."""
+    against = {
+        (cell["clip"], cell["strength"], cell["kept"]): cell[figure] for cell in cells if cell["row"] == other
+    }
+    differences = []
+    for cell in cells:
+        if cell["row"] != row or cell[figure] is None:
+            continue
+        value = against.get((cell["clip"], cell["strength"], cell["kept"]))
+        if value is not None:
+            differences.append({"clip": cell["clip"], "difference": cell[figure] - value})
+    means = by_clip(differences, "difference")
+    return t_interval(list(means.values())) if means else None
+
+
+def _select(cells: Iterable[Line], **wanted: Any) -> list[Line]:
+    return [cell for cell in cells if all(cell[key] == value for key, value in wanted.items())]
+
+
+def _signed(interval: Interval | None, unit: str = "") -> str:
+    if interval is None:
+        return ""
+    half = f" ±{interval.half:.2f}" if interval.count > 1 else ""
+    text = f"{interval.mean:+.2f}{half}{unit}"
+    return f"**{text}**" if interval.excludes_zero else text
+
+
+def _mean(cells: Sequence[Line], figure: str, digits: int = 1) -> str:
+    means = by_clip(cells, figure)
+    return f"{statistics.fmean(means.values()):.{digits}f}" if means else ""
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(escaped, line)) + " |" for line in lines)
+
+
+def nearness(plan: Plan, cells: Sequence[Line], strength: float, figure: str = "psnr_latent_kept") -> str:
+    """One strength: the paper's figure, and every other row's difference to it, by kept fraction."""
+    columns = {kept: _select(cells, strength=strength, kept=kept) for kept in plan.kept}
+    head = ["strategy"]
+    for kept, found in columns.items():
+        real = by_clip(_select(found, row=REFERENCE) or found, "kept_real").values()
+        head.append(
+            f"{100 * kept:.0f} % kept" + (f" (real {100 * statistics.fmean(real):.0f})" if real else "")
+        )
+    body = []
+    for row in plan.rows:
+        if row.how == "dense":
+            continue
+        line = [f"`{row.name}`"]
+        for found in columns.values():
+            own = _select(found, row=row.name)
+            line.append(
+                f"{_mean(own, figure)} dB"
+                if row.name == REFERENCE
+                else _signed(paired(found, row.name, figure))
+            )
+        body.append(line)
+    return table(head, body)
+
+
+def picture(plan: Plan, cells: Sequence[Line], times: Sequence[Line]) -> str:
+    """All kept fractions and strengths together, every clip once."""
+    head = [
+        "strategy",
+        "PSNR to dense, pixels",
+        "to the paper's, all",
+        "kept tokens",
+        "high frequencies",
+        "flicker",
+        "PSNR to target",
+        "to the paper's",
+        "extra memory",
+        "time",
+    ]
+    ratios = time_ratios(times)
+    body = []
+    for row in plan.rows:
+        own = _select(cells, row=row.name)
+        if not own:
+            continue
+        near = row.name not in (REFERENCE, "dense")
+        held = max(cell["noise_bytes"] for cell in own)
+        body.append(
+            [
+                f"`{row.name}`",
+                _mean(own, "psnr_pixel") or "equal",
+                _signed(paired(cells, row.name, "psnr_pixel")) if near else "",
+                _signed(paired(cells, row.name, "psnr_pixel_kept")) if near else "",
+                _mean(own, "high_frequencies", 3),
+                _mean(own, "flicker", 3),
+                _mean(own, "psnr_target", 2),
+                _signed(paired(cells, row.name, "psnr_target")) if row.name != REFERENCE else "",
+                f"{held / 2**20:.2f} MiB" if held else "none",
+                f"{ratios[row.name]:.2f}x" if row.name in ratios else "",
+            ]
+        )
+    return table(head, body)
+
+
+def time_ratios(times: Sequence[Line]) -> dict[str, float]:
+    """Each row's denoise time over the paper's in the same round; the median over rounds and kept fractions."""
+    latest = {(line["row"], line["kept"], line["round"]): line["seconds"] for line in times}
+    ratios: dict[str, list[float]] = defaultdict(list)
+    for (row, kept, number), seconds in latest.items():
+        reference = latest.get((REFERENCE, kept, number))
+        if reference:
+            ratios[row].append(seconds / reference)
+    return {row: statistics.median(found) for row, found in ratios.items()}
+
+
+def mechanism(lines: Sequence[Line]) -> str:
+    """Every watched row: means over clips and layers."""
+    figures = {
+        "offset of k": "offset_k",
+        "of v": "offset_v",
+        "error of k": "error_k",
+        "error of v": "error_v",
+        "attention on pruned places": "mass",
+        "dense": "mass_dense",
+    }
+    groups: dict[str, list[Line]] = defaultdict(list)
+    for line in lines:
+        groups[line["row"]].append(line)
+    body = []
+    for row, found in groups.items():
+        means = (statistics.fmean(line[key] for line in found) for key in figures.values())
+        apart = statistics.fmean(abs(line["mass"] - line["mass_dense"]) for line in found)
+        body.append([f"`{row}`", *(f"{mean:.3f}" for mean in means), f"{apart:.3f}"])
+    return table(["donors", *figures, "apart, by layer"], body)
+
+
+def report(
+    plan: Plan,
+    cells: Sequence[Line],
+    times: Sequence[Line],
+    watched: Sequence[Line],
+    left_out: dict[str, str],
+) -> str:
+    """All tables, with what their figures mean."""
+    clips = len({cell["clip"] for cell in cells})
+    parts = [
+        f"{counted(clips, 'clip')}, {counted(plan.clips.pixel_frames, 'frame')} each; "
+        "seeds, keep masks and noise are shared by all rows. "
+        "± is half a 95 % interval (Student's t over clips) of the paired difference to `paper`; bold: it excludes 0. "
+        "Figures are of the blocks after the first, which is whole."
+    ]
+    for strength in plan.strengths:
+        parts.append(
+            f"PSNR of latents to dense, kept tokens, strength {strength:g} (peak: range of the dense run):"
+        )
+        parts.append(nearness(plan, cells, strength))
+    parts.append(
+        "Decoded pixels, all strengths and kept fractions. *High frequencies*: energy over the dense run's. *Flicker*: "
+        "mean change from frame to frame where the source is still, in levels of 255. *Target*: the exactly rendered "
+        "edit. *Memory*: what the noise source holds. *Time*: denoise passes, the median ratio to `paper`, interleaved."
+    )
+    parts.append(picture(plan, cells, times))
+    kinds = sorted({cell["kind"] for cell in cells if cell["kind"]})
+    if len(kinds) > 1:
+        parts.append("PSNR of latents to dense on kept tokens, difference to `paper`, by kind of clip:")
+        parts.append(_by_kind(plan, cells, kinds))
+    if watched:
+        parts.append(
+            "Donors beside the dense run's keys and values, as parts of their norm. *Offset*: of the mean over pruned "
+            "places; *error*: of each. Attention: of kept queries; *apart*: their mean distance in a layer. All are "
+            "means over layers, which `results.json` has by themselves."
+        )
+        parts.append(mechanism(watched))
+    for name, reason in left_out.items():
+        parts.append(escaped(f"Not run: `{name}` ({reason})."))
+    return "\n\n".join(parts) + "\n"
+
+
+def _by_kind(plan: Plan, cells: Sequence[Line], kinds: Sequence[str]) -> str:
+    found = {kind: _select(cells, kind=kind) for kind in kinds}
+    head = [
+        "strategy",
+        *(f"{kind} ({len({cell['clip'] for cell in own})} clips)" for kind, own in found.items()),
+    ]
+    body = []
+    for row in plan.rows:
+        if row.name == REFERENCE:
+            body.append(
+                [
+                    f"`{row.name}`",
+                    *(
+                        f"{_mean(_select(own, row=row.name), 'psnr_latent_kept')} dB"
+                        for own in found.values()
+                    ),
+                ]
+            )
+        elif row.how != "dense":
+            body.append(
+                [
+                    f"`{row.name}`",
+                    *(_signed(paired(own, row.name, "psnr_latent_kept")) for own in found.values()),
+                ]
+            )
+    return table(head, body)

@@ -1,0 +1,102 @@
+"""Cells in parallel processes, each with its own model: small models leave a GPU waiting for the host."""
+
+import queue
+import traceback
+import warnings
+from collections.abc import Collection, Iterator
+from itertools import groupby
+from typing import Any
+
+import torch
+import torch.multiprocessing as multiprocessing
+
+from lipar_lab.ablation.cells import clip_cells
+from lipar_lab.ablation.plan import Bench, Cell, Plan
+
+Task = tuple[int, float, tuple[Cell, ...]]
+"""A clip, a strength, and the cells wanted there."""
+
+
+class WorkerError(RuntimeError):
+    """A worker process failed; the message holds its traceback."""
+
+
+def tasks_of(plan: Plan, done: Collection[Cell]) -> list[Task]:
+    """The cells that are left, by clip and strength, since these share a dense run."""
+    left = [cell for cell in plan.cells() if cell not in done]
+    return [
+        (clip, strength, tuple(cells))
+        for (clip, strength), cells in groupby(left, key=lambda cell: (cell.clip, cell.strength))
+    ]
+
+
+def run_here(plan: Plan, tasks: list[Task]) -> Iterator[dict[str, Any]]:
+    """Cells one after the other in this process."""
+    if not tasks:
+        return
+    bench = Bench.load(plan)
+    for clip, strength, cells in tasks:
+        yield from clip_cells(plan, bench, clip, strength, cells)
+
+
+def run_in_workers(plan: Plan, tasks: list[Task], workers: int) -> Iterator[dict[str, Any]]:
+    """Cells as they come from `workers` processes, in any order.
+
+    Raises:
+        WorkerError: a process raised or died; the others are ended.
+    """
+    context = multiprocessing.get_context("spawn")
+    waiting: Any = context.Queue()
+    results: Any = context.Queue()
+    for task in [*tasks, *[None] * workers]:
+        waiting.put(task)
+    processes = [
+        context.Process(target=_work, args=(plan, waiting, results), daemon=True) for _ in range(workers)
+    ]
+    for process in processes:
+        process.start()
+    ended = 0
+    try:
+        while ended < workers:
+            try:
+                what, value = results.get(timeout=2)
+            except queue.Empty:
+                _check_alive(processes)
+                continue
+            if what == "cell":
+                yield value
+            elif what == "failed":
+                raise WorkerError(f"a worker of the ablation failed:\n{value}")
+            else:
+                ended += 1
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
+
+
+def _check_alive(processes: list[Any]) -> None:
+    for process in processes:
+        if process.exitcode not in (None, 0):
+            raise WorkerError(
+                f"a worker of the ablation died with exit code {process.exitcode}, perhaps for want of memory; "
+                "run again with fewer --workers: finished cells are kept"
+            )
+
+
+def _work(plan: Plan, waiting: Any, results: Any) -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")  # each would come once per process; the first process said them
+    try:
+        bench = Bench.load(plan)
+        while (task := waiting.get()) is not None:
+            clip, strength, cells = task
+            for line in clip_cells(plan, bench, clip, strength, cells):
+                results.put(("cell", line))
+                if not parent.is_alive():
+                    return  # killed: nobody writes what comes, and the processors are wanted elsewhere
+        results.put(("ended", None))
+    except Exception:
+        results.put(("failed", traceback.format_exc()))

@@ -1,0 +1,85 @@
+"""Time to decide a block's mask."""
+
+import statistics
+from typing import Any
+
+import torch
+
+from lipar.config import build_config
+from lipar.masks.stream import MaskStream
+from lipar.plugin.host import PluginHost
+from lipar.plugin.parts import make_parts
+from lipar.speedup import paired_ratio
+from lipar.types import Features
+from lipar.watch.clock import Stopwatch
+from lipar_lab.bench.ratios import interleave
+
+TAUS = (0.15, 0.3)
+"""The paper's thresholds, in the scale of Wan 2.1 latents."""
+
+
+def drifting_features(grid: tuple[int, int, int], features: int, device: torch.device) -> Features:
+    """Token features of which about a third changes from frame to frame."""
+    generator = torch.Generator().manual_seed(0)
+    frames, rows, cols = grid
+    still = torch.randn(1, rows, cols, features, generator=generator)
+    noise = 0.02 * torch.randn(frames, rows, cols, features, generator=generator)
+    moving = torch.zeros(1, rows, cols, 1)
+    moving[:, rows // 4 : rows * 3 // 4, cols // 4 : cols * 3 // 4] = 0.5
+    return (still + noise + moving * torch.randn(frames, rows, cols, features, generator=generator)).to(
+        device
+    )
+
+
+class MaskTimer:
+    """Decides the masks of a scene block by block; each call takes the next block and gives its seconds."""
+
+    def __init__(
+        self, host: PluginHost, preset: str | None, grid: tuple[int, int, int], device: torch.device
+    ) -> None:
+        settings = [f"prune.tau_short={TAUS[0]}", f"prune.tau_long={TAUS[1]}"] if preset is None else []
+        config = build_config(preset=preset, settings=settings)
+        parts = make_parts(host, config)
+        assert config.prune.tau_short is not None
+        self._device, self._checks = device, parts.checks
+        self._stream = MaskStream(
+            parts.criterion,
+            parts.refiners,
+            tau_short=config.prune.tau_short,
+            tau_long=config.prune.tau_long,
+            block_frames=grid[0],
+            reference=config.prune.long_reference,
+            whole_first_frames=config.prune.first_frames,
+        )
+        self._features = drifting_features(grid, 64, device)
+        self.kept_fraction = 1.0
+        for _ in range(3):  # the first blocks of a scene have less to do
+            self()
+
+    def __call__(self) -> float:
+        watch = Stopwatch(self._device)
+        decided = self._stream.push(self._features)
+        seconds = watch.seconds()
+        self._checks.settle()
+        if decided:
+            self.kept_fraction = decided[-1].keep_mask.float().mean().item()
+        return seconds
+
+
+def measure_mask(
+    host: PluginHost, grid: tuple[int, int, int], device: torch.device, *, repeats: int
+) -> dict[str, Any]:
+    """Milliseconds per block of the default chain and of the released one."""
+    timers = {
+        "default": MaskTimer(host, None, grid, device),
+        "released": MaskTimer(host, "released", grid, device),
+    }
+    times = interleave(timers, repeats, warm_up=3)
+    return {
+        "grid": grid,
+        "milliseconds": {name: 1000 * statistics.median(taken) for name, taken in times.items()},
+        "fastest_milliseconds": {name: 1000 * min(taken) for name, taken in times.items()},
+        "kept": {name: timer.kept_fraction for name, timer in timers.items()},
+        "ratio": {"default_to_released": paired_ratio(times["default"], times["released"])},
+        "seconds": times,
+    }

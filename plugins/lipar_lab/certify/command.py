@@ -1,0 +1,65 @@
+"""`lipar certify`: bounds on the attention error of a pruned run, beside the true error."""
+
+from pathlib import Path
+
+import click
+
+from lipar.bounds import Within
+from lipar.cli.loading import importing, loading
+from lipar.cli.number import NumberType
+from lipar.cli.output import say
+from lipar.config import build_config
+
+
+@click.command()
+@click.argument("clip", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--prompt", required=True, help="What the result should look like.")
+@click.option("--preset", metavar="NAME", help="Begin from a preset.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One value, e.g. noise=kv-cache.")
+@click.option(
+    "--blocks",
+    type=NumberType(Within(1, 10**6, "blocks of a clip")),
+    help="Stop after so many blocks.  [default: all]",
+)
+@click.option("--device", default=None, help="[default: cuda where there is one]")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def certify(
+    clip: Path,
+    prompt: str,
+    preset: str | None,
+    settings: tuple[str, ...],
+    blocks: int | None,
+    device: str | None,
+    debug: bool,
+) -> None:
+    """Run CLIP pruned and print, per denoise step and layer, the bound on its attention error beside the true one.
+
+    All figures are Euclidean norms of one head's output: the largest over queries, heads and blocks, and for the
+    looseness the median of bound over true error. See docs/explanation/laws.md.
+    """
+    config = build_config(preset=preset, settings=settings)
+    with importing():
+        import torch
+
+        from lipar.cli.device import pick_device
+        from lipar.cli.host import plugin_host
+        from lipar.plugin.compatibility import check_config
+        from lipar.scheduler import Scheduler
+        from lipar_lab.certify.run import AttentionCertifier, table
+        from lipar_lab.compare.rows import encode_clip
+
+        host = plugin_host()
+        adapter = check_config(host, config)
+    with loading(f"the model {config.adapter.name}"):
+        model = adapter.load(pick_device(device), torch.float32)
+    model.set_prompt(prompt)
+    certifier = AttentionCertifier()
+    host.manager.register(certifier)
+    for _ in Scheduler(model, config, host=host).run(encode_clip(model, clip)[:blocks]):
+        pass
+    if not certifier.records:
+        raise ValueError(
+            "no block could be certified: none was pruned, or the recovery leaves pruned places absent; "
+            "the certificate needs m-degree of full degree or naive-copy"
+        )
+    say(*table(certifier.records))

@@ -1,0 +1,1 @@
+"""`lipar compare`: pruned, random and dense runs on real clips."""
