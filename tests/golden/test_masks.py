@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lipar.layout import token_features
-from lipar.masks.stream import HaloBuffer, clip_mask
+from lipar.masks.halo import HaloBuffer
+from lipar.masks.stream import clip_mask
 from lipar.protocols import Change
 from lipar.testing.closeness import assert_near
 from lipar.testing.strategies import features

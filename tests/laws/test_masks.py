@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lipar.masks.stream import HaloBuffer, clip_mask
+from lipar.masks.halo import HaloBuffer
+from lipar.masks.stream import clip_mask
 from lipar.protocols import Change
 from lipar.testing.strategies import features, seeds
 from lipar_plugins.criteria import L1, L2, Cosine, RelativeL1, TrimmedL1

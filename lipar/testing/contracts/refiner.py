@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lipar.masks.stream import HaloBuffer
+from lipar.masks.halo import HaloBuffer
 from lipar.protocols import Change, Refiner
 from lipar.testing.contracts.law import behind_guard, law, passes
 from lipar.testing.strategies import changes, splits
