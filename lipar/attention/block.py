@@ -2,6 +2,29 @@
 
 This is the hot path: every layer of every pass calls `BlockContext.attend` directly. Within a pass it
 does no boolean gather and waits for nothing; what depends on the mask was made once, when the block began.
+
+Every layer has rows of keys and values, in t, h, w order. The queries of the kept tokens attend to rows 0..end:
+
+    row     0                                   start                            end
+            |  sink frames  |  window frames    |  K  F  K  K  F  F  K  .  .  .  |
+            |  history: clean, from the cache   |  this block, one slot a place  |
+
+    place   position of a token inside its block, 0 .. token_count - 1, in t, h, w order
+    slot    row of a place: start + its rank among the places that are present
+    K       a kept token's slot: its own k, v, written in every pass
+    F       a fill: a pruned token's slot, with a donor's k, v (who that is: `lipar.attention.donors`)
+
+A `Region` says which places are present in a kind of pass, and `_regions` makes the two of them, one for the denoise
+steps and one for the clean pass. It takes four decisions:
+
+    absent or filled     a recovery that does not fill leaves pruned places out: only K (the ablation's lower end)
+    which copies         a kept token stands for a run of c places; the m most recent are present (Eq. 10-12)
+    at which position    a fill's key is rotated to its own place, e^(l theta) k (Eq. 5), or stays as it was rotated at
+                         its donor's place (naive copy)
+    with which weight    a bias log(c / m) lets m copies count as c (proportional attention, arXiv 2210.09461, Eq. 1)
+
+The clean pass takes none of them: every place is filled from its restoration source (Alg. 2), at its own position,
+since these rows become history. Equations are those of arXiv 2603.05811.
 """
 
 import attrs
@@ -9,6 +32,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lipar.attention.donors import sequence_donors
 from lipar.attention.kv_cache import KVCache, LayerRows
 from lipar.attention.rope import PreparedRotation, RotaryEmbedding, prepare_rotation, rotate, take_rows
 from lipar.layout import TokenLayout
@@ -26,18 +50,20 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
 
 @attrs.frozen(eq=False, kw_only=True)
 class Region:
-    """Where a block's keys and values lie in the rows behind the cached context, for one kind of pass."""
+    """Which places of a block have rows in one kind of pass, and where; see the drawing at the top of this file."""
 
     end: int
     """Rows of the whole context, this block's included."""
     kept_slots: Tensor
     """Row of each kept token that is attended to."""
     attended: Tensor | None
-    """Which kept tokens these are; None: all."""
+    """Which kept tokens these are, as indices into them; None: all."""
     places: Tensor
-    """Pruned places that are filled."""
+    """Pruned places that are filled, ascending."""
     fill_slots: Tensor
-    fill_turn: PreparedRotation
+    """Row of each of them."""
+    fill_rotation: PreparedRotation
+    """Position to which their keys are rotated."""
     present: Tensor | None
     """Places that have a row, ascending; None: all of the block."""
     bias: Tensor | None = None
@@ -75,8 +101,8 @@ class BlockContext:
         if rotation is None:
             times = torch.arange(layout.frames, device=layout.keep_mask.device) + cache.block_time
             rotation = rope.grid_rotation(times, rows, cols)
-        self._kept_turn = prepare_rotation(take_rows(rotation, layout.kept))
-        self._block_turn = prepare_rotation(rotation)
+        self._kept_rotation = prepare_rotation(take_rows(rotation, layout.kept))
+        self._block_rotation = prepare_rotation(rotation)
         self._denoise, self._clean = self._regions(recovery, rotation, rope)
         # layers that share their rows overwrite each other's donors, so that each step writes them anew
         self._per_step = noise is not None and (noise.per_step or not cache.persistent)
@@ -86,23 +112,28 @@ class BlockContext:
     def _regions(
         self, recovery: Recovery, rotation: Rotation, rope: RotaryEmbedding
     ) -> tuple[Region, Region]:
+        """The regions of the denoise steps and of the clean pass."""
+        # absent or filled
         if not recovery.fills:
             kept_only = self._kept_only(rotation)
             return kept_only, kept_only
-        # the clean pass always fills in sequence and at the place's own position, since its rows become history
         clean = self._region(None, rotation)
+        # which copies
         plan = recovery.plan(self.layout)
         denoise = clean if plan.present is None else self._region(plan.present, rotation)
         if denoise.places.shape[0] and (self._noise is None or not self._noise.ready(self.layout)):
+            # nobody can fill them yet, such as a store of earlier blocks in the first block of a scene
             return self._kept_only(rotation), clean
+        # with which weight
         if plan.bias is not None:
             denoise = attrs.evolve(denoise, bias=self._bias(plan.bias, denoise))
+        # at which position
         if plan.rotate_to_donor and self._noise is not None:
             cols = self.layout.grid[2]
             times = self._noise.donor_times(self.layout, denoise.places) + self._cache.block_time
             position = self.layout.position(denoise.places)
             at_donor = rope.rotation(times, position // cols, position % cols)
-            denoise = attrs.evolve(denoise, fill_turn=prepare_rotation(at_donor))
+            denoise = attrs.evolve(denoise, fill_rotation=prepare_rotation(at_donor))
         return denoise, clean
 
     def _bias(self, of_places: Tensor, region: Region) -> Tensor:
@@ -118,7 +149,7 @@ class BlockContext:
             attended=None,
             places=nowhere,
             fill_slots=nowhere,
-            fill_turn=prepare_rotation(take_rows(rotation, nowhere)),
+            fill_rotation=prepare_rotation(take_rows(rotation, nowhere)),
             present=layout.kept,
         )
 
@@ -131,12 +162,12 @@ class BlockContext:
                 attended=None,
                 places=layout.pruned,
                 fill_slots=layout.pruned + start,
-                fill_turn=prepare_rotation(take_rows(rotation, layout.pruned)),
+                fill_rotation=prepare_rotation(take_rows(rotation, layout.pruned)),
                 present=None,
             )
         flat = present_mask.flatten()
         present = flat.nonzero().squeeze(1)
-        slot_of_place = flat.cumsum(0) - 1 + start
+        slot_of_place = flat.cumsum(0) - 1 + start  # read only where a place is present
         kept_present = flat[layout.kept]
         places = (flat & ~layout.keep_mask.flatten()).nonzero().squeeze(1)
         everything_attended = bool(kept_present.all())
@@ -148,7 +179,7 @@ class BlockContext:
             attended=attended,
             places=places,
             fill_slots=slot_of_place[places],
-            fill_turn=prepare_rotation(take_rows(rotation, places)),
+            fill_rotation=prepare_rotation(take_rows(rotation, places)),
             present=present,
         )
 
@@ -162,16 +193,16 @@ class BlockContext:
         Writes this block's rows of the layer; in the clean pass also the un-rotated keys that become history.
         """
         region = self._clean if self.forward_pass.clean else self._denoise
-        q_rotated = rotate(q, self._kept_turn)
+        q_rotated = rotate(q, self._kept_rotation)
         bias = () if region.bias is None else (region.bias.to(q.dtype),)
         if not self._cache.persistent and not region.places.shape[0] and region.attended is None:
             # nothing before the block, nothing to fill: the context is the tokens themselves
-            return kernel(q_rotated, rotate(k, self._kept_turn), v, *bias)
+            return kernel(q_rotated, rotate(k, self._kept_rotation), v, *bias)
         rows = self._cache.layer(layer_idx, k, self._start + self.layout.token_count)
         if self.forward_pass.clean and region.present is None:
             self._write_whole(rows, k, v)
         else:
-            self._write(rows, region.kept_slots, k, rotate(k, self._kept_turn), v, region.attended)
+            self._write(rows, region.kept_slots, k, rotate(k, self._kept_rotation), v, region.attended)
             self._fill(layer_idx, region, rows, k, v)
         return kernel(q_rotated, rows.k_rotated[:, : region.end], rows.v[:, : region.end], *bias)
 
@@ -183,7 +214,7 @@ class BlockContext:
             k, v = self.layout.fill(history_k, k), self.layout.fill(history_v, v)
         rows.k[:, start:end] = k
         rows.v[:, start:end] = v
-        rotate(k, self._block_turn, out=rows.k_rotated[:, start:end])
+        rotate(k, self._block_rotation, out=rows.k_rotated[:, start:end])
 
     def _fill(self, layer_idx: int, region: Region, rows: LayerRows, k: Heads, v: Heads) -> None:
         clean = self.forward_pass.clean
@@ -206,7 +237,7 @@ class BlockContext:
         if due:
             ask = self._noise.donors if self._noise is not None and not clean else sequence_donors
             fill_k, fill_v = ask(donation)
-            self._write(rows, region.fill_slots, fill_k, rotate(fill_k, region.fill_turn), fill_v, None)
+            self._write(rows, region.fill_slots, fill_k, rotate(fill_k, region.fill_rotation), fill_v, None)
             self._written[layer_idx] = not clean
         if watched and self._noise is not None:
             self._noise.observe(donation)
@@ -228,11 +259,3 @@ class BlockContext:
             drop_frames: leading frames to forget, where a scene began inside the block.
         """
         self._cache.commit(self.layout, self._clean.present, drop_frames)
-
-
-def sequence_donors(donation: Donation) -> tuple[Heads, Heads]:
-    """Keys and values of each place's restoration source: the frame before it, in sequence (Alg. 2)."""
-    layout, places = donation.layout, donation.places
-    k = layout.fill(donation.history_k, donation.k, places)
-    v = layout.fill(donation.history_v, donation.v, places)
-    return k, v

@@ -1,7 +1,13 @@
 """Keys and values of the frames before a block: a few first frames (sink) and the latest ones (window).
 
 Keys are stored clean and un-rotated, so that a pruned token can take them at its own position and a stream
-can move its context to small positions; beside them lies the rotated copy that attention reads.
+can move its context to small positions; attention reads a rotated copy, which is stored as well.
+
+    frames   [ sink: sink_frames | window: up to window_frames, the block's own counted in ]
+    rows     of all frames, one after the other; a frame of which nothing was filled has fewer
+
+A block is opened (`open_block`: the oldest frames of the window leave), its rows are written behind the history by the
+passes, and it is committed (`commit`: its rows are history from then on).
 """
 
 import math
@@ -138,7 +144,8 @@ class KVCache:
         """
         if self.window_frames:
             check_window(self.window_frames, layout.frames, copies=False)
-            self._evict(len(self.frames) - self.sink_frames - (self.window_frames - layout.frames), layout)
+            room = self.sink_frames + self.window_frames - layout.frames
+            self._forget(self.sink_frames, max(len(self.frames) - room, 0), layout)
             self._capacity = (self.sink_frames + self.window_frames) * layout.tokens_per_frame
         return self.rows
 
@@ -153,32 +160,32 @@ class KVCache:
         if pruned_any and layout.has_history and gone:
             check_window(self.window_frames, layout.frames, copies=True)
 
-    def _evict(self, count: int, layout: TokenLayout) -> None:
-        if count <= 0:
+    def _forget(self, first: int, count: int, layout: TokenLayout) -> None:
+        """Forget `count` frames from the `first` one on; the rows behind them move up to close the gap.
+
+        Under rolling positions the frames behind the gap stand at smaller times afterwards, so that their keys are
+        rotated again, from the un-rotated ones.
+        """
+        gone, moved = self.frames[first : first + count], self.frames[first + count :]
+        if not gone:
             return
-        sink, gone, stay = (
-            self.frames[: self.sink_frames],
-            self.frames[self.sink_frames : self.sink_frames + count],
-            self.frames[self.sink_frames + count :],
-        )
-        self.frames = sink + stay
-        first = sum(frame.rows for frame in sink)
-        moved = sum(frame.rows for frame in gone)
-        end = first + moved + sum(frame.rows for frame in stay)
-        if not stay:
+        self.frames = self.frames[:first] + moved
+        if not moved:
             return
-        rolled = (
-            prepare_rotation(self._rolled_rotation(stay, layout)) if self.positions == "rolling" else None
+        start = sum(frame.rows for frame in self.frames[:first])
+        gap, end = sum(frame.rows for frame in gone), self.rows
+        rotation = (
+            prepare_rotation(self._rolled_rotation(moved, layout)) if self.positions == "rolling" else None
         )
-        apart = moved >= end - moved - first
+        overlaps = gap < end - start  # copying in place would then read what it has already overwritten
         for rows in self._layers:
             if rows is None:
                 continue
-            for held in (rows.k, rows.v) if rolled else (rows.k, rows.v, rows.k_rotated):
-                kept = held[:, first + moved : end]
-                held[:, first : end - moved] = kept if apart else kept.clone()
-            if rolled is not None:
-                rotate(rows.k[:, first : end - moved], rolled, out=rows.k_rotated[:, first : end - moved])
+            for held in (rows.k, rows.v) if rotation else (rows.k, rows.v, rows.k_rotated):
+                kept = held[:, start + gap : end + gap]
+                held[:, start:end] = kept.clone() if overlaps else kept
+            if rotation is not None:
+                rotate(rows.k[:, start:end], rotation, out=rows.k_rotated[:, start:end])
 
     def _rolled_rotation(self, frames: list[CachedFrame], layout: TokenLayout) -> tuple[Tensor, Tensor]:
         device = layout.keep_mask.device
@@ -229,35 +236,16 @@ class KVCache:
             present: places that have a row, ascending; None: all.
             drop_frames: leading frames of the block to forget (a scene began inside it).
         """
-        start, tokens_per_frame = self.rows, layout.tokens_per_frame
-        block = []
+        first, tokens_per_frame = len(self.frames), layout.tokens_per_frame
         for frame in range(layout.frames):
             positions = None
             if present is not None:
                 in_frame = present[(present // tokens_per_frame) == frame]
                 positions = layout.position(in_frame)
             rows = tokens_per_frame if positions is None else positions.shape[0]
-            block.append(CachedFrame(self._next_time + frame, rows, positions))
+            self.frames.append(CachedFrame(self._next_time + frame, rows, positions))
         self._next_time += layout.frames
-        self.frames += block
-        if drop_frames:
-            self._forget_leading(start, block[:drop_frames], layout)
-
-    def _forget_leading(self, start: int, gone: list[CachedFrame], layout: TokenLayout) -> None:
-        self.frames = [frame for frame in self.frames if frame not in gone]
-        moved, end = sum(frame.rows for frame in gone), self.rows
-        rotation = (
-            prepare_rotation(self._rolled_rotation(self.frames, layout))
-            if self.positions == "rolling"
-            else None
-        )
-        for rows in self._layers:
-            if rows is None:
-                continue
-            for held in (rows.k, rows.v, rows.k_rotated):
-                held[:, start:end] = held[:, start + moved : end + moved].clone()
-            if rotation is not None:
-                rotate(rows.k[:, :end], rotation, out=rows.k_rotated[:, :end])
+        self._forget(first, drop_frames, layout)
 
     def append_copies(self, layout: TokenLayout, *, fills: bool) -> None:
         """Append a block with nothing kept: every frame is the last one again, at its own position.

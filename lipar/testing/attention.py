@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lipar.attention.block import BlockContext, sequence_donors
+from lipar.attention.block import BlockContext
+from lipar.attention.donors import sequence_donors
 from lipar.attention.kv_cache import KVCache, Positions
 from lipar.attention.rope import RotaryEmbedding
 from lipar.layout import TokenLayout

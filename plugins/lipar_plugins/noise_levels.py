@@ -13,12 +13,12 @@ import torch
 from attrs.validators import in_
 from torch import Tensor
 
-from lipar.attention.block import sequence_donors
+from lipar.attention.donors import clean_copies, in_block_first, in_block_times, sequence_donors
 from lipar.bounds import Within
 from lipar.layout import TokenLayout
 from lipar.protocols import Donation
 from lipar.types import Heads, Indices
-from lipar_plugins.donors import DonorRule, clean_copies, in_block_first, in_block_times
+from lipar_plugins.donors import DonorRule
 
 Level: TypeAlias = tuple[Tensor, ...]
 """Means of keys and of values over tokens, `b 1 heads head_dim`; with their spread, the two variances come behind."""

@@ -7,13 +7,13 @@ import torch
 from attrs.validators import in_
 from torch import Tensor
 
-from lipar.attention.block import sequence_donors
+from lipar.attention.donors import in_block_first, in_block_times, sequence_donors
 from lipar.hookspecs import hookimpl
 from lipar.layout import TokenLayout
 from lipar.plugin.registry import Registry
 from lipar.protocols import Donation
 from lipar.types import Heads, Indices
-from lipar_plugins.donors import DonorRule, in_block_first, in_block_times
+from lipar_plugins.donors import DonorRule
 from lipar_plugins.noise_levels import Filtering, ImageCondition, StepShift
 
 

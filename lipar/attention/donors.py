@@ -1,0 +1,45 @@
+"""Donors: whose keys and values stand in for a pruned token's. The rules that noise sources are made of.
+
+Every function takes a `Donation`, which is what a noise source sees of one layer in one pass, and answers for its
+`places`. Keys are un-rotated; the caller rotates them to where the recovery wants them.
+"""
+
+import torch
+
+from lipar.layout import TokenLayout
+from lipar.protocols import Donation
+from lipar.types import Heads, Indices
+
+
+def sequence_donors(donation: Donation) -> tuple[Heads, Heads]:
+    """Keys and values of each place's restoration source: the frame before it, in sequence (Alg. 2)."""
+    layout, places = donation.layout, donation.places
+    k = layout.fill(donation.history_k, donation.k, places)
+    v = layout.fill(donation.history_v, donation.v, places)
+    return k, v
+
+
+def clean_copies(donation: Donation) -> tuple[Heads, Heads]:
+    """What stands at each place's position in the frame before the block, from the KV cache (the paper's donors)."""
+    assert donation.history_k is not None and donation.history_v is not None
+    position = donation.layout.position(donation.places)
+    return donation.history_k.index_select(1, position), donation.history_v.index_select(1, position)
+
+
+def in_block_first(donation: Donation, k: Heads, v: Heads) -> tuple[Heads, Heads]:
+    """The in-block rule: a kept token earlier in the block gives its keys and values of this very pass.
+
+    Args:
+        k: keys for the places without such a token, `b places heads head_dim`.
+        v: values, likewise.
+    """
+    row = donation.layout.source_row(donation.places)
+    inside, row = (row >= 0)[:, None, None], row.clamp(min=0)
+    k = torch.where(inside, donation.k.index_select(1, row), k)
+    return k, torch.where(inside, donation.v.index_select(1, row), v)
+
+
+def in_block_times(layout: TokenLayout, places: Indices, otherwise: Indices) -> Indices:
+    """The frame of the block in which each place's source stands; `otherwise` where that is before the block."""
+    source = layout.restore_source[places] // layout.tokens_per_frame - layout.first_frame
+    return torch.where(source >= 0, source, otherwise)
