@@ -1,7 +1,7 @@
 """What a part must offer, for each of the six kinds that a plugin can register.
 
 A part is an attrs class: its fields are its options, set from the config file or `--set kind.option=value`.
-Beside what stands here a part may have `needs`, and an adapter and its model `gives`: facts of `lipar.plugin.compatibility`.
+In addition a part may have `needs`, and an adapter and its model `gives`: facts of `lipar.plugin.compatibility`.
 """
 
 from collections.abc import Callable, Sequence

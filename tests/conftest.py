@@ -5,65 +5,25 @@ The summary at the end says how many examples the property tests tried; the prof
 
 import functools
 import os
-import typing
 from collections.abc import Callable
-from inspect import isfunction, isgeneratorfunction
 from pathlib import Path
 from typing import Any
 
 import jaxtyping
 import pytest
 import torch
-from beartype.roar import BeartypeCallHintViolation
-from hypothesis import HealthCheck, is_hypothesis_test, settings
+from hypothesis import is_hypothesis_test, settings
+from profiles import PROFILE, TIMES
+from signature_checks import check_signature
 
 ROOT = Path(__file__).parents[1]
 
-# Deadlines are off: torch's first call of a kind takes a hundred times as long as the second.
-settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)
-settings.register_profile("nightly", settings.get_profile("default"))
-PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "default")
-TIMES = 50 if PROFILE == "nightly" else 1
-"""How many times the examples of every property test are tried."""
-settings.load_profile(PROFILE)
+# before any of the packages is imported
+jaxtyping.jaxtyped = check_signature
 
 # One thread unless asked for more, as `tox -e kernels` does: toys are too small to share out, and threads that wait for
 # each other on a busy machine spin for minutes.
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-
-
-def holds_text(hint: Any) -> bool:
-    """Whether an annotation, or a part of it, is text that stands for a type."""
-    parts = hint if isinstance(hint, list) else typing.get_args(hint)
-    return isinstance(hint, str) or any(map(holds_text, parts))
-
-
-def check_signature(function: Any = None, *, typechecker: Any = None) -> Any:
-    """What jaxtyping puts on every function of a checked package, at a fraction of the cost.
-
-    jaxtyping's own decorator binds the arguments once more and has them checked twice: a third of the suite's time. It
-    stays for what beartype alone does not take: classes, generators, and annotations that are text.
-    """
-    if function is None:
-        return functools.partial(check_signature, typechecker=typechecker)
-    plain = isfunction(function) and not isgeneratorfunction(function)
-    if not plain or holds_text(list(function.__annotations__.values())):
-        return jaxtyped(function, typechecker=typechecker)
-    checked = typechecker(function)
-
-    @functools.wraps(function)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        with jaxtyped("context"):  # sizes of axes hold for one call
-            try:
-                return checked(*args, **kwargs)
-            except BeartypeCallHintViolation as error:
-                raise jaxtyping.TypeCheckError(str(error)) from error
-
-    return wrapped
-
-
-jaxtyped, jaxtyping.jaxtyped = jaxtyping.jaxtyped, check_signature
 
 
 class Examples:

@@ -2,7 +2,8 @@
 
 A guard offers what the part offers, and its class is the part's to `isinstance`. What the part raises, it names in the
 error's notes; an exit becomes an error. Kinds and shapes of answers are looked at in every call, which costs the host
-microseconds; values once per block, with `lipar.plugin.checks.Checks`. The kinds are in `mask_guards` and `forward_guards`.
+microseconds; values once per block, with `lipar.plugin.checks.Checks`. The guards of each kind are in `mask_guards` and
+`forward_guards`.
 """
 
 from collections.abc import Callable

@@ -141,7 +141,7 @@ def caches(draw: Draw, *, layers: int = 1, head_dim: int = 12) -> KVCache:
 
 @st.composite
 def configs(draw: Draw, host: PluginHost) -> Config:
-    """Configs of a host's parts with their default options, that `lipar.plugin.compatibility` lets pass on a causal model."""
+    """Configs of a host's parts with their default options, that can run on a causal model."""
     names: dict[str, Any] = {
         kind: PartConfig(draw(st.sampled_from([part.name for part in host.registries[kind]])))
         for kind in ("criterion", "recovery", "noise", "restorer")

@@ -41,7 +41,8 @@ def test_every_property_is_tried_as_often_as_the_profile_says_and_the_sum_is_tol
 ):
     suite = tmp_path / "tests"
     suite.mkdir()
-    shutil.copy(Path(__file__).parents[1] / "conftest.py", suite)
+    for name in ("conftest.py", "profiles.py", "signature_checks.py"):
+        shutil.copy(Path(__file__).parents[1] / name, suite)
     (suite / "test_properties.py").write_text(PROPERTIES)
     (suite / "torch.py").write_text(TORCH)
     plugins = ["-p", "_hypothesis_pytestplugin", "-p", "xdist.plugin", "-p", "no:cacheprovider"]

@@ -7,8 +7,8 @@ import jaxtyping
 import pytest
 import torch
 from beartype import beartype
-from conftest import check_signature, jaxtyped
 from jaxtyping import Float, TypeCheckError
+from signature_checks import check_signature, jaxtyped
 from torch import Tensor
 
 from lipar.sampling.flow import add_noise

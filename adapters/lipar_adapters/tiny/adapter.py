@@ -11,14 +11,12 @@ from attrs.validators import instance_of, optional
 from jaxtyping import Float
 from torch import Tensor
 
-from lipar.bounds import THRESHOLD, check_taus
-from lipar.config import structure_value
 from lipar.plugin.compatibility import CAUSAL
 from lipar.protocols import Model
 from lipar.spec import CoderSpec, ModelSpec
 from lipar.types import Latents
-from lipar_adapters.wan.recipe import Recipe
-from lipar_adapters.weights import CheckpointError, MissingCheckpointError, read_json, reading
+from lipar_adapters.tiny.pipeline import CONFIG, read_recipe
+from lipar_adapters.weights import MissingCheckpointError, reading
 from lipar_lab.ablation.clips import AblationClip
 
 PixelClip: TypeAlias = Float[Tensor, "b pixel_frames 3 height width"]
@@ -29,7 +27,6 @@ PARTS = {
     "text_encoder": "config.json",
     "tokenizer": "tokenizer_config.json",
 }
-CONFIG = "model_config.json"
 
 
 @attrs.frozen(kw_only=True)
@@ -98,35 +95,6 @@ class Tiny:
             what = "lipar was installed without its model" if self.weights is None else "adapter.weights"
             raise MissingCheckpointError(f"{what}: {folder} is not whole; missing: {', '.join(missing)}")
         return folder
-
-
-def read_recipe(path: Path) -> tuple[Recipe, float, float]:
-    """How the model is run, and the short-term and long-term threshold of its latents.
-
-    Raises:
-        CheckpointError: the file is no such configuration.
-    """
-    entries = read_json(path)
-
-    def entry(name: str, type_: Any) -> Any:
-        if name not in entries:
-            raise CheckpointError(f"{path} has no entry {name!r}")
-        return structure_value(entries[name], type_, f"{path}: {name}")
-
-    own = {field.name: field.type for field in attrs.fields(Recipe) if field.name != "home_pixels"}
-    try:
-        values = {name: entry(name, type_) for name, type_ in own.items()}
-        width, height = entry("home_size", tuple[int, int])
-        recipe = Recipe(home_pixels=width * height, **values)
-        taus = [entry(name, float) for name in ("tau_short", "tau_long")]
-        for name, tau in zip(("tau_short", "tau_long"), taus):
-            THRESHOLD.check(name, tau)
-        check_taus(*taus)
-    except CheckpointError:
-        raise
-    except ValueError as error:
-        raise CheckpointError(f"{path}: {error.args[0]}") from error
-    return recipe, taus[0], taus[1]
 
 
 class TinyAutoencoder:

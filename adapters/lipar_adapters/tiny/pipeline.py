@@ -5,14 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import attrs
 import torch
 from torch import Tensor
 
-from lipar_adapters.weights import MissingCheckpointError, read_json
+from lipar.bounds import THRESHOLD, check_taus
+from lipar.config import structure_value
+from lipar_adapters.wan.recipe import Recipe
+from lipar_adapters.weights import CheckpointError, MissingCheckpointError, read_json
 
 WEIGHTS = Path(__file__).parent / "weights"
 FLOW_SHIFT = 3.0
 """Of the sibling's schedule, as Wan has it for small pictures."""
+
+CONFIG = "model_config.json"
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,6 @@ def _sibling(device: torch.device | str, dtype: torch.dtype, folder: Path) -> di
     from diffusers import UniPCMultistepScheduler
 
     from lipar_adapters.loading import load_diffusers_model
-    from lipar_adapters.tiny.adapter import CONFIG, read_recipe
     from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
     from lipar_adapters.tiny.recipe.export import BIDIRECTIONAL, load_text
     from lipar_adapters.tiny.wan_interface import TinyWanAutoencoder
@@ -126,3 +131,32 @@ def _sibling(device: torch.device | str, dtype: torch.dtype, folder: Path) -> di
         "transformer": transformer,
         "scheduler": scheduler,
     }
+
+
+def read_recipe(path: Path) -> tuple[Recipe, float, float]:
+    """How the model is run, and the short-term and long-term threshold of its latents.
+
+    Raises:
+        CheckpointError: the file is no such configuration.
+    """
+    entries = read_json(path)
+
+    def entry(name: str, type_: Any) -> Any:
+        if name not in entries:
+            raise CheckpointError(f"{path} has no entry {name!r}")
+        return structure_value(entries[name], type_, f"{path}: {name}")
+
+    own = {field.name: field.type for field in attrs.fields(Recipe) if field.name != "home_pixels"}
+    try:
+        values = {name: entry(name, type_) for name, type_ in own.items()}
+        width, height = entry("home_size", tuple[int, int])
+        recipe = Recipe(home_pixels=width * height, **values)
+        taus = [entry(name, float) for name in ("tau_short", "tau_long")]
+        for name, tau in zip(("tau_short", "tau_long"), taus):
+            THRESHOLD.check(name, tau)
+        check_taus(*taus)
+    except CheckpointError:
+        raise
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error.args[0]}") from error
+    return recipe, taus[0], taus[1]

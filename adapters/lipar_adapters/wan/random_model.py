@@ -9,7 +9,7 @@ from torch import Tensor
 from lipar.protocols import BlockAttention
 from lipar.types import Latents
 from lipar_adapters.wan.causal import CausalWan
-from lipar_adapters.wan.random_weights import recipe_of
+from lipar_adapters.wan.recipe import recipe_of
 from lipar_adapters.wan.seam import WanSeam
 from lipar_adapters.wan.shapes import Shape
 

@@ -9,15 +9,10 @@ from attrs.validators import optional
 from lipar import bounds
 from lipar.plugin.compatibility import CAUSAL
 from lipar.spec import ModelSpec
-from lipar_adapters.wan.recipe import Recipe
+from lipar_adapters.wan.recipe import recipe_of
 from lipar_adapters.wan.shapes import Shape, shape_named
 
 _KEPT_IN_FLOAT32 = ("time_embedder", "scale_shift_table", "norm1", "norm2", "norm3")
-
-
-def recipe_of(shape: Shape) -> Recipe:
-    """Blocks and cache of a shape: six frames, or for a bidirectional model the whole clip."""
-    return Recipe(block_frames=shape.block_length, window_frames=6 if shape.causal else 0)
 
 
 @attrs.frozen(kw_only=True)

@@ -5,6 +5,7 @@ import attrs
 from lipar import bounds
 from lipar.bounds import Within, falling
 from lipar.spec import CoderSpec, ModelSpec
+from lipar_adapters.wan.shapes import Shape
 
 
 @attrs.frozen(kw_only=True)
@@ -37,3 +38,8 @@ class Recipe:
             window_frames=self.window_frames,
             coder=coder,
         )
+
+
+def recipe_of(shape: Shape) -> Recipe:
+    """Blocks and cache of a shape: six frames, or for a bidirectional model the whole clip."""
+    return Recipe(block_frames=shape.block_length, window_frames=6 if shape.causal else 0)

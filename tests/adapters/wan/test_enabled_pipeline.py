@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import WanPipeline, WanVideoToVideoPipeline
-from test_enable_pipelines import KINDS, assert_restored, clip, graph, run, some_layout, tokens
+from pipeline_toys import KINDS, assert_restored, clip, graph, run, some_layout, tokens
 from wan_toys import bare, hooks_of, object_graph, toy_pipeline, toy_scheduler, toy_transformer
 
 import lipar

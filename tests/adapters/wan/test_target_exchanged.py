@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import UniPCMultistepScheduler, WanPipeline, WanVideoToVideoPipeline
-from test_enable_pipelines import assert_restored, clip, options, run, some_layout, tokens
+from pipeline_toys import assert_restored, clip, options, run, some_layout, tokens
 from wan_toys import bare, hooks_of, object_graph, toy_pipeline, toy_scheduler, toy_transformer
 
 import lipar

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import TIMES
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -16,7 +15,8 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from test_enable_pipelines import run, some_layout
+from pipeline_toys import run, some_layout
+from profiles import TIMES
 from wan_toys import bare, hooks_of, object_graph, toy_pipeline, toy_transformer
 
 import lipar

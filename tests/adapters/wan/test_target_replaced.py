@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
-from test_enable_pipelines import run, some_layout
+from pipeline_toys import run, some_layout
 from wan_toys import bare, hooks_of, toy_pipeline, toy_prompt, toy_transformer
 
 import lipar

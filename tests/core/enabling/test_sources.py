@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_enable_pipelines import FRAMES, HEIGHT, WIDTH, run
-from test_video_given_frames import FORMS, GREY, shades
+from pipeline_toys import FRAMES, HEIGHT, WIDTH, run
+from video_forms import FORMS, GREY, shades
 from wan_toys import toy_pipeline, toy_transformer
 
 import lipar

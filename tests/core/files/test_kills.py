@@ -1,6 +1,7 @@
 """Commands killed at random moments: no half file, no lost row, no traceback, and messages that are true.
 
-`tox -e slow` runs it, or `pytest -m slow -n 0 tests/core/files/test_kills.py -s`; what was killed is counted at the end.
+`tox -e slow` runs it, or `pytest -m slow -n 0 tests/core/files/test_kills.py -s`; at the end it counts what was
+killed.
 """
 
 import contextlib
@@ -46,7 +47,8 @@ def lipar_register_adapters(registry):
 SERVER = """
 import json, os, signal, sys
 import lipar_adapters.time_to_move.run, lipar.cli.summary, lipar_lab.compare.run, lipar_adapters.time_to_move.report
-import lipar.video.reader, lipar_adapters.time_to_move.motion_folder, lipar.watch.event_log, lipar.watch.progress, lipar.watch.masks
+import lipar.video.reader, lipar_adapters.time_to_move.motion_folder
+import lipar.watch.event_log, lipar.watch.progress, lipar.watch.masks
 from lipar.cli import main
 print("ready", flush=True)
 for line in sys.stdin:
