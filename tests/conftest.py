@@ -5,6 +5,7 @@ The summary at the end says how many examples the property tests tried; the prof
 
 import functools
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,11 @@ jaxtyping.jaxtyped = check_signature
 # One thread unless asked for more, as `tox -e kernels` does: toys are too small to share out, and threads that wait for
 # each other on a busy machine spin for minutes.
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+
+# A suite that was started in the background inherits ignored signals, which lipar leaves ignored, as it should.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 
 class Examples:

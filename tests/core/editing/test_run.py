@@ -233,9 +233,6 @@ class Stopped:
             print("partial", len([name for name in os.listdir(sys.argv[1]) if "partial" in name]), flush=True)
             signal.pause() if sys.argv[2] == "wait" else os.kill(os.getpid(), int(sys.argv[3]))
 
-# a suite in the background may have inherited ignored signals, which lipar leaves ignored
-signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
 options = EditOptions(prompt="night", output=Path(sys.argv[1]) / "out.mp4", overlay=Path(sys.argv[1]) / "ov.mp4")
 model = ToyModel(autoencoder=ToyAutoencoder())
 edit_video(model, build_config(), options, host=load_plugins(Stopped()))
