@@ -52,7 +52,7 @@ from attrs.validators import ge, gt
 from lipar.hookspecs import hookimpl
 from lipar.layout import TokenLayout
 from lipar.protocols import RecoveryPlan
-from lipar.registry import Registry
+from lipar.plugin.registry import Registry
 from lipar.types import ChangeMap, Features
 from lipar_plugins.recoveries import MDegree
 

@@ -222,7 +222,8 @@ INTERRUPTED = """
 import sys, os, signal
 from pathlib import Path
 from lipar import build_config, load_plugins
-from lipar.edit import EditOptions, edit_video
+from lipar.editing.run import edit_video
+from lipar.events import EditOptions
 from lipar.hookspecs import hookimpl
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 

@@ -96,7 +96,7 @@ def test_files_are_published_on_a_file_system_without_hard_links(
 EVERYWHERE = """
 import json, shutil, signal, sys
 from pathlib import Path
-from lipar.video import Outputs
+from lipar.files.owner import Outputs
 
 folder = Path(sys.argv[1])
 OLD = sys.argv[2] == "old"
@@ -177,7 +177,7 @@ def test_a_signal_at_any_instruction_leaves_all_files_or_none_and_a_true_message
 HOLD = """
 import sys, time
 from pathlib import Path
-from lipar.video import Outputs
+from lipar.files.owner import Outputs
 outputs = Outputs()
 outputs.claim(Path(sys.argv[1])).write_text("half")
 print("claimed", flush=True)
