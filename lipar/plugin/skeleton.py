@@ -150,6 +150,6 @@ def skeleton(name: str) -> dict[str, str]:
         "pyproject.toml": _PYPROJECT,
         "README.md": _README,
         f"{words['module']}.py": _MODULE,
-        "tests/core/plugin/test_parts.py": _TESTS,
+        "tests/test_parts.py": _TESTS,
     }
     return {path: text.format(**words) for path, text in files.items()}

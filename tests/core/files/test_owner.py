@@ -130,7 +130,7 @@ def interrupted_at(wanted):
         sys.settrace(None)
     return None
 
-FILES = ("video/owner.py", "video/locks.py", "video/signals.py")
+FILES = ("files/owner.py", "files/locks.py", "files/signals.py")
 NUMBER = signal.Signals[sys.argv[3]]
 found = []
 at = 0
