@@ -13,7 +13,8 @@ from lipar.config import PruneConfig
 from lipar.protocols import ForwardPass, Model
 from lipar.testing.closeness import assert_near, error
 from lipar_adapters.wan.causal import CausalWan, Recipe
-from lipar_adapters.wan.seam import Float64Timesteps, WanSeam, seam_of
+from lipar_adapters.wan.seam import WanSeam, seam_of
+from lipar_adapters.wan.timesteps import Float64Timesteps
 
 GRID = (3, 3, 5)
 CONFIG = Config(prune=PruneConfig(tau_short=0.5, tau_long=0.9, scene_cuts=False))
