@@ -65,7 +65,7 @@ def enable(
             on that cannot work on kept tokens.
 
     Example:
-        The bundled model edits a clip in which only a square moves; a third of the tokens after the first frame is
+        The bundled model edits a clip in which a square moves. Half of the tokens after the first latent frame are
         computed:
 
         >>> import lipar, torch
@@ -74,14 +74,15 @@ def enable(
         >>> video = torch.full((9, 3, 64, 64), 0.4)  # frames, RGB, height, width in [0, 1]
         >>> for index, frame in enumerate(video):
         ...     frame[:, 20:36, 4 * index : 4 * index + 16] = 0.9
-        >>> pipe = lipar.enable(pipe, keep=0.33)
+        >>> pipe = lipar.enable(pipe, keep=0.5)
         >>> clip = pipe(
         ...     video=video, prompt="watercolour", height=64, width=64, num_inference_steps=4, strength=0.5
         ... ).frames[0]
         >>> clip.shape
         (9, 64, 64, 3)
-        >>> print(lipar.summary(pipe))  # doctest: +ELLIPSIS
-        WanVideoToVideoPipeline: lipar is on (m-degree, filtering, copy); ... forwards computed ... tokens (...%) in ...
+        >>> print(lipar.summary(pipe))  # doctest: +ELLIPSIS +NORMALIZE_WHITESPACE
+        WanVideoToVideoPipeline: lipar is on (m-degree, filtering, copy);
+        4 forwards computed ... of 192 tokens (6...%), 0... s each
         >>> pipe = lipar.disable(pipe)
         >>> print(lipar.summary(pipe))
         WanVideoToVideoPipeline: lipar is off

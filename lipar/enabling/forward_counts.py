@@ -19,13 +19,18 @@ class ForwardCount:
     all_tokens: int = 0
     """Sum of all tokens over the forwards."""
     timed: int = 0
-    """Forwards that were timed: on the CPU and CUDA all that were not interrupted, elsewhere none."""
+    """Number of timed forwards: on the CPU and CUDA all that were not interrupted, on other devices none."""
     seconds: float = 0.0
     """Sum over the timed forwards."""
     fastest_full: float | None = None
     """Seconds of the fastest forward that computed every token; None if there was none."""
     fastest_pruned: float | None = None
     """Seconds of the fastest forward that did not."""
+
+    @property
+    def mean_seconds(self) -> float | None:
+        """Mean of the timed forwards; None if there was none."""
+        return self.seconds / self.timed if self.timed else None
 
     def add_time(self, seconds: float, *, full: bool) -> None:
         """Add the time of a forward.

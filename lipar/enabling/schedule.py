@@ -46,7 +46,8 @@ class SchedulePosition:
     clock: Clock | None = None
     point: SchedulePoint | None = attrs.field(default=None, init=False)
     """The point of the current forward; None before the first forward of a run."""
-    _grid: tuple[int, int, int] | None = attrs.field(default=None, init=False)
+    grid: tuple[int, int, int] | None = attrs.field(default=None, init=False)
+    """Frames, rows and columns of the run's tokens; None before the first forward."""
     _first_step: int = attrs.field(default=0, init=False)
     _last_timestep: float = attrs.field(default=0.0, init=False)
 
@@ -71,8 +72,8 @@ class SchedulePosition:
         if point is None:
             return Advance.FOREIGN
         before, self.point = self.point, point
-        if before is None or grid != self._grid:
-            self._grid, self._first_step = grid, point.step
+        if before is None or grid != self.grid:
+            self.grid, self._first_step = grid, point.step
             return Advance.NEW_RUN
         return Advance.NEW_STEP if before.step != point.step else Advance.SAME_STEP
 

@@ -50,9 +50,8 @@ class Summary:
 
     @property
     def seconds(self) -> float | None:
-        """Wall time of all forwards, without autoencoder and text encoder; None if any was not timed."""
-        total = self.total
-        return total.seconds if total.timed and total.timed == total.forwards else None
+        """Mean wall time of a forward, without autoencoder and text encoder; None if none was timed."""
+        return self.total.mean_seconds
 
     @property
     def speedup(self) -> float | None:
@@ -71,30 +70,21 @@ class Summary:
         begun = f"{self.target}: lipar is on ({self.parts})"
         if not self.forwards:
             return f"{begun}, no forward yet" + (f"; {self.nothing_saved}" if self.nothing_saved else "")
-        said = [f"{begun}; {_counted(self.total)}{self._times()}"]
+        said = [f"{begun}; {_counted(self.total)}"]
         if len(self.experts) > 1:
             said += [f"{name}: {_counted(count)}" for name, count in self.experts.items()]
+        if self.speedup is not None:
+            said.append(f"a pruned forward is {self.speedup:.2f}x as fast as a full one, fastest of each")
         if self.nothing_saved:
             said.append(f"nothing was saved: {self.nothing_saved}")
         return "; ".join(said)
-
-    def _times(self) -> str:
-        if self.seconds is None:
-            return ""
-        told = f" in {self.seconds:.3g} s ({self.seconds / self.forwards:.3g} s each"
-        if self.speedup is not None:
-            total = self.total
-            told += (
-                f"; fastest full forward {total.fastest_full:.3g} s, pruned {total.fastest_pruned:.3g} s: "
-                f"{self.speedup:.2f}x"
-            )
-        return f"{told})"
 
 
 def _counted(count: ForwardCount) -> str:
     passes = f"{count.forwards} forward{'s' if count.forwards > 1 else ''}"
     share = count.kept_tokens / count.all_tokens
-    return f"{passes} computed {count.kept_tokens} of {count.all_tokens} tokens ({share:.1%})"
+    said = f"{passes} computed {count.kept_tokens} of {count.all_tokens} tokens ({share:.1%})"
+    return said if count.mean_seconds is None else f"{said}, {count.mean_seconds:.3g} s each"
 
 
 def summary(target: Any, *, host: PluginHost | None = None) -> Summary:
@@ -134,6 +124,8 @@ def why_nothing_is_saved(session: Session) -> str:
         return f"{foreign} forwards did not belong to it" if foreign else ""
     if session.layout is not None:
         return "the layout keeps every token"
+    if session.position.grid is not None and session.position.grid[0] == 1:
+        return "the clip has one frame of tokens, and the first is always computed in full"
     if session.measured:
         return "no token repeats an earlier one within the thresholds (set keep to prune a fraction anyway)"
     if session.self_redundancy.is_on:
