@@ -38,9 +38,9 @@ def enable(
         target: a stock Wan pipeline of diffusers (text-, image- or video-to-video), whose own calls are pruned; a
             `WanTransformer3DModel`, whose forwards are all pruned except in the calls of an enabled pipeline; or an
             object that another plugin supports.
-        config: thresholds and parts, as a `lipar.Config`, or as a dict of tables as in a config file. Defaults that
-            nobody chose fit the model: a noise source that needs a KV cache becomes `filtering`, which copies inside
-            the clip.
+        config: thresholds and parts, as a `lipar.Config`, or as a dict of tables as in a config file. Defaults fit
+            the model: a noise source that needs a KV cache becomes `filtering`, which copies inside the clip; a part
+            that you chose stays.
         source: the video whose redundancy is used, of the length and size that are generated: a path, pictures, an
             array or a tensor of pixels in [0, 1] or uint8 (see `lipar.video.given_frames.pixel_frames`), or clean
             latents `1 t c h w` in the scale that the model sees. None: a video-to-video pipeline uses the video of each

@@ -92,7 +92,7 @@ class ForwardCounts:
         """Forwards that the device may not have finished."""
 
     def __getstate__(self) -> dict[str, Any]:
-        # events belong to one process; a copy goes without the times that are not known yet
+        # events belong to one process, so a copy does not get the times that are not known yet
         return {"_experts": self._experts, "_running": None, "_pending": []}
 
     def begin(self, expert: str, layout: TokenLayout, device: torch.device) -> None:

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
-from lipar.enabling.schedule import SchedulePoint
 from lipar.enabling.session import Session
 from lipar.enabling.target import EnableWarning
 from lipar.video.given_frames import check_as_diffusers_reads
@@ -24,8 +23,6 @@ from lipar_adapters.wan.stand_in import StandIn, replaced
 
 RECORD = "_lipar"
 """The attribute of a pipeline with its `EnabledPipeline`."""
-TIMESTEP_ERROR = 1e-2
-"""Timesteps (0 to 1000) that differ by at most this are the same one, rounded."""
 
 
 class EnabledPipeline:
@@ -140,6 +137,7 @@ class LoopBar(StandIn):
         self._enabled = enabled
 
     def __call__(self, iterable: Any = None, total: int | None = None) -> Any:
+        """The stock bar; one without an iterable begins the loop when it is opened."""
         bar = self.stock(iterable, total)
         return bar if iterable is not None else _OpenLoop(self._enabled, bar)
 
@@ -174,6 +172,7 @@ class SourceReader(StandIn):
         self._enabled = enabled
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The stock latents; the clean latents that the stock method adds noise to become the source."""
         enabled = self._enabled
         if EnabledPipeline.on(enabled.pipe) is not enabled:
             return self.stock(*args, **kwargs)
@@ -209,6 +208,11 @@ class VideoCheck(StandIn):
         self._enabled = enabled
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
+        """Check as the stock method does, and then the video.
+
+        Raises:
+            ValueError: diffusers would misread the video.
+        """
         stock, enabled = self.stock, self._enabled
         stock(*args, **kwargs)
         video = inspect.signature(stock).bind(*args, **kwargs).arguments.get("video")
@@ -247,35 +251,3 @@ def check_free(transformer: Any) -> None:
             "this transformer is already pruned by lipar, which drives it in a model of its own; "
             "one model can use it at a time"
         )
-
-
-def schedule_point(pipe: Any, timestep: float) -> SchedulePoint | None:
-    """The point of a pipeline's schedule in a forward with this timestep; None if the forward is not the pipeline's.
-
-    A forward of its own has the timestep that the pipeline is at and from which its scheduler will step next. In a
-    callback the scheduler has already stepped, so forwards there are not its own, whatever their timestep.
-
-    Args:
-        pipe: the pipeline.
-        timestep: as the transformer gets it, 0 to 1000.
-
-    Raises:
-        TypeError: the scheduler was exchanged for one that does not follow flow matching.
-    """
-    present = getattr(pipe, "current_timestep", None)
-    if present is None or not _same(present, timestep):
-        return None
-    scheduler = pipe.scheduler
-    check_flow(scheduler)
-    index = scheduler.step_index
-    if index is None:
-        # before the first step; video-to-video begins in the middle of the schedule without telling the scheduler
-        found = ((scheduler.timesteps - timestep).abs() <= TIMESTEP_ERROR).nonzero().flatten()
-        index = int(found[0]) if len(found) else len(scheduler.timesteps)
-    if index >= len(scheduler.timesteps) or not _same(scheduler.timesteps[index], timestep):
-        return None
-    return SchedulePoint(int(index), float(scheduler.sigmas[index]))
-
-
-def _same(one: Any, other: float) -> bool:
-    return abs(float(one) - other) <= TIMESTEP_ERROR

@@ -59,6 +59,7 @@ class ContextSelfAttention(StandInProcessor):
         attention_mask: Tensor | None = None,
         rotary_emb: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
+        """Self-attention of one layer over the kept tokens, `b n d`; the arguments are those of diffusers."""
         if self.seam.attention is None:
             return self.stock(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
         if getattr(attn, "fused_projections", False):
@@ -102,6 +103,7 @@ class MemoisedTextAttention(StandInProcessor):
         attention_mask: Tensor | None = None,
         rotary_emb: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
+        """Cross-attention of one layer to the prompt; the arguments are those of diffusers."""
         if self.seam.attention is None:
             return self.stock(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
         if self._projected_for != self.seam.prompts_seen:

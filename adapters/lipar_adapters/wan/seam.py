@@ -1,6 +1,6 @@
 """Pruning inside a stock `WanTransformer3DModel` of diffusers: hooks and a self-attention processor, no fork.
 
-    root input      decides who prunes this forward; per-token timesteps (Wan 2.2 TI2V) lose the pruned rows
+    root input      finds the session that prunes this forward; per-token timesteps (Wan 2.2 TI2V) lose the pruned rows
     rope output     gives a session the rotation of the block's places
     patch_embedding all tokens become kept tokens (before the layers, so that layers may be compiled or cached)
     attn1           attention over the context of `lipar`
@@ -54,7 +54,7 @@ class CallOfPipeline(NamedTuple):
 
 
 class WanSeam(SeamState):
-    """lipar's hooks on one transformer; a forward that nobody prunes is computed as without them.
+    """lipar's hooks on one transformer; a forward without a session is computed as without them.
 
     A forward is pruned by the first of these that accepts it: `using`, the running calls of pipelines (`calls`), and
     the transformer's `own` session.
@@ -190,7 +190,7 @@ class WanSeam(SeamState):
         return args, kwargs
 
     def _choose(self, grid: tuple[int, int, int], device: torch.device, timestep: Tensor) -> None:
-        """Find who prunes this forward, and its layout; without one everything is computed."""
+        """Find what prunes this forward, and its layout; without one everything is computed."""
         if self._given is not None:
             self.layout, self.attention = self._given.layout, self._given
             return

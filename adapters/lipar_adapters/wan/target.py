@@ -50,7 +50,7 @@ class WanTarget:
 
     def describe(self, target: Any) -> TargetInfo:
         """Facts, noise levels and autoencoder; a transformer without a pipeline has neither of the last two."""
-        from lipar_adapters.wan.enabled_pipeline import check_free, experts, schedule_point
+        from lipar_adapters.wan.enabled_pipeline import check_free, experts
         from lipar_adapters.wan.output_tokens import latents_of_tokens
 
         found = dict(experts(target)) if _is_pipeline(target) else {"transformer": target}
@@ -70,6 +70,7 @@ class WanTarget:
         if not _is_pipeline(target):
             return info
         from lipar_adapters.wan.begin import check_flow
+        from lipar_adapters.wan.schedule_point import schedule_point
 
         check_flow(target.scheduler)
         has_image = _is(target, "pipelines.wan.pipeline_wan_i2v", "WanImageToVideoPipeline")
