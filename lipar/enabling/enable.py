@@ -64,7 +64,7 @@ def enable(
         RuntimeError: only from a forward: it prunes while gradients are on and something requires one, or a feature is
             on that cannot work on kept tokens.
 
-    Example:
+    Examples:
         The bundled model edits a clip in which a square moves. Half of the tokens after the first latent frame are
         computed:
 

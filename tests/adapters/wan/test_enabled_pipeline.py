@@ -1,4 +1,4 @@
-"""Who prunes a forward: a pipeline those of its own calls, an enabled transformer all others."""
+"""Which forwards are pruned: of a pipeline those of its own calls, of an enabled transformer all others."""
 
 import copy
 from typing import Any
@@ -202,7 +202,7 @@ def test_a_transformer_that_lipar_drives_is_refused_by_a_call_too() -> None:
     assert seam_of(pipe.transformer) is seam
 
 
-# What stands on the pipeline
+# Attributes on the pipeline
 
 
 def test_a_progress_bar_of_the_users_own_comes_back() -> None:

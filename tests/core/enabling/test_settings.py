@@ -13,6 +13,7 @@ import lipar
 from lipar.config import Config, ConfigError, PartConfig, PruneConfig, build_config
 from lipar.enabling.settings import EnableOptions, config_of, fitted
 from lipar.enabling.target import target_for
+from lipar_adapters.time_to_move.run import config_of as motion_config
 
 HOST = lipar.load_plugins()
 ONE_PASS = frozenset({"attention-bias", "source"})
@@ -69,6 +70,14 @@ def test_a_part_that_was_chosen_stays_and_is_refused(config: Any) -> None:
 def test_an_option_without_a_name_goes_to_the_part_that_runs_there() -> None:
     assert read({"noise": {"name": "filtering"}}) == read()
     assert read({"restorer": {"name": "blend"}}).noise.name == "filtering"
+
+
+def test_the_options_of_ttm_change_single_keys_of_the_same_defaults() -> None:
+    found = motion_config(HOST, None, None, ("prune.keep=0.5",))
+    assert found == read(keep=0.5)
+    with pytest.raises(ConfigError, match="noise 'filtering' of lipar .* has no option 'shft'"):
+        motion_config(HOST, None, None, ("noise.shft=true",))
+    assert motion_config(HOST, None, None, ()) is None
 
 
 def test_a_part_that_is_not_installed_is_no_replacement() -> None:

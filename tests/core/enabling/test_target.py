@@ -12,6 +12,7 @@ from lipar.enabling import target
 from lipar.enabling.target import EnableWarning, Target, target_for
 from lipar.hookspecs import hookimpl
 from lipar.plugin.registry import Registry
+from lipar.testing.contracts import contract
 
 
 @attrs.frozen
@@ -71,3 +72,26 @@ def test_old_names_still_work_and_name_the_new_ones() -> None:
         assert target.WHOLE_CLIP.noise.name == "filtering"
     with pytest.raises(AttributeError, match="no attribute 'Doors'"):
         target.Doors  # noqa: B018
+
+
+@attrs.frozen
+class Greedy(LinearTarget):
+    """Recognises everything."""
+
+    def recognises(self, target: object) -> bool:
+        return True
+
+
+@attrs.frozen
+class Silent(LinearTarget):
+    """Does not say what it supports."""
+
+    supported = " "
+
+
+@pytest.mark.parametrize(("broken", "by"), [(Greedy, "recognises_only_its_own"), (Silent, "has_the_methods")])
+def test_the_contract_of_a_target_finds_what_is_wrong(broken: Any, by: str) -> None:
+    for law in contract("target"):
+        law(LinearTarget)
+    with pytest.raises(AssertionError):
+        next(law for law in contract("target") if law.__name__.startswith(by))(broken)
