@@ -75,7 +75,7 @@ def test_an_option_without_a_name_goes_to_the_part_that_runs_there() -> None:
 def test_the_options_of_ttm_change_single_keys_of_the_same_defaults() -> None:
     found = motion_config(HOST, None, None, ("prune.keep=0.5",))
     assert found == read(keep=0.5)
-    with pytest.raises(ConfigError, match="noise 'filtering' of lipar .* has no option 'shft'"):
+    with pytest.raises(ConfigError, match=r"noise 'filtering' of lipar .* has no option 'shft'"):
         motion_config(HOST, None, None, ("noise.shft=true",))
     assert motion_config(HOST, None, None, ()) is None
 
