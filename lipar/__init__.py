@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lipar.attention.error_bound import Certificate, certificate
     from lipar.config import Config, ConfigError, build_config
-    from lipar.enabling.target import disable, enable, summary
+    from lipar.enabling.enable import disable, enable
+    from lipar.enabling.summary import summary
     from lipar.job import RestoredBlock
     from lipar.layout import TokenLayout
     from lipar.plugin.host import load_plugins
@@ -26,10 +27,10 @@ _HOMES = {
     "TokenLayout": "layout",
     "build_config": "config",
     "certificate": "attention.error_bound",
-    "disable": "enabling.target",
-    "enable": "enabling.target",
+    "disable": "enabling.enable",
+    "enable": "enabling.enable",
     "load_plugins": "plugin.host",
-    "summary": "enabling.target",
+    "summary": "enabling.summary",
 }
 
 

@@ -29,6 +29,8 @@ class PartConfig:
 
     name: str = attrs.field(validator=instance_of(str))
     options: dict[str, Any] = attrs.field(factory=dict)
+    chosen: bool = attrs.field(default=True, kw_only=True, eq=False, repr=False)
+    """False for a default, which `lipar.enable` may replace by a part that fits the model."""
 
     @classmethod
     def parse(cls, value: Any, where: str) -> "PartConfig":
@@ -114,14 +116,14 @@ _DEFAULT_REFINERS = ("median", "gaussian-threshold", "median", "open-close", "di
 class Config:
     """Everything that decides a run, in names and numbers."""
 
-    adapter: PartConfig = PartConfig("tiny")
+    adapter: PartConfig = PartConfig("tiny", chosen=False)
     prune: PruneConfig = PruneConfig()
     self_redundancy: SelfRedundancyConfig = SelfRedundancyConfig()
-    criterion: PartConfig = PartConfig("l1")
+    criterion: PartConfig = PartConfig("l1", chosen=False)
     refiners: tuple[PartConfig, ...] = tuple(PartConfig(name) for name in _DEFAULT_REFINERS)
-    recovery: PartConfig = PartConfig("m-degree")
-    noise: PartConfig = PartConfig("step-shift")
-    restorer: PartConfig = PartConfig("copy")
+    recovery: PartConfig = PartConfig("m-degree", chosen=False)
+    noise: PartConfig = PartConfig("step-shift", chosen=False)
+    restorer: PartConfig = PartConfig("copy", chosen=False)
     cache: CacheConfig = CacheConfig()
     steps: tuple[int, ...] | None = attrs.field(default=None, validator=optional(falling))
     """Step indices of 1000, falling; None: the model's own list. Either is scaled to begin at `strength`."""
@@ -337,6 +339,8 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def _merge_part(base: Any, over: Any) -> Any:
     if isinstance(base, str):
         base = {"name": base}
+    if isinstance(base, PartConfig):
+        base = {"name": base.name, **base.options}
     if isinstance(over, str):
         over = {"name": over}
     if not isinstance(base, Mapping) or not isinstance(over, Mapping):
@@ -396,7 +400,7 @@ def build_config(
 
     A setting of a part's option without a name, such as `criterion.trim=0.1`, goes to the part that stands there.
     """
-    table: dict[str, Any] = {key: getattr(base, key).name for key in _PARTS}
+    table: dict[str, Any] = {key: getattr(base, key) for key in _PARTS}
     if preset is not None:
         table = merge(table, read_preset(preset))
     if file is not None:

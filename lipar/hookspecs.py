@@ -77,6 +77,18 @@ def lipar_register_adapters(registry: Registry) -> None:
     """
 
 
+@hookspec
+def lipar_register_targets(registry: Registry) -> None:
+    """Offer targets (`lipar.enabling.target.Target`), the objects that `lipar.enable` supports.
+
+    As `lipar_register_criteria`. Every target is made without options and asked about every object, in the order of
+    their names, so none may have a required option. Import the model's library inside the methods.
+
+    Args:
+        registry: where targets are registered.
+    """
+
+
 @hookspec(firstresult=True)
 def lipar_prune(job: Job, source: Latents, upcoming: list[Latents], first_frame: int) -> TokenLayout | None:
     """Decide which tokens of a block are computed.

@@ -12,7 +12,7 @@ from lipar import Config, Scheduler, TokenLayout, load_plugins
 from lipar.hookspecs import hookimpl
 from lipar_adapters.wan.causal import CausalWan, Recipe
 from lipar_adapters.wan.checkpoints import infer_config, load_transformer, read_checkpoint
-from lipar_adapters.wan.seam import Float64Timesteps
+from lipar_adapters.wan.timesteps import Float64Timesteps
 
 BLOCK = 3
 HEAD_DIM = 32

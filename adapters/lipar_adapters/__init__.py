@@ -1,4 +1,7 @@
-"""Model adapters that come with lipar. Model libraries are imported when one is loaded, not here."""
+"""Model adapters that come with lipar, and the target of `lipar.enable` for Wan.
+
+Model libraries are imported when an adapter is loaded, not here.
+"""
 
 from lipar.hookspecs import hookimpl
 from lipar.plugin.registry import Registry
@@ -7,6 +10,7 @@ from lipar_adapters.time_to_move.adapter import TimeToMove
 from lipar_adapters.tiny.adapter import Tiny
 from lipar_adapters.wan.pipelines import Wan22A14B, Wan22TI2V
 from lipar_adapters.wan.random_weights import RandomWan
+from lipar_adapters.wan.target import WanTarget
 
 
 @hookimpl
@@ -17,3 +21,8 @@ def lipar_register_adapters(registry: Registry) -> None:
     registry.add("wan2.2-ti2v", Wan22TI2V)
     registry.add("wan2.2-a14b", Wan22A14B)
     registry.add("ttm", TimeToMove)
+
+
+@hookimpl
+def lipar_register_targets(registry: Registry) -> None:
+    registry.add("wan", WanTarget)

@@ -17,7 +17,6 @@ from lipar.plugin.compatibility import CAUSAL
 from lipar.protocols import Model
 from lipar.spec import CoderSpec, ModelSpec
 from lipar_adapters.wan.recipe import Recipe
-from lipar_adapters.wan.target import WanDoor
 from lipar_adapters.weights import MissingCheckpointError, reading
 
 HOME_PIXELS = 480 * 832
@@ -29,7 +28,7 @@ class MemoryWarning(UserWarning):
 
 
 @attrs.frozen(kw_only=True)
-class SelfForcing(WanDoor):
+class SelfForcing:
     """Self-Forcing, and other causal Wan 2.1 checkpoints of its layout; weights are read from local folders only."""
 
     checkpoint: str | None = None
@@ -111,8 +110,8 @@ class SelfForcing(WanDoor):
         from lipar_adapters.wan.autoencoder import WanAutoencoder
         from lipar_adapters.wan.causal import CausalWan
         from lipar_adapters.wan.checkpoints import load_transformer
-        from lipar_adapters.wan.seam import Float64Timesteps
         from lipar_adapters.wan.text import WanTextEncoder
+        from lipar_adapters.wan.timesteps import Float64Timesteps
 
         text = coder = None
         if base is not None and (base / "text_encoder").is_dir():

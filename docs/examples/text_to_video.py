@@ -13,7 +13,6 @@ from typing import Any
 import torch
 
 import lipar
-from lipar.enabling.target import WHOLE_CLIP
 from lipar_adapters.tiny.pipeline import text_to_video_pipeline
 
 PROMPTS = (
@@ -24,10 +23,10 @@ PROMPTS = (
 )
 STEPS = 30
 SETTINGS = {
-    "8 full steps": ["self_redundancy.full_steps=8"],
-    "8 full steps, one of 6 again": ["self_redundancy.full_steps=8", "self_redundancy.recheck=6"],
-    "15 full steps": ["self_redundancy.full_steps=15"],
-    "8 full steps, keep 0.5": ["self_redundancy.full_steps=8", "prune.keep=0.5"],
+    "8 full steps": {"full_steps": 8},
+    "8 full steps, one of 6 again": {"full_steps": 8, "recheck": 6},
+    "15 full steps": {"full_steps": 15},
+    "8 full steps, keep 0.5": {"full_steps": 8, "keep": 0.5},
 }
 
 
@@ -58,7 +57,7 @@ def main() -> None:
     other_seed = [psnr(make(pipe, prompt, 1)[0], dense[prompt][0]) for prompt in PROMPTS]
     print(f"another seed: PSNR to dense {statistics.mean(other_seed):.1f} dB")  # noqa: T201
     for name, settings in SETTINGS.items():
-        lipar.enable(pipe, lipar.build_config(settings=settings, base=WHOLE_CLIP))
+        lipar.enable(pipe, **settings)
         pairs = [(make(pipe, prompt, 0), dense[prompt]) for prompt in PROMPTS]
         found = lipar.summary(pipe)
         kept = found.kept_tokens / found.all_tokens

@@ -29,6 +29,7 @@ TITLES = {
     "noise": "Noise sources",
     "restorer": "Restorers",
     "adapter": "Adapters",
+    "target": "Targets",
 }
 CHANGES = {"feature": "New", "fix": "Fixed", "doc": "Documentation"}
 

@@ -1,11 +1,11 @@
-"""What a model object is held by while `lipar.enable` lasts: parts, layout, and where in a run it stands."""
+"""The state of one enabled object: parts, layout, and the position of its current run.
 
-from collections.abc import Callable
-from typing import Any
+Three ideas have files of their own: the position in the schedule (`schedule`), the layouts of a run without a source
+(`self_redundancy`), and the output at pruned places (`velocity`).
+"""
 
 import attrs
 import torch
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
@@ -13,287 +13,184 @@ from lipar.attention.block import BlockContext
 from lipar.attention.kv_cache import KVCache
 from lipar.attention.rope import RotaryEmbedding
 from lipar.config import Config
-from lipar.enabling.clip_layout import Grid, clip_layout
+from lipar.enabling.clip_layout import layout_of_clip
+from lipar.enabling.forward_counts import ForwardCounts
+from lipar.enabling.schedule import Advance, SchedulePosition
+from lipar.enabling.self_redundancy import SelfRedundancy
+from lipar.enabling.target_info import Grid, TargetInfo
+from lipar.enabling.velocity import NoisyTokens, noisy_tokens, predicted_clean, velocity_to, with_kept
 from lipar.job import Parts
 from lipar.layout import TokenLayout
-from lipar.masks.source import LatentPiece, SourceFormat
 from lipar.protocols import BlockAttention, ForwardPass
 from lipar.types import Latents, Rotation
 
 
-@attrs.frozen
-class Moment:
-    """Where in its schedule a model is called."""
-
-    step: int
-    sigma: float
-    rough: bool = False
-    """Known by the timestep alone, as sigma = t / 1000."""
-
-
-@attrs.frozen(kw_only=True)
-class Held:
-    """What a door tells about the object that it takes hold of."""
-
-    facts: frozenset[str]
-    """Of `lipar.plugin.compatibility.FACTS`."""
-    patch_size: tuple[int, int, int]
-    """Latent frames, rows and columns of a token."""
-    channels: int
-    """Of the latents that are made."""
-    coder: Any = None
-    """Tells `tau_short` and `tau_long` of the latents; None: nobody knows."""
-    clock: Callable[[float], Moment | None] | None = None
-    """The moment of a forward with this timestep, or None where the forward is not the object's own, such as one of
-    another pipeline on the same transformer. Left out: every forward is its own, and only its timestep tells."""
-    encode: Callable[[Any], Latents] | None = None
-    """Makes source latents of a video; None: there is no autoencoder."""
-    pixels: tuple[int, int] | None = None
-    """Pixel frames of every latent frame but the first, which stands for one, and pixel rows and columns of a latent;
-    None: there is no autoencoder."""
-    brings_source: bool = False
-    """It is given a video by its user in every call, and says so by `Hold.take_source`."""
-
-    def grid(self, latents: Latents) -> Grid:
-        """Frames, rows and columns of tokens."""
-        _, frames, _, height, width = latents.shape
-        patch = self.patch_size
-        return frames // patch[0], height // patch[1], width // patch[2]
-
-    def told(self, grid: Grid) -> str:
-        """The length and size of so many tokens as a user counts them: in pixels, where these are known."""
-        frames, height, width = (count * side for count, side in zip(grid, self.patch_size, strict=True))
-        if self.pixels is None:
-            return f"{frames} latent frames of {width}x{height} latents"
-        group, factor = self.pixels
-        return f"{1 + group * (frames - 1)} frames of {width * factor}x{height * factor} pixels"
-
-
-@attrs.frozen(eq=False)
-class NoisyTokens:
-    """What came into a forward, and how noisy it is."""
-
-    values: Float[Tensor, "b places d"]
-    """The noisy latents, in the order of the model's output."""
-    sigma: Float[Tensor, "b_or_1 places_or_1 1"]
-
-
 @attrs.define(eq=False, kw_only=True)
-class Hold:
-    """One state for everything that denoises a clip: both experts of a model share it.
+class Session:
+    """What `lipar.enable` keeps for one object; both experts of a pipeline share it.
 
-    A forward asks it three things, in this order: `begin` for the layout, `attention`, and `restore` for the output.
+    Each forward asks three things, in this order: `begin` for the layout, `attention`, and `restore` for the output.
     """
 
     config: Config
     parts: Parts
-    held: Held
+    info: TargetInfo
     layout: TokenLayout | None = None
-    """Given by the user; None: read from the source, or from the model's own prediction."""
+    """The user's own; None: measured on the source, or on the model's prediction."""
     source: Tensor | None = None
     """Clean latents, `1 t c h w`."""
-    forwards: int = attrs.field(default=0, init=False)
-    kept_tokens: int = attrs.field(default=0, init=False)
-    all_tokens: int = attrs.field(default=0, init=False)
+    position: SchedulePosition = attrs.field(init=False)
+    """Where the current run is in its schedule."""
+    self_redundancy: SelfRedundancy = attrs.field(init=False)
+    counts: ForwardCounts = attrs.field(factory=ForwardCounts, init=False)
+    """Tokens and times of the forwards since `lipar.enable`."""
     foreign_forwards: int = attrs.field(default=0, init=False)
-    """Forwards that came while it was asked and were not its own."""
-    _moment: Moment | None = attrs.field(default=None, init=False)
-    _grid: Grid | None = attrs.field(default=None, init=False)
-    _first_step: int = attrs.field(default=0, init=False)
-    """Of the run: one that begins late in its schedule counts from there."""
-    _last_level: float = attrs.field(default=0.0, init=False)
-    _read: TokenLayout | None = attrs.field(default=None, init=False)
-    """Of this run's source or prediction."""
+    """Forwards that came while this session could have pruned them, and belonged to something else."""
+    measured: bool = attrs.field(default=False, init=False)
+    """Whether redundancy was measured at least once, on a source or a prediction."""
+    _expert: str = attrs.field(default="", init=False)
+    _found: TokenLayout | None = attrs.field(default=None, init=False)
+    """The layout that was measured in this run."""
     _everything: TokenLayout | None = attrs.field(default=None, init=False)
-    _predictions: list[Tensor] = attrs.field(factory=list, init=False)
-    """The clean latents that each branch of the full step at hand predicts."""
+    """The layout that keeps all tokens, made once for each size."""
+
+    @position.default
+    def _position_by_clock(self) -> SchedulePosition:
+        return SchedulePosition(self.info.clock)
+
+    @self_redundancy.default
+    def _self_redundancy_by_config(self) -> SelfRedundancy:
+        return SelfRedundancy(self.config.self_redundancy)
 
     def take_source(self, source: Latents | None) -> None:
-        """Read the coming run's layout from these latents."""
-        self.source, self._read = source, None
+        """Measure the layout of the next run on these latents, `1 t c h w`; None: there is no source any more."""
+        self.source, self._found = source, None
 
     def start(self) -> None:
-        """Begin a run: the coming forward is its first."""
-        self._moment = None
+        """Begin a run with the next forward."""
+        self.position.restart()
 
-    def begin(self, grid: Grid, device: torch.device, timestep: Tensor) -> TokenLayout | None:
-        """The layout of the coming forward, on the model's device; None: the forward is not this hold's own."""
-        self.parts.checks.settle()  # the host waits here anyway
-        level, clock = float(timestep.max()), self.held.clock
-        moment = self._by_timestep(level) if clock is None else clock(level)
-        if moment is None:
+    def begin(
+        self, grid: Grid, device: torch.device, timestep: Tensor, expert: str = "transformer"
+    ) -> TokenLayout | None:
+        """The layout of a forward that begins; None if the forward belongs to something else.
+
+        Args:
+            grid: frames, rows and columns of its tokens.
+            device: where the layout is needed.
+            timestep: as the model gets it, 0 to 1000.
+            expert: the name under which the forward is counted.
+
+        Raises:
+            ValueError: the source has another length or size.
+        """
+        # float() makes the host wait for the device anyway, so answers of the forward before can be checked here
+        self.parts.checks.settle()
+        advance = self.position.advance(float(timestep.max()), grid)
+        if advance is Advance.FOREIGN:
             self.foreign_forwards += 1
             return None
-        before, self._moment = self._moment, moment
-        if before is None or grid != self._grid:
-            self._grid, self._first_step = grid, moment.step
+        self._expert = expert
+        if advance is Advance.NEW_RUN:
             self.parts.noise.reset()
-            self._predictions.clear()
+            self.self_redundancy.clear()
             if self.source is None:
-                self._read = None
-        elif before.step != moment.step and self._predictions:
-            mean = torch.stack(self._predictions).mean(0)
-            self._predictions.clear()
-            self._read = self._layout_of(mean, grid)
+                self._found = None
+        elif advance is Advance.NEW_STEP and (mean := self.self_redundancy.take_mean()) is not None:
+            self._found = self._measure(mean, grid)
         return self._on(self._chosen(grid), grid, device)
-
-    def _chosen(self, grid: Grid) -> TokenLayout | None:
-        if self.layout is not None:
-            return self.layout
-        if self.source is not None:
-            if self._read is None:
-                self._read = self._layout_of(self.source, grid)
-            return self._read
-        return None if self._is_full else self._read
 
     @property
     def changes_between_steps(self) -> bool:
         """Whether one run has several layouts."""
-        own = self.config.self_redundancy.full_steps
-        return own is not None and self.layout is None and self.source is None
-
-    @property
-    def _step(self) -> int:
-        """Steps that the run has done."""
-        assert self._moment is not None
-        return self._moment.step - self._first_step
-
-    @property
-    def _is_full(self) -> bool:
-        """Whether the step at hand, without a source, is computed whole."""
-        own, step = self.config.self_redundancy, self._step
-        if own.full_steps is None or step < own.full_steps:
-            return True
-        return own.recheck is not None and (step - own.full_steps) % own.recheck == own.recheck - 1
-
-    @property
-    def _is_read(self) -> bool:
-        """Whether redundancy is read from what the step at hand predicts."""
-        own = self.config.self_redundancy.full_steps
-        return own is not None and self.changes_between_steps and self._is_full and self._step >= own - 1
-
-    def _by_timestep(self, level: float) -> Moment:
-        """A bare model is in a new run where its timestep rises; sigma is t / 1000."""
-        if level > self._last_level:
-            self.start()
-        before = self._moment
-        step = 0 if before is None else before.step + (level < self._last_level)
-        self._last_level = level
-        return Moment(step, level / 1000, rough=True)
-
-    def _on(self, layout: TokenLayout | None, grid: Grid, device: torch.device) -> TokenLayout:
-        if layout is None:
-            whole = self._everything
-            if whole is None or whole.grid != grid or whole.keep_mask.device != device:
-                whole = self._everything = TokenLayout.keep_all(grid, has_history=False, device=device)
-            return whole
-        if layout.keep_mask.device != device:
-            layout = attrs.evolve(layout, keep_mask=layout.keep_mask.to(device))
-            if self.layout is not None:
-                self.layout = layout
-            else:
-                self._read = layout
-        return layout
-
-    def _layout_of(self, clean: Latents, grid: Grid) -> TokenLayout:
-        came = self.held.grid(clean)
-        if came != grid:
-            raise ValueError(
-                f"the source has {self.held.told(came)}, but {self.held.told(grid)} are being made; "
-                "give a source of the same length and size"
-            )
-        clean, side = _squared(clean, self.held.patch_size)
-        form = SourceFormat(patch_size=side, coder=self.held.coder)
-        return clip_layout(clean, grid, form, self.config, self.parts)
+        return self.self_redundancy.is_on and self.layout is None and self.source is None
 
     def attention(
         self, layout: TokenLayout, rotation: Rotation, rope: RotaryEmbedding, num_layers: int
     ) -> BlockAttention:
-        """Self-attention of one forward over its own block alone."""
-        self.forwards += 1
-        self.kept_tokens += layout.kept_count
-        self.all_tokens += layout.token_count
-        cache = KVCache(num_layers, rope, sink_frames=0, window_frames=0, persistent=False)
-        context = BlockContext(cache, layout, self.parts.recovery, self.parts.noise, rotation=rotation)
-        assert self._moment is not None
-        context.begin_pass(ForwardPass.at(self._moment.step, self._moment.sigma))
-        return context
-
-    def noisy_tokens(self, values: Tensor, timestep: Tensor) -> NoisyTokens:
-        """What a forward was given, with the noise level of each token.
+        """Self-attention of one forward: the clip is one block, with no frames before it.
 
         Args:
-            values: noisy latents as tokens, `b places d`.
-            timestep: `b`, or `b places` where tokens have their own; 0 is clean.
+            layout: as `begin` gave it.
+            rotation: cosine and sine of every place of the block.
+            rope: rotates keys by it.
+            num_layers: number of the model's layers.
         """
-        assert self._moment is not None
-        told = timestep.float().reshape(timestep.shape[0], -1, 1)
-        # what a schedule tells is exact; timesteps may have been rounded
-        unit = 1000.0 if self._moment.rough else told.amax().clamp(min=1e-9) / self._moment.sigma
-        return NoisyTokens(values, told / unit)
+        self.counts.begin(self._expert, layout, rotation[0].device)
+        cache = KVCache(num_layers, rope, sink_frames=0, window_frames=0, persistent=False)
+        context = BlockContext(cache, layout, self.parts.recovery, self.parts.noise, rotation=rotation)
+        point = self.position.point
+        assert point is not None
+        context.begin_pass(ForwardPass.at(point.step, point.sigma))
+        return context
+
+    def noisy_tokens(self, values: Float[Tensor, "b places d"], timestep: Tensor) -> NoisyTokens:
+        """The input of the current forward, with its noise level; see `lipar.enabling.velocity.noisy_tokens`."""
+        assert self.position.point is not None
+        return noisy_tokens(values, timestep, self.position.point)
 
     def restore(
         self, layout: TokenLayout, kept: Float[Tensor, "b n d"], noisy: NoisyTokens
     ) -> Float[Tensor, "b places d"]:
-        """The model's output for the whole block, see `_output`; what parts answered in this forward is checked."""
+        """The model's output at all places; pruned ones get the velocity of `lipar.enabling.velocity`.
+
+        Args:
+            layout: as `begin` gave it.
+            kept: the model's output at kept places.
+            noisy: the forward's input, of `noisy_tokens`.
+        """
         output = self._output(layout, kept, noisy)
-        if output.device.type == "cpu":  # elsewhere that would be a wait; the next forward begins with one
+        self.counts.end()
+        if output.device.type == "cpu":  # on a GPU this would be a wait; there the next forward checks
             self.parts.checks.settle()
         return output
 
     def _output(
         self, layout: TokenLayout, kept: Float[Tensor, "b n d"], noisy: NoisyTokens
     ) -> Float[Tensor, "b places d"]:
-        """The model's output for the whole block.
+        point, restorer = self.position.point, self.parts.restorer
+        assert point is not None
+        full = layout.kept_count == layout.token_count
+        measured = self.changes_between_steps and self.self_redundancy.is_measured(self.position.steps_done)
+        # clean tokens stay where they are, whatever the model answers
+        if point.sigma == 0 or (full and not measured):
+            return restorer(layout, None, kept)
+        velocity = layout.fill(None, kept)
+        clean = predicted_clean(noisy, velocity).index_select(1, layout.kept)
+        if measured:
+            # the first video of a batch decides: one mask serves the whole call
+            self.self_redundancy.add(self.info.latents_of_tokens(clean[:1].detach(), layout.grid))
+        if full:
+            return restorer(layout, None, kept)
+        restored = velocity_to(restorer(layout, None, clean), noisy, velocity)
+        return restored if getattr(restorer, "changes_kept", False) else with_kept(restored, layout, kept)
 
-        A pruned token gets the velocity (x - x0) / sigma that leads from where it is to the clean value of its
-        source, x0. Every solver of first order data, such as Euler and UniPC, then lands there, as if clean latents
-        had been restored after it; guidance, which is linear, keeps it.
-        """
-        assert self._moment is not None
-        everything = layout.kept_count == layout.token_count
-        # of clean tokens the output leads nowhere
-        if self._moment.sigma == 0 or (everything and not self._is_read):
-            return self.parts.restorer(layout, None, kept)
-        x, sigma = noisy.values.float(), noisy.sigma
-        full = layout.fill(None, kept)
-        predicted = (x - sigma * full.float()).index_select(1, layout.kept)
-        if self._is_read:
-            self._predictions.append(self._as_latents(predicted.detach(), layout))
-        if everything:
-            return self.parts.restorer(layout, None, kept)
-        restored = self.parts.restorer(layout, None, predicted)
-        velocity = torch.where(sigma > 0, (x - restored) / sigma.clamp(min=1e-6), full.float()).to(kept.dtype)
-        if not getattr(self.parts.restorer, "changes_kept", False):
-            velocity.index_copy_(1, layout.kept, kept)
-        return velocity
+    def _chosen(self, grid: Grid) -> TokenLayout | None:
+        """The layout of the current forward; None: all tokens are kept."""
+        if self.layout is not None:
+            return self.layout
+        if self.source is not None:
+            if self._found is None:
+                self._found = self._measure(self.source, grid)
+            return self._found
+        return None if self.self_redundancy.is_full(self.position.steps_done) else self._found
 
-    def _as_latents(self, tokens: Tensor, layout: TokenLayout) -> Latents:
-        # of the first video of a batch: one mask serves a call
-        (frames, rows, cols), (f, p, q) = layout.grid, self.held.patch_size
-        return rearrange(
-            tokens[:1],
-            "b (t h w) (f p q c) -> b (t f) c (h p) (w q)",
-            t=frames,
-            h=rows,
-            w=cols,
-            f=f,
-            p=p,
-            q=q,
-        )
+    def _measure(self, clean: Latents, grid: Grid) -> TokenLayout:
+        self.measured = True
+        return layout_of_clip(clean, grid, self.info, self.config, self.parts)
 
-
-def _squared(clean: Latents, patch: tuple[int, int, int]) -> tuple[LatentPiece, int]:
-    """Latents in which a token is one frame and square, and its side.
-
-    What the patches do not divide is left out, as the model leaves it out. Tokens of another form become single latents
-    of as many channels as they have values: a criterion compares the same values.
-    """
-    f, p, q = patch
-    frames, rows, cols = (
-        size // side * side for size, side in zip((clean.shape[1], *clean.shape[3:]), patch, strict=True)
-    )
-    clean = clean[:, :frames, :, :rows, :cols]
-    if f == 1 and p == q:
-        return clean, p
-    return rearrange(clean, "b (t f) c (h p) (w q) -> b t (c f p q) h w", f=f, p=p, q=q), 1
+    def _on(self, layout: TokenLayout | None, grid: Grid, device: torch.device) -> TokenLayout:
+        """The layout on the device of the forward, moved once."""
+        if layout is None:
+            everything = self._everything
+            if everything is None or everything.grid != grid or everything.keep_mask.device != device:
+                everything = TokenLayout.keep_all(grid, has_history=False, device=device)
+                self._everything = everything
+            return everything
+        if layout.keep_mask.device != device:
+            layout = attrs.evolve(layout, keep_mask=layout.keep_mask.to(device))
+            if self.layout is not None:
+                self.layout = layout
+            else:
+                self._found = layout
+        return layout

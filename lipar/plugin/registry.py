@@ -15,6 +15,7 @@ KINDS = {
     "noise": "noise_sources",
     "restorer": "restorers",
     "adapter": "adapters",
+    "target": "targets",
 }
 """Each kind of part, and the plural that its `lipar_register_*` hook is named by."""
 

@@ -23,7 +23,7 @@ from lipar.sampling.flow import warped_sigmas
 from lipar.sampling.steps import TRAIN_STEPS
 from lipar.testing.closeness import assert_near, error
 from lipar_adapters.wan.checkpoints import infer_config, load_transformer, read_checkpoint
-from lipar_adapters.wan.seam import Float64Timesteps
+from lipar_adapters.wan.timesteps import Float64Timesteps
 
 RUNS = ["sf_main", "sf_local_sink", "sf_fullres_60x104"]
 

@@ -1,4 +1,4 @@
-"""The plugin in the documents comes in by the door that a stranger's would."""
+"""The plugin in the documents is installed and found as any third-party plugin is."""
 
 import os
 import subprocess

@@ -218,7 +218,7 @@ def test_importing_every_entry_point_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("module", ["lipar", "lipar.cli", "lipar.video", "lipar.testing"])
-def test_importing_a_front_door_loads_nothing_heavy(module: str) -> None:
+def test_importing_a_public_package_loads_nothing_heavy(module: str) -> None:
     loaded = modules_after(f"import {module}")
     assert loaded & (HEAVY | {"lipar_plugins", "lipar_adapters"}) == set()
 

@@ -21,7 +21,7 @@ import torch
 import transformers
 
 import lipar
-from lipar.enabling.target import DoorWarning
+from lipar.enabling.target import EnableWarning
 
 MODE = os.environ["LIPAR_DIFFUSERS_MODE"]
 PIPELINES = ("WanPipeline", "WanImageToVideoPipeline", "WanVideoToVideoPipeline")
@@ -43,7 +43,7 @@ def layout(grid):
 
 def enable(target, **options):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DoorWarning)  # without a source every token is kept, and said to be
+        warnings.simplefilter("ignore", EnableWarning)  # without a source every token is kept, and said to be
         lipar.enable(target, **options)
     enabled.append(type(target).__name__)
 

@@ -11,21 +11,22 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lipar.config import Config, ConfigError, PartConfig, build_config
-from lipar.enabling.target import WHOLE_CLIP
+from lipar.enabling.settings import fitted
 from lipar.files.owner import Outputs
 from lipar.plugin.host import PluginHost
 from lipar.plugin.parts import make_part, make_parts
 from lipar.video import VideoWriter
 from lipar_adapters.time_to_move.motion import MotionAdapter, MotionClip, MotionModel, MotionScene
+from lipar_adapters.wan.target import FACTS
 
 
 def config_of(
     host: PluginHost, file: Path | None, preset: str | None, settings: tuple[str, ...]
 ) -> Config | None:
-    """None where nothing was asked for: pruning then does what suits a model that sees the whole clip."""
+    """The config of the options; None without any: `lipar.enable` then uses its defaults."""
     if file is None and preset is None and not settings:
         return None
-    config = build_config(preset=preset, file=file, settings=settings, base=WHOLE_CLIP)
+    config = build_config(preset=preset, file=file, settings=settings, base=fitted(Config(), host, FACTS))
     make_parts(host, config)  # what cannot be is said before anything is loaded
     return config
 

@@ -1,4 +1,4 @@
-"""Attention processors that stand for diffusers' own in a Wan transformer while a seam is on it."""
+"""Attention processors that replace diffusers' own in a Wan transformer while a seam is on it."""
 
 from functools import partial
 from typing import Any
@@ -11,16 +11,22 @@ from lipar.protocols import BlockAttention
 
 
 class SeamState:
-    """What a seam tells its processors about the forward at hand."""
+    """What the processors of a seam know about the current forward."""
 
     attention: BlockAttention | None = None
-    """None: it computes everything, as the stock processors do."""
+    """Attention over kept tokens; None: the stock processors compute everything."""
     prompts_seen: int = 0
-    """Counts the prompts, so that projections of an older one are known to be old."""
+    """Number of prompts so far, by which projections of an earlier prompt are recognised."""
 
 
 class StandInProcessor:
-    """Stands for the stock processor of one layer, whose attention backend and parallel plan it shares."""
+    """Replaces the stock processor of one layer, and shares its attention backend and parallel plan.
+
+    Args:
+        seam: state of the seam.
+        layer_idx: index of the layer.
+        stock: the processor that is replaced.
+    """
 
     def __init__(self, seam: SeamState, layer_idx: int, stock: Any) -> None:
         self.seam, self.layer_idx, self.stock = seam, layer_idx, stock
@@ -53,6 +59,7 @@ class ContextSelfAttention(StandInProcessor):
         attention_mask: Tensor | None = None,
         rotary_emb: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
+        """Self-attention of one layer over the kept tokens, `b n d`; the arguments are those of diffusers."""
         if self.seam.attention is None:
             return self.stock(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
         if getattr(attn, "fused_projections", False):
@@ -68,7 +75,7 @@ class ContextSelfAttention(StandInProcessor):
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         # compiled layers stop here: the attention is another object for every block, and each layer has its index
         assert self.seam.attention is not None
-        # the fourth argument is the mask, which a recovery's bias comes as; a backend that takes none refuses it
+        # a recovery's bias comes as the fourth argument, the mask; a backend without masks refuses it
         kernel = partial(
             dispatch_attention_fn,
             dropout_p=0.0,
@@ -96,6 +103,7 @@ class MemoisedTextAttention(StandInProcessor):
         attention_mask: Tensor | None = None,
         rotary_emb: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
+        """Cross-attention of one layer to the prompt; the arguments are those of diffusers."""
         if self.seam.attention is None:
             return self.stock(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
         if self._projected_for != self.seam.prompts_seen:
@@ -121,19 +129,19 @@ class MemoisedTextAttention(StandInProcessor):
 
 
 def stock_of(processor: Any) -> Any:
-    """The processor that one of ours stands for; any other as it is."""
+    """The processor that one of lipar's replaces; any other is returned as it is."""
     while isinstance(processor, StandInProcessor):
         processor = processor.stock
     return processor
 
 
 def is_stock(processor: Any) -> bool:
-    """Whether ours can stand for it."""
+    """Whether it is diffusers' `WanAttnProcessor`, the only one that lipar can replace."""
     return type(processor).__name__ == "WanAttnProcessor"
 
 
 def restore_processors(transformer: Any) -> None:
-    """Put back the stock processors, also where ours came back later with a saved dict of processors."""
+    """Put back the stock processors, also where lipar's came back later with a saved dict of processors."""
     for block in transformer.blocks:
         for attn in (block.attn1, block.attn2):
             stock = stock_of(attn.processor)

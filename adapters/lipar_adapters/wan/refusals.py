@@ -1,11 +1,11 @@
-"""What a seam refuses, by name: transformers that it cannot be put on, and forwards that cannot be pruned."""
+"""What a seam refuses, with the reason: unsuitable transformers, and forwards that cannot be pruned."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lipar.enabling.session import Hold
+from lipar.enabling.session import Session
 from lipar.layout import TokenLayout
 from lipar_adapters.wan.processors import is_stock, stock_of
 
@@ -43,7 +43,7 @@ def check_self_attention(transformer: Any) -> None:
     """Refuse layers whose self-attention was replaced.
 
     Raises:
-        TypeError: names the layer and the processor.
+        TypeError: the message names the layer and the processor.
     """
     for layer_idx, block in enumerate(transformer.blocks):
         processor = stock_of(block.attn1.processor)
@@ -55,7 +55,11 @@ def check_self_attention(transformer: Any) -> None:
 
 
 def refuse_compiled() -> None:
-    """Refuse to be traced as a part of a transformer that was compiled as a whole."""
+    """Refuse to be traced as a part of a transformer that was compiled as a whole.
+
+    Raises:
+        TypeError: `torch.compile` is tracing the caller.
+    """
     # while dynamo traces, the answer is a constant; it then runs what follows outside of the graph
     if torch.compiler.is_compiling():
         _raise_compiled()
@@ -68,6 +72,11 @@ def _raise_compiled() -> None:
 
 def refuse_training(transformer: Any, layout: TokenLayout, *inputs: Tensor) -> None:
     """Refuse a forward whose backward would fail.
+
+    Args:
+        transformer: whose parameters may require gradients.
+        layout: of the forward.
+        inputs: tensors that may require gradients.
 
     Raises:
         RuntimeError: gradients are on, and something requires one.
@@ -85,18 +94,18 @@ def refuse_training(transformer: Any, layout: TokenLayout, *inputs: Tensor) -> N
         )
 
 
-def refuse_features(transformer: Any, hold: Hold) -> None:
-    """Refuse what was switched on in a transformer and cannot work on a hold's kept tokens.
+def refuse_features(transformer: Any, session: Session) -> None:
+    """Refuse features of a transformer that cannot work on the kept tokens of a session.
 
     Raises:
-        RuntimeError: names it.
+        RuntimeError: context parallelism is on, or a cache between steps while the layout changes between them.
     """
     if getattr(transformer, "_parallel_config", None) is not None:
         raise RuntimeError(
             "lipar cannot prune a transformer under context parallelism yet; lipar.disable it first"
         )
     cache = _cache_over_steps(transformer)
-    if cache is not None and hold.changes_between_steps:
+    if cache is not None and session.changes_between_steps:
         raise RuntimeError(
             f"{cache} keeps what tokens were between steps, and self_redundancy changes which tokens there are; "
             "give lipar.enable a source, or disable the cache"
@@ -104,17 +113,17 @@ def refuse_features(transformer: Any, hold: Hold) -> None:
 
 
 def _cache_over_steps(transformer: Any) -> str | None:
-    """The name of what reuses the results of earlier steps in a transformer, if anything does."""
+    """The name of the cache that reuses results of earlier steps in a transformer, if there is one."""
     if getattr(transformer, "is_cache_enabled", False):
         return type(transformer._cache_config).__name__
     return "cache-dit" if getattr(transformer, "_is_cached", False) else None
 
 
 def check_grid(layout: TokenLayout, grid: tuple[int, int, int]) -> None:
-    """Refuse latents of other tokens than the layout's.
+    """Refuse latents whose token grid is not the layout's.
 
     Raises:
-        ValueError: with both numbers.
+        ValueError: the message has both grids.
     """
     if layout.grid != grid:
         wanted, came = ("x".join(map(str, sizes)) for sizes in (layout.grid, grid))

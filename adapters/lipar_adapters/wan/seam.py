@@ -1,31 +1,31 @@
 """Pruning inside a stock `WanTransformer3DModel` of diffusers: hooks and a self-attention processor, no fork.
 
-    root input      decides whose forward this is; per-token timesteps (Wan 2.2 TI2V) lose the pruned rows
-    rope output     gives a hold the rotation of the block's places
+    root input      finds the session that prunes this forward; per-token timesteps (Wan 2.2 TI2V) lose the pruned rows
+    rope output     gives a session the rotation of the block's places
     patch_embedding all tokens become kept tokens (before the layers, so that layers may be compiled or cached)
-    attn1           attention over the context that `lipar` holds
-    proj_out        kept tokens go back to their places; pruned ones are zeros, or what a hold restores
-    root output     the forward ends, also when it failed
+    attn1           attention over the context of `lipar`
+    proj_out        kept tokens go back to their places; pruned ones are zeros, or what a session restores
+    root output     the forward ends, also if it failed
 
 They are torch's own hooks: diffusers' `HookRegistry` and accelerate wrap `forward` inside of them, so either kind
-can come and go in any order. The hooks on the root are what a seam is known by (`seam_of`). Modules and processors
-below may be replaced at any time, by diffusers' setters or by a LoRA: each pruned forward puts the rest where it is
-missing.
+can be added and removed in any order. A seam is found by its hooks on the root (`seam_of`). Modules and processors
+below may be replaced at any time, by diffusers' setters or by a LoRA: each pruned forward adds what is missing there.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from lipar.attention.rope import RotaryEmbedding
-from lipar.enabling.session import Hold, NoisyTokens
+from lipar.enabling.session import Session
+from lipar.enabling.velocity import NoisyTokens
 from lipar.layout import TokenLayout
 from lipar.protocols import BlockAttention
+from lipar_adapters.wan.output_tokens import output_tokens
 from lipar_adapters.wan.processors import (
     ContextSelfAttention,
     MemoisedTextAttention,
@@ -45,15 +45,23 @@ from lipar_adapters.wan.refusals import (
 )
 
 
-class WanSeam(SeamState):
-    """lipar's hold on one transformer. Without an attention at hand the transformer computes what it always did.
+class CallOfPipeline(NamedTuple):
+    """A running call of an enabled pipeline, on one of its transformers."""
 
-    Three may prune a forward; the first that takes it does: `using`, the pipelines whose call is at work (`calls`), and
-    the transformer's `own` hold.
+    session: Session
+    expert: str
+    """Name of the transformer in the pipeline: `transformer` or `transformer_2`."""
+
+
+class WanSeam(SeamState):
+    """lipar's hooks on one transformer; a forward without a session is computed as without them.
+
+    A forward is pruned by the first of these that accepts it: `using`, the running calls of pipelines (`calls`), and
+    the transformer's `own` session.
 
     Args:
         transformer: a `diffusers.WanTransformer3DModel`.
-        memoise_text: keep the projections of the last prompt; for models that lipar drives itself.
+        memoise_text: keep the projections of the last prompt; for models whose loop is lipar's own.
 
     Raises:
         TypeError: not a Wan transformer, or one whose self-attention was replaced.
@@ -63,22 +71,22 @@ class WanSeam(SeamState):
     def __init__(self, transformer: Any, *, memoise_text: bool = False) -> None:
         check_stock(transformer)
         if seam_of(transformer) is not None:
-            raise ValueError("this transformer is already pruned by lipar; one model can hold it at a time")
+            raise ValueError("this transformer is already pruned by lipar; one model can use it at a time")
         self.transformer = transformer
-        self.own: Hold | None = None
+        self.own: Session | None = None
         """Set by `lipar.enable(transformer)`."""
-        self.calls: list[Hold] = []
-        """Of the pipelines whose call is at work, the innermost last."""
+        self.calls: list[CallOfPipeline] = []
+        """Running calls of enabled pipelines, the innermost last."""
         self.layout: TokenLayout | None = None
         self.attention = None
         self._given: BlockAttention | None = None
-        self._hold: Hold | None = None
-        """Whose forward is at hand."""
+        self._session: Session | None = None
+        """Prunes the current forward."""
         self._noisy: NoisyTokens | None = None
         self._memoise_text = memoise_text
         self._prompt: tuple[Tensor, int] | None = None
         self._projected_for = -1
-        """The prompt that every layer has projected."""
+        """Number of the prompt that every layer has projected."""
         self._root_handles = [
             transformer.register_forward_pre_hook(self._begin, with_kwargs=True),
             transformer.register_forward_hook(self._end, always_call=True),
@@ -89,14 +97,14 @@ class WanSeam(SeamState):
 
     @property
     def is_enabled(self) -> bool:
-        """Whether `lipar.enable` prunes by it; else a model that lipar drives itself does."""
+        """Whether it serves `lipar.enable`; else a model whose loop is lipar's own."""
         return self.own is not None or bool(self.calls)
 
     def _seat(self) -> None:
         """Put hooks and processors on the transformer's present parts, where they are missing.
 
         Raises:
-            TypeError: self-attention was replaced by one that lipar cannot stand for.
+            TypeError: self-attention was replaced by a processor that is not diffusers' own.
         """
         transformer = self.transformer
         check_self_attention(transformer)
@@ -124,7 +132,7 @@ class WanSeam(SeamState):
             self._projected_for = -1
 
     def remove(self) -> None:
-        """Take every hook and processor off again; does nothing the second time."""
+        """Remove all hooks and processors; does nothing the second time."""
         for handle in (*self._root_handles, *self._handles):
             handle.remove()
         self._hooked = ()
@@ -132,13 +140,13 @@ class WanSeam(SeamState):
         self.forget_prompt()
 
     def remove_if_idle(self) -> None:
-        """Take everything off once nobody prunes by it any more."""
+        """Remove everything unless an object is enabled through it."""
         if not self.is_enabled:
             self.remove()
 
     @contextmanager
     def using(self, attention: BlockAttention) -> Iterator[None]:
-        """Prune by `attention.layout` and attend through it, for the forwards inside."""
+        """Prune the forwards inside a `with` block by `attention.layout`, and attend through it."""
         self._given = attention
         try:
             yield
@@ -152,7 +160,7 @@ class WanSeam(SeamState):
 
     def _begin(self, module: nn.Module, args: Any, kwargs: Any) -> Any:
         refuse_compiled()
-        self._forget_forward()  # of one that was interrupted: torch calls no hook then
+        self._forget_forward()  # after an interrupt torch calls no hook at the end
         hidden_states = _argument(args, kwargs, 0, "hidden_states")
         patches = self.transformer.config.patch_size
         grid = tuple(size // patch for size, patch in zip(hidden_states.shape[2:], patches, strict=True))
@@ -173,28 +181,29 @@ class WanSeam(SeamState):
                 f"timesteps per token come as b, {self.layout.token_count} for this layout, "
                 f"got {list(timestep.shape)}"
             )
-        if self._hold is not None:
-            # the image may come on channels behind those that are denoised
+        if self._session is not None:
+            # an image condition is on channels after those that are denoised
             noisy = hidden_states[:, : self.transformer.config.out_channels]
-            self._noisy = self._hold.noisy_tokens(_output_tokens(noisy, patches), timestep)
+            self._noisy = self._session.noisy_tokens(output_tokens(noisy, patches), timestep)
         if timestep.ndim == 2:
             args, kwargs = _replace(args, kwargs, 1, "timestep", self.layout.prune(timestep))
         return args, kwargs
 
     def _choose(self, grid: tuple[int, int, int], device: torch.device, timestep: Tensor) -> None:
-        """Whose forward this is, and its layout; of nobody's, everything is computed."""
+        """Find what prunes this forward, and its layout; without one everything is computed."""
         if self._given is not None:
             self.layout, self.attention = self._given.layout, self._given
             return
-        for hold in (*reversed(self.calls), *([] if self.own is None else [self.own])):
-            layout = hold.begin(grid, device, timestep)
+        own = [] if self.own is None else [CallOfPipeline(self.own, "transformer")]
+        for session, expert in (*reversed(self.calls), *own):
+            layout = session.begin(grid, device, timestep, expert)
             if layout is not None:
-                self._hold, self.layout = hold, layout
-                refuse_features(self.transformer, hold)
+                self._session, self.layout = session, layout
+                refuse_features(self.transformer, session)
                 return
 
     def _forget_forward(self) -> None:
-        self.layout = self.attention = self._noisy = self._hold = None
+        self.layout = self.attention = self._noisy = self._session = None
 
     @property
     def _reads_text_once(self) -> bool:
@@ -215,7 +224,7 @@ class WanSeam(SeamState):
             self.prompts_seen += 1
 
     def _see_rotation(self, module: nn.Module, args: Any, output: tuple[Tensor, Tensor]) -> None:
-        if self._hold is None or self.layout is None:
+        if self._session is None or self.layout is None:
             return
         refuse_compiled()
         cos, sin = output
@@ -223,52 +232,39 @@ class WanSeam(SeamState):
         # diffusers repeats every angle for both members of its pair
         rotation = (cos[0, :, 0, 0::2], sin[0, :, 0, 1::2])
         rope = RotaryEmbedding(config.attention_head_dim)
-        self.attention = self._hold.attention(self.layout, rotation, rope, config.num_layers)
+        self.attention = self._session.attention(self.layout, rotation, rope, config.num_layers)
 
     def _prune_tokens(self, module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
         if self.layout is None:
             return None
         refuse_compiled()
         kept = self.layout.prune(output.flatten(2).transpose(1, 2).contiguous())
-        # what comes next flattens frames, rows and columns: to it the kept tokens are one long row
+        # the model flattens frames, rows and columns next, so the kept tokens may be one long row
         return kept.transpose(1, 2)[:, :, None, None]
 
     def _restore_tokens(self, module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
         if self.layout is None:
             return None
         refuse_compiled()
-        if self._hold is None:
+        if self._session is None:
             return self.layout.scatter(output)
         assert self._noisy is not None
-        return self._hold.restore(self.layout, output, self._noisy)
+        return self._session.restore(self.layout, output, self._noisy)
 
     def _end(self, module: nn.Module, args: Any, output: Any) -> None:
-        # without output the forward failed, perhaps before every layer had projected the prompt
+        # no output: the forward failed, perhaps before every layer had projected the prompt
         if self.layout is not None and output is not None:
             self._projected_for = self.prompts_seen
         self._forget_forward()
 
 
-def _output_tokens(latents: Tensor, patches: Sequence[int]) -> Tensor:
-    """Latents `b c t h w` as tokens, features in the order that `proj_out` has them.
-
-    What the patches do not divide is left out, as the model itself leaves it out.
-    """
-    f, p, q = patches
-    frames, rows, cols = (
-        size // patch * patch for size, patch in zip(latents.shape[2:], patches, strict=True)
-    )
-    whole = latents[:, :, :frames, :rows, :cols]
-    return rearrange(whole, "b c (t f) (h p) (w q) -> b (t h w) (f p q c)", f=f, p=p, q=q)
-
-
 def seam_of(transformer: Any) -> WanSeam | None:
-    """The seam on a transformer, if there is one: known by its hooks, since processors can be replaced."""
+    """The seam on a transformer, or None. It is found by its hooks, since processors can be replaced."""
     return next(_seams(getattr(transformer, "_forward_pre_hooks", {})), None)
 
 
 def strip(transformer: Any) -> None:
-    """Take off what is left of seams without hooks on the root, and processors that came back with a saved dict."""
+    """Remove what is left of seams without hooks on the root, and processors that came back with a saved dict."""
     for module in transformer.modules():
         for seam in [*_seams(module._forward_hooks)]:
             seam.remove()
@@ -292,20 +288,3 @@ def _replace(args: Any, kwargs: Any, index: int, name: str, value: Tensor) -> tu
     if name in kwargs:
         return args, {**kwargs, name: value}
     return (*args[:index], value, *args[index + 1 :]), kwargs
-
-
-class Float64Timesteps(nn.Module):
-    """The sinusoid of a timestep in float64, as the original Wan code computes it (`sinusoidal_embedding_1d`).
-
-    diffusers takes it in float32, which alone makes 2e-5 of the output's standard deviation.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.channels = channels
-
-    def forward(self, timesteps: Tensor) -> Tensor:
-        half = self.channels // 2
-        exponent = torch.arange(half, dtype=torch.float64, device=timesteps.device) / half
-        angle = torch.outer(timesteps.to(torch.float64), torch.pow(10000.0, -exponent))
-        return torch.cat([angle.cos(), angle.sin()], dim=1).float()

@@ -1,4 +1,4 @@
-"""Attributes of one object that stand in for a method of its class, and go without a trace."""
+"""Attributes of one object that replace a method of its class, and can be removed without a trace."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,9 +6,13 @@ from typing import Any
 
 
 class StandIn:
-    """Stands in for a method of one object; `stock` is what was called before.
+    """Replaces a method of one object; `stock` is what it replaces.
 
-    It keeps no bound method, so that copying or pickling the object copies all of it.
+    It keeps no bound method, so that a deep copy or a pickle of the object refers to the copy throughout.
+
+    Args:
+        owner: the object.
+        name: the method's name.
     """
 
     def __init__(self, owner: Any, name: str) -> None:
@@ -17,7 +21,7 @@ class StandIn:
 
     @property
     def stock(self) -> Callable[..., Any]:
-        """What stood there before: an attribute of the object's own, or the method of its class."""
+        """What is replaced: an attribute of the object itself, or the method of its class."""
         found: Callable[..., Any] = (
             getattr(type(self._owner), self._name).__get__(self._owner)
             if self._replaced is None
@@ -26,12 +30,17 @@ class StandIn:
         return found
 
     def put(self) -> None:
-        """Stand there from now on."""
+        """Replace the method from now on."""
         setattr(self._owner, self._name, self)
 
     @staticmethod
     def take_off(owner: Any, name: str) -> None:
-        """Put back what stood there before every stand-in on top."""
+        """Remove all stand-ins of a name, and put back what they replaced.
+
+        Args:
+            owner: the object.
+            name: the method's name.
+        """
         found = vars(owner).get(name)
         if not isinstance(found, StandIn):
             return
@@ -45,7 +54,13 @@ class StandIn:
 
 @contextmanager
 def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Let an object have another attribute for a while; afterwards it has its own again, or none."""
+    """Replace an attribute of an object inside a `with` block; afterwards it has its own again, or none.
+
+    Args:
+        owner: the object.
+        name: the attribute.
+        value: what it is inside the block.
+    """
     before = vars(owner).get(name)
     setattr(owner, name, value)
     try:

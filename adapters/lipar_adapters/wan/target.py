@@ -1,7 +1,7 @@
-"""How `lipar.enable` takes hold of Wan transformers and pipelines: the class methods of `lipar.enabling.target.Door`.
+"""The target `wan`: how `lipar.enable` attaches to Wan transformers and pipelines of diffusers.
 
-Each object owns what was enabled on it: a transformer its hooks, a pipeline its record (`enabled_pipeline`). `disable`
-of one leaves the other's.
+Each object owns what was enabled on it: a transformer its hooks (`seam`), a pipeline its record (`enabled_pipeline`).
+`lipar.disable` of one leaves the other's.
 """
 
 import sys
@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 import attrs
 
-from lipar.enabling.session import Held, Hold
+from lipar.enabling.session import Session
+from lipar.enabling.target_info import TargetInfo
 from lipar_adapters.wan.autoencoder import TAU_LONG, TAU_SHORT
 
 _PIPELINES = {
@@ -20,90 +21,95 @@ _PIPELINES = {
 }
 
 FACTS = frozenset({"attention-bias", "source"})
-"""What every Wan model gives that `lipar.enable` holds."""
+"""What every Wan model gives to parts under `lipar.enable`."""
 
 
 @attrs.frozen
 class WanThresholds:
-    """What stands in for an autoencoder that does not know its own thresholds."""
+    """The thresholds of Wan's latents, for an autoencoder that has none of its own."""
 
     tau_short: float = TAU_SHORT
+    """Short-term threshold; source: arXiv 2603.05811."""
     tau_long: float = TAU_LONG
+    """Long-term threshold; same source."""
 
 
-class WanDoor:
-    """For adapters of the Wan family to inherit."""
+@attrs.frozen
+class WanTarget:
+    """Stock Wan transformers and pipelines of diffusers (`lipar.enabling.target.Target`)."""
 
-    __slots__ = ()
-
-    door_targets: ClassVar[str] = (
+    supported: ClassVar[str] = (
         "diffusers.WanTransformer3DModel, WanPipeline, WanImageToVideoPipeline, WanVideoToVideoPipeline"
     )
 
-    @classmethod
-    def recognises(cls, target: object) -> bool:
-        """Whether it is a stock Wan transformer or pipeline; looks it up where it would have been imported from."""
+    def recognises(self, target: object) -> bool:
+        """Whether it is a stock Wan transformer or pipeline; imports nothing, an object's class is already loaded."""
         return _is(target, "models.transformers.transformer_wan", "WanTransformer3DModel") or _is_pipeline(
             target
         )
 
-    @classmethod
-    def describe(cls, target: Any) -> Held:
-        """Facts, noise levels and autoencoder; a bare transformer has neither of the last two."""
-        from lipar_adapters.wan.enabled_pipeline import check_free, moment, transformers
+    def describe(self, target: Any) -> TargetInfo:
+        """Facts, noise levels and autoencoder; a transformer without a pipeline has neither of the last two."""
+        from lipar_adapters.wan.enabled_pipeline import check_free, experts
+        from lipar_adapters.wan.output_tokens import latents_of_tokens
 
-        experts = list(transformers(target)) if _is_pipeline(target) else [target]
-        if not experts:
+        found = dict(experts(target)) if _is_pipeline(target) else {"transformer": target}
+        if not found:
             raise TypeError(f"this {type(target).__name__} has no transformer that could be pruned")
-        for expert in experts:
-            check_free(expert)
-        config = experts[0].config
-        patch, channels = tuple(config.patch_size), config.out_channels
+        for transformer in found.values():
+            check_free(transformer)
+        config = next(iter(found.values())).config
+        patch = tuple(config.patch_size)
+        # no closures: a copy of the pipeline takes along what belongs to it, and it can be pickled
+        info = TargetInfo(
+            facts=FACTS,
+            patch_size=patch,
+            channels=config.out_channels,
+            latents_of_tokens=partial(latents_of_tokens, patch=patch),
+        )
         if not _is_pipeline(target):
-            return Held(facts=FACTS, patch_size=patch, channels=channels)
+            return info
         from lipar_adapters.wan.begin import check_flow
+        from lipar_adapters.wan.schedule_point import schedule_point
 
         check_flow(target.scheduler)
         has_image = _is(target, "pipelines.wan.pipeline_wan_i2v", "WanImageToVideoPipeline")
         image_among_tokens = has_image and target.config.expand_timesteps
-        own = target.vae if hasattr(target.vae, "tau_short") else WanThresholds()
-        # no closures: a copy of the pipeline takes along what belongs to it, and it can be pickled
-        return Held(
+        return attrs.evolve(
+            info,
             facts=FACTS | {"clean-first-frame"} if image_among_tokens else FACTS,
-            patch_size=patch,
-            channels=channels,
-            coder=own,
-            clock=partial(moment, target),
+            thresholds=target.vae if hasattr(target.vae, "tau_short") else WanThresholds(),
+            clock=partial(schedule_point, target),
             encode=None if target.vae is None else partial(_encode, target),
             pixels=(target.vae_scale_factor_temporal, target.vae_scale_factor_spatial),
             brings_source=_brings_source(target),
         )
 
-    @classmethod
-    def attach(cls, target: Any, hold: Hold) -> None:
+    def attach(self, target: Any, session: Session) -> None:
+        """Prune all forwards of a transformer, or those of a pipeline's calls, by a session."""
         from lipar_adapters.wan.enabled_pipeline import EnabledPipeline
         from lipar_adapters.wan.seam import WanSeam, seam_of
 
         if _is_pipeline(target):
-            reads_source = _brings_source(target) and hold.source is None and hold.layout is None
-            EnabledPipeline(target, hold, reads_source=reads_source).put()
+            reads_source = _brings_source(target) and session.source is None and session.layout is None
+            EnabledPipeline(target, session, reads_source=reads_source).put()
             return
         seam = seam_of(target) or WanSeam(target)
-        seam.own = hold
+        seam.own = session
 
-    @classmethod
-    def hold_of(cls, target: Any) -> Hold | None:
+    def session_of(self, target: Any) -> Session | None:
+        """The session that was attached to this object itself, or None."""
         from lipar_adapters.wan.enabled_pipeline import EnabledPipeline
         from lipar_adapters.wan.seam import seam_of
 
         if _is_pipeline(target):
             enabled = EnabledPipeline.on(target)
-            return None if enabled is None else enabled.hold
+            return None if enabled is None else enabled.session
         seam = seam_of(target)
         return None if seam is None else seam.own
 
-    @classmethod
-    def detach(cls, target: Any) -> None:
+    def detach(self, target: Any) -> None:
+        """Restore the object's attributes, hooks and processors."""
         from lipar_adapters.wan.enabled_pipeline import EnabledPipeline
         from lipar_adapters.wan.seam import seam_of, strip
 

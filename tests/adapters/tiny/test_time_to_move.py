@@ -6,7 +6,6 @@ import torch
 from PIL import Image
 
 from lipar.config import build_config
-from lipar.enabling.target import WHOLE_CLIP
 from lipar.plugin.host import load_plugins
 from lipar_adapters.time_to_move.adapter import TimeToMove
 from lipar_adapters.time_to_move.motion import MotionClip, MotionRequest
@@ -45,7 +44,7 @@ def clips() -> dict[str, MotionClip]:
     scene = model.prepare(dragged_disc())
 
     def make(scene: object, dense: bool, *settings: str) -> MotionClip:
-        config = build_config(settings=settings, base=WHOLE_CLIP)
+        config = build_config(settings=settings)
         return model.generate(scene, dense=dense, config=config, host=host, progress=lambda done, total: None)  # type: ignore[arg-type]
 
     return {

@@ -1,4 +1,4 @@
-"""Who prunes a forward: a pipeline those of its own calls, an enabled transformer all others."""
+"""Which forwards are pruned: of a pipeline those of its own calls, of an enabled transformer all others."""
 
 import copy
 from typing import Any
@@ -11,11 +11,11 @@ from wan_toys import bare, hooks_of, object_graph, toy_pipeline, toy_scheduler, 
 
 import lipar
 from lipar import TokenLayout, build_config
-from lipar.enabling.target import WHOLE_CLIP, DoorWarning
+from lipar.enabling.target import EnableWarning
 from lipar_adapters.wan.denoise_watch import watch_denoising
 from lipar_adapters.wan.seam import WanSeam, seam_of
 
-HALF = build_config(settings=["prune.keep=0.5"], base=WHOLE_CLIP)
+HALF = build_config(settings=["prune.keep=0.5"])
 MOVING = torch.rand(9, 3, 32, 48, generator=torch.Generator().manual_seed(7))
 
 
@@ -83,7 +83,7 @@ def test_a_call_that_fails_leaves_neither_source_nor_hooks() -> None:
         run(pipe, "v2v", video=still, callback_on_step_end=interrupted)
     assert object_graph(pipe.transformer) == before
     assert torch.equal(bare(pipe.transformer), stock)
-    assert pipe._lipar.hold.source is None
+    assert pipe._lipar.session.source is None
     assert torch.equal(run(pipe, "v2v", video=MOVING), moving)
 
     handle = pipe.transformer.blocks[1].register_forward_hook(interrupted)
@@ -96,7 +96,7 @@ def test_a_call_that_fails_leaves_neither_source_nor_hooks() -> None:
     pipe.vae.encode = kept
     assert torch.equal(bare(pipe.transformer), stock)
     assert torch.equal(run(pipe, "v2v", video=MOVING), moving)
-    with pytest.warns(DoorWarning, match="latents were given instead of a video"):
+    with pytest.warns(EnableWarning, match="latents were given instead of a video"):
         assert kept_by(pipe, "v2v", video=None, latents=torch.randn(1, 16, 3, 4, 6)) == 1.0
 
 
@@ -202,7 +202,7 @@ def test_a_transformer_that_lipar_drives_is_refused_by_a_call_too() -> None:
     assert seam_of(pipe.transformer) is seam
 
 
-# What stands on the pipeline
+# Attributes on the pipeline
 
 
 def test_a_progress_bar_of_the_users_own_comes_back() -> None:
@@ -268,7 +268,7 @@ def test_a_shallow_copy_is_not_enabled_and_says_that_it_was_not_pruned() -> None
     pruned = run(pipe, "t2v")
     other = copy.copy(pipe)
     assert not lipar.summary(other).enabled
-    with pytest.warns(DoorWarning, match="lipar pruned nothing in this call of WanPipeline"):
+    with pytest.warns(EnableWarning, match="lipar pruned nothing in this call of WanPipeline"):
         assert torch.equal(run(other, "t2v"), dense)
     lipar.enable(other, layout=some_layout(3))
     assert_restored(tokens(run(other, "t2v")), some_layout(3))

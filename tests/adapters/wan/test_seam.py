@@ -13,7 +13,7 @@ from lipar.config import PruneConfig
 from lipar.protocols import ForwardPass, Model
 from lipar.testing.closeness import assert_near, error
 from lipar_adapters.wan.causal import CausalWan, Recipe
-from lipar_adapters.wan.seam import Float64Timesteps, WanSeam, seam_of
+from lipar_adapters.wan.seam import WanSeam, seam_of
 
 GRID = (3, 3, 5)
 CONFIG = Config(prune=PruneConfig(tau_short=0.5, tau_long=0.9, scene_cuts=False))
@@ -66,7 +66,7 @@ def test_a_first_block_is_the_stock_forward_bit_for_bit() -> None:
     assert torch.equal(flow(model, latents), stock)
 
 
-def test_hooks_of_diffusers_and_ours_come_and_go_in_any_order() -> None:
+def test_hooks_of_diffusers_and_lipar_are_added_and_removed_in_any_order() -> None:
     from diffusers.hooks import HookRegistry, ModelHook
 
     class Doubling(ModelHook):
@@ -134,7 +134,7 @@ def test_weights_keep_their_names_while_lipar_drives() -> None:
     assert list(driven().transformer.state_dict()) == list(toy_transformer().state_dict())
 
 
-def test_a_prompt_changed_in_place_is_projected_anew() -> None:
+def test_a_prompt_changed_in_place_is_projected_again() -> None:
     model, latents = driven(), block_latents()
     before = flow(model, latents)
     assert model.prompt_embeds is not None
@@ -228,16 +228,6 @@ def test_an_attention_that_fails_is_let_go() -> None:
         flow(model, torch.zeros(1, 2, 16, 6, 10))
     assert model.seam.attention is None
     assert model.seam.layout is None
-
-
-@pytest.mark.parametrize("timestep", [0.0, 1.0, 700.0, 999.9999])
-def test_the_sinusoid_is_float64s(timestep: float) -> None:
-    import math
-
-    embedded = Float64Timesteps(8)(torch.tensor([timestep]))
-    angles = [torch.tensor([timestep]).item() * 10000 ** (-i / 4) for i in range(4)]
-    expected = [math.cos(a) for a in angles] + [math.sin(a) for a in angles]
-    assert torch.equal(embedded, torch.tensor([expected], dtype=torch.float64).float())
 
 
 def test_the_kernel_of_a_wan_transformer_takes_a_bias_for_each_key() -> None:

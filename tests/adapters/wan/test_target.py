@@ -24,7 +24,7 @@ from wan_toys import object_graph, toy_pipeline, toy_prompt
 import lipar
 from lipar import TokenLayout, build_config
 from lipar.config import Config, ConfigError
-from lipar.enabling.target import WHOLE_CLIP, DoorWarning
+from lipar.enabling.target import EnableWarning
 from lipar.testing.closeness import assert_near
 from lipar_adapters.wan.video_to_video import encode_video, video_to_video
 
@@ -66,7 +66,7 @@ def test_velocities_restore_as_copying_after_the_solver_would(
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "v2v"])
 def test_a_source_decides_what_is_kept(kind: str) -> None:
     pipe = toy_pipeline(kind)
-    config = build_config(settings=["prune.keep=0.5"], base=WHOLE_CLIP)
+    config = build_config(settings=["prune.keep=0.5"])
     lipar.enable(pipe, config, source=clip())
     run(pipe, kind)
     found = lipar.summary(pipe)
@@ -98,7 +98,7 @@ def test_pictures_are_a_source_too() -> None:
 
 def test_video_to_video_reads_its_own_video() -> None:
     pipe, told = toy_pipeline("v2v"), toy_pipeline("t2v")
-    config = build_config(settings=["prune.quantile=0.6"], base=WHOLE_CLIP)
+    config = build_config(settings=["prune.quantile=0.6"])
     lipar.enable(pipe, config)
     shares = []
     for video in (clip(), torch.rand(FRAMES, 3, HEIGHT, WIDTH)):
@@ -118,7 +118,7 @@ def test_video_to_video_reads_its_own_video() -> None:
 def test_our_own_video_to_video_is_pruned_by_the_same_latents(kind: str) -> None:
     pipe = toy_pipeline(kind)
     source = encode_video(pipe, clip())
-    lipar.enable(pipe, build_config(settings=["prune.keep=0.5"], base=WHOLE_CLIP), source=source)
+    lipar.enable(pipe, build_config(settings=["prune.keep=0.5"]), source=source)
     prompt = toy_prompt()
     video_to_video(pipe, source=source, num_inference_steps=5, output_type="latent", **prompt)
     found = lipar.summary(pipe)
@@ -136,7 +136,7 @@ def test_two_experts_share_one_state() -> None:
 def test_without_a_source_everything_is_kept_and_said_once() -> None:
     pipe = toy_pipeline("t2v")
     stock = run(pipe, "t2v")
-    with pytest.warns(DoorWarning, match="no source and no layout was given") as said:
+    with pytest.warns(EnableWarning, match="no source and no layout was given") as said:
         lipar.enable(pipe)
     assert len(said) == 1
     assert torch.equal(run(pipe, "t2v"), stock)
@@ -151,7 +151,7 @@ def test_self_redundancy_reads_the_models_own_prediction(
     settings = ["self_redundancy.full_steps=3", "prune.keep=0.4"]
     if recheck is not None:
         settings.append(f"self_redundancy.recheck={recheck}")
-    lipar.enable(pipe, build_config(settings=settings, base=WHOLE_CLIP))
+    lipar.enable(pipe, build_config(settings=settings))
     counts: list[int] = []
 
     def watch(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def test_self_redundancy_reads_the_models_own_prediction(
 def test_a_bare_transformer_tells_steps_by_its_timesteps() -> None:
     pipe = toy_pipeline("t2v")
     settings = ["self_redundancy.full_steps=2", "prune.keep=0.4"]
-    lipar.enable(pipe.transformer, build_config(settings=settings, base=WHOLE_CLIP))
+    lipar.enable(pipe.transformer, build_config(settings=settings))
     before, kept = 0, []
     for level in (900.0, 900.0, 700.0, 400.0, 400.0, 100.0, 900.0):
         with torch.no_grad():
@@ -201,7 +201,7 @@ def test_an_image_condition_needs_the_image_among_the_tokens(kind: str) -> None:
 def test_every_part_that_runs_there_gives_finite_clips(noise: str, restorer: str) -> None:
     pipe = toy_pipeline("t2v-5b")
     settings = [f"noise.name={noise}", f"restorer.name={restorer}"]
-    lipar.enable(pipe, build_config(settings=settings, base=WHOLE_CLIP), layout=some_layout())
+    lipar.enable(pipe, build_config(settings=settings), layout=some_layout())
     assert run(pipe, "t2v-5b").isfinite().all()
 
 
@@ -234,7 +234,7 @@ def test_an_enabled_transformer_in_a_pipeline_knows_its_noise_level_by_its_times
 
 def test_a_source_of_the_users_goes_before_the_video() -> None:
     pipe = toy_pipeline("v2v")
-    lipar.enable(pipe, build_config(settings=["prune.keep=0.4"], base=WHOLE_CLIP), source=clip())
+    lipar.enable(pipe, build_config(settings=["prune.keep=0.4"]), source=clip())
     run(pipe, "v2v", video=None, latents=torch.randn(1, 16, 3, 4, 6))
     found = lipar.summary(pipe)
     assert found.kept_tokens < found.all_tokens
@@ -252,7 +252,7 @@ def test_latents_without_a_video_are_no_source_and_that_is_said() -> None:
     latents = torch.randn(1, 16, 3, 4, 6, generator=torch.Generator().manual_seed(0))
     stock = run(pipe, "v2v", video=None, latents=latents)
     lipar.enable(pipe)
-    with pytest.warns(DoorWarning, match="there is no source"):
+    with pytest.warns(EnableWarning, match="there is no source"):
         assert torch.equal(run(pipe, "v2v", video=None, latents=latents), stock)
 
 
@@ -309,7 +309,7 @@ def switch_on(change: str, transformer: Any) -> None:
 
 @pytest.mark.parametrize("lipar_first", [False, True])
 @pytest.mark.parametrize("change", ["fused", "backend", "layerwise", "compiled"])
-def test_it_lives_with_other_features(change: str, lipar_first: bool) -> None:
+def test_it_works_with_other_features(change: str, lipar_first: bool) -> None:
     """Pruned results stay what they are, but for what a feature itself rounds."""
     plain, pipe, layout = toy_pipeline("t2v"), toy_pipeline("t2v"), some_layout()
     lipar.enable(plain, layout=layout)
@@ -370,7 +370,7 @@ def test_the_caches_of_diffusers_work_on_the_kept_tokens(name: str, lipar_first:
 def test_a_cache_over_steps_and_a_layout_that_changes_between_them_are_refused() -> None:
     pipe = toy_pipeline("t2v")
     pipe.transformer.enable_cache(cache_configs(pipe)["first-block"])
-    config = build_config(settings=["self_redundancy.full_steps=2", "prune.keep=0.4"], base=WHOLE_CLIP)
+    config = build_config(settings=["self_redundancy.full_steps=2", "prune.keep=0.4"])
     lipar.enable(pipe, config)
     with pytest.raises(RuntimeError, match=r"FirstBlockCacheConfig .* self_redundancy"):
         run(pipe, "t2v")
@@ -433,23 +433,6 @@ def test_group_offload_moves_what_lipar_prunes(lipar_first: bool) -> None:
     if not lipar_first:
         lipar.enable(pipe, layout=layout)
     assert torch.equal(run(pipe, "t2v"), pruned)
-
-
-def test_scheduler_objects_of_both_kinds_tell_exact_noise_levels() -> None:
-    for name in ("euler", "unipc"):
-        pipe = toy_pipeline("t2v", scheduler=name)
-        lipar.enable(pipe, layout=some_layout())
-        hold, seen = lipar.enabling.target._door_to(pipe, lipar.load_plugins()).hold_of(pipe), []
-
-        def note(
-            pipe: Any, step: int, timestep: Any, tensors: dict[str, Any], hold: Any = hold, seen: Any = seen
-        ) -> Any:
-            seen.append((hold._moment.step, hold._moment.sigma))
-            return {}
-
-        run(pipe, "t2v", callback_on_step_end=note)
-        assert [step for step, _ in seen] == list(range(6))
-        assert [sigma for _, sigma in seen] == pytest.approx(pipe.scheduler.sigmas[:6].tolist())
 
 
 def test_a_given_layout_is_left_as_it_was() -> None:

@@ -13,10 +13,9 @@ from wan_toys import bare, hooks_of, object_graph, toy_pipeline, toy_scheduler, 
 
 import lipar
 from lipar import build_config
-from lipar.enabling.target import WHOLE_CLIP
 from lipar.testing.closeness import assert_near
 
-HALF = build_config(settings=["prune.keep=0.5"], base=WHOLE_CLIP)
+HALF = build_config(settings=["prune.keep=0.5"])
 
 
 def diffusion_scheduler() -> Any:

@@ -30,7 +30,7 @@ HOST = lipar.load_plugins()
 
 @cache
 def expected_run(scheduler: str, transformer: int, layout: int | None, of_transformer: bool) -> torch.Tensor:
-    """What a pipeline that nobody ever touched gives, enabled by a layout itself or on its transformer."""
+    """The result of a new pipeline, enabled by a layout itself or on its transformer."""
     pipe = toy_pipeline("t2v", scheduler=scheduler, transformer=toy_transformer(transformer))
     if layout is not None:
         lipar.enable(pipe.transformer if of_transformer else pipe, layout=some_layout(layout), host=HOST)

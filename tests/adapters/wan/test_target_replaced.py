@@ -159,7 +159,7 @@ def cleared_below(transformer: Any) -> None:
 
 
 @pytest.mark.parametrize("clear", [cleared_everywhere, cleared_on_the_root, cleared_below])
-def test_hooks_that_somebody_cleared_leave_a_model_that_is_whole(clear: Any) -> None:
+def test_hooks_that_were_cleared_leave_a_stock_model(clear: Any) -> None:
     transformer = toy_transformer()
     stock = bare(transformer)
     lipar.enable(transformer, layout=some_layout())

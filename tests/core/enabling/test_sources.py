@@ -1,4 +1,4 @@
-"""What `lipar.enable` takes as the source, as the config, and what it says of the rest."""
+"""What `lipar.enable` takes as the source, and how it refuses the rest."""
 
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from video_forms import FORMS, GREY, shades
 from wan_toys import toy_pipeline, toy_transformer
 
 import lipar
-from lipar.config import ConfigError, build_config
-from lipar.enabling.target import WHOLE_CLIP, DoorWarning, _checked_layout, _config_of
+from lipar.config import build_config
+from lipar.enabling.target import EnableWarning, target_for
 from lipar.masks.source import check_source_latents
 from lipar.video import VideoError
 from lipar_adapters.time_to_move import encode_motion
@@ -28,16 +28,15 @@ def latents(pipe: Any) -> torch.Tensor:
     return encode_video(pipe, video())
 
 
-def held(target: Any) -> Any:
-    hold: Any = lipar.enabling.target._door_to(target, lipar.load_plugins()).hold_of(target)
-    return hold
+def session_of(target: Any) -> Any:
+    return target_for(target, lipar.load_plugins()).session_of(target)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_same_pixels_in_any_form_are_the_same_source(form: str) -> None:
     pipe = toy_pipeline("t2v")
     lipar.enable(pipe, source=FORMS[form](video(5)))
-    assert torch.equal(held(pipe).source, encode_video(pipe, video(5)))
+    assert torch.equal(session_of(pipe).source, encode_video(pipe, video(5)))
 
 
 def test_a_file_is_a_source(tmp_path: Path) -> None:
@@ -45,7 +44,7 @@ def test_a_file_is_a_source(tmp_path: Path) -> None:
     Image.fromarray(video()[0].permute(1, 2, 0).numpy()).save(tmp_path / "one.png")
     with pytest.warns(UserWarning, match="is a picture"):
         lipar.enable(pipe, source=tmp_path / "one.png")
-    assert torch.equal(held(pipe).source, encode_video(pipe, video(1)))
+    assert torch.equal(session_of(pipe).source, encode_video(pipe, video(1)))
     with pytest.raises(VideoError, match=r"nowhere\.mp4"):
         lipar.enable(pipe, source="nowhere.mp4")
 
@@ -60,7 +59,7 @@ def test_a_source_of_one_frame_is_kept_whole() -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_latents_of_any_float_type_are_a_source(dtype: torch.dtype) -> None:
     pipe = toy_pipeline("t2v")
-    config = build_config(settings=["prune.keep=0.5"], base=WHOLE_CLIP)
+    config = build_config(settings=["prune.keep=0.5"])
     lipar.enable(pipe, config, source=latents(pipe).to(dtype).requires_grad_())
     run(pipe, "t2v")
     found = lipar.summary(pipe)
@@ -119,20 +118,18 @@ def test_a_pipeline_without_an_autoencoder_takes_latents_alone() -> None:
         ValueError, match="no autoencoder to encode a video with; pass source latents 1 t c h w"
     ):
         lipar.enable(pipe, source=video())
-    lipar.enable(pipe, build_config(settings=["prune.keep=0.5"], base=WHOLE_CLIP), source=source)
+    lipar.enable(pipe, build_config(settings=["prune.keep=0.5"]), source=source)
     assert lipar.summary(pipe).enabled
 
 
 def test_the_size_of_a_clip_is_told_in_pixels_where_they_are_known() -> None:
     pipe, transformer = toy_pipeline("t2v"), toy_transformer()
     lipar.enable(pipe, source=video(5, 64, 32))
-    said = "the source has 5 frames of 32x64 pixels, but 9 frames of 48x32 pixels are being made"
+    said = "the source has 5 frames of 32x64 pixels, but 9 frames of 48x32 pixels are being generated"
     with pytest.raises(ValueError, match=said):
         run(pipe, "t2v")
-    lipar.enable(
-        transformer, build_config(settings=["prune.keep=0.5"], base=WHOLE_CLIP), source=latents(pipe)
-    )
-    said = "the source has 3 latent frames of 6x4 latents, but 2 latent frames of 6x4 latents are being made"
+    lipar.enable(transformer, build_config(settings=["prune.keep=0.5"]), source=latents(pipe))
+    said = "the source has 3 latent frames of 6x4 latents, but 2 latent frames of 6x4 latents are being generated"
     with pytest.raises(ValueError, match=said), torch.no_grad():
         transformer(torch.zeros(1, 16, 2, 4, 6), torch.tensor([500.0]), torch.zeros(1, 8, 64))
 
@@ -212,54 +209,22 @@ def test_video_to_video_refuses_what_its_processor_would_misread(given: Any, sai
 @pytest.mark.parametrize("form", ["float tensor", "float array", "pictures", "tensors"])
 def test_video_to_video_reads_what_its_processor_reads(form: str) -> None:
     pipe, told = toy_pipeline("v2v"), toy_pipeline("v2v")
-    config = build_config(settings=["prune.keep=0.5"], base=WHOLE_CLIP)
+    config = build_config(settings=["prune.keep=0.5"])
     lipar.enable(pipe, config)
     lipar.enable(told, config, source=video())
     found = run(pipe, "v2v", video=FORMS[form](video()))
-    with pytest.warns(DoorWarning):
+    with pytest.warns(EnableWarning):
         assert torch.equal(run(told, "v2v", video=video() / 255), found)
     assert lipar.summary(pipe).kept_tokens == lipar.summary(told).kept_tokens < lipar.summary(told).all_tokens
 
 
 def test_of_two_sources_the_one_of_enable_wins_and_that_is_said() -> None:
     pipe, told = toy_pipeline("v2v"), toy_pipeline("v2v")
-    config = build_config(settings=["prune.keep=0.5"], base=WHOLE_CLIP)
+    config = build_config(settings=["prune.keep=0.5"])
     lipar.enable(pipe, config, source=shades(FRAMES, HEIGHT, WIDTH, seed=1))
     said = "this call has a video, and lipar.enable was given a source: the source decides which tokens are computed"
-    with pytest.warns(DoorWarning, match=said) as warned:
+    with pytest.warns(EnableWarning, match=said) as warned:
         first = run(pipe, "v2v")
     assert len(warned) == 1
-    lipar.enable(told, layout=held(pipe)._read)
+    lipar.enable(told, layout=session_of(pipe)._found)
     assert torch.equal(run(told, "v2v"), first)
-
-
-# --- the config ----------------------------------------------------------------------------------------------------
-
-
-def test_a_dict_is_a_config_over_the_default_of_enable() -> None:
-    pipe = toy_pipeline("t2v")
-    lipar.enable(pipe, {"prune": {"keep": 0.5}, "recovery": {"name": "m-degree"}}, source=video())
-    assert held(pipe).config == build_config(settings=["prune.keep=0.5"], base=WHOLE_CLIP)
-
-
-@pytest.mark.parametrize(
-    ("config", "error", "said"),
-    [
-        ({"prune": {"kep": 0.5}}, ConfigError, "unknown key 'kep' in prune; .* did you mean 'keep'"),
-        ({"prune": 0.5}, ConfigError, "prune must be a table, got 0.5"),
-        ({"prune": {"keep": 2.0}}, ConfigError, "keep"),
-        ("fast.toml", TypeError, r"got str: lipar\.build_config\(file=\.\.\.\) reads a file"),
-        (Path("fast.toml"), TypeError, r"lipar\.build_config\(file=\.\.\.\) reads a file"),
-        (video(), TypeError, r"got Tensor: a source or a layout is given by its name, source=\.\.\."),
-        ([], TypeError, "a dict of its tables, or None; got list"),
-        (False, TypeError, "got bool"),
-    ],
-)
-def test_what_is_no_config_is_refused(config: Any, error: Any, said: str) -> None:
-    with pytest.raises(error, match=said):
-        _config_of(config)
-
-
-def test_a_mask_is_no_layout_yet() -> None:
-    with pytest.raises(TypeError, match=r"got Tensor: .* becomes one by lipar\.TokenLayout"):
-        _checked_layout(torch.ones(3, 2, 3, dtype=torch.bool))

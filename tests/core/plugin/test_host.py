@@ -69,7 +69,7 @@ def test_the_built_in_parts_come_in_by_entry_point():
     assert host.registries["criterion"]["l1"].owner.startswith("lipar ")
 
 
-def test_a_stranger_offers_parts_by_the_same_door(installed):
+def test_a_third_party_offers_parts_in_the_same_way(installed):
     installed(EntryPoint("loud", lambda: module("loud", lipar_register_criteria=offer("loud"))))
     assert load_plugins(disabled=[]).registries["criterion"]["loud"].owner == "lipar-stranger 0.3"
 

@@ -613,11 +613,11 @@ def test_an_enabled_forward_stops_with_plugin_and_part_for(kind, made, text):
 
 
 def test_an_enabled_model_gives_its_own_nan_as_the_stock_one_does(monkeypatch):
-    from lipar.enabling.session import Hold
+    from lipar.enabling.session import Session
 
-    stock = Hold.restore
+    stock = Session.restore
     monkeypatch.setattr(
-        Hold, "restore", lambda self, layout, kept, noisy: stock(self, layout, kept * NAN, noisy)
+        Session, "restore", lambda self, layout, kept, noisy: stock(self, layout, kept * NAN, noisy)
     )
     assert bool(enabled().isnan().any())
 

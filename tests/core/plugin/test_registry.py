@@ -103,5 +103,6 @@ def test_a_snapshot_can_be_gone_back_to():
     assert [part.name for part in registry] == ["a"]
 
 
-def test_there_are_six_kinds():
-    assert len(KINDS) == 6
+def test_there_are_six_kinds_that_a_run_is_made_of_and_the_targets_of_enable():
+    assert len(KINDS) == 7
+    assert "target" in KINDS
