@@ -1,7 +1,8 @@
 """What comes in: latents of the source and, where they are at hand, its pixel frames, cut into the model's blocks."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
@@ -9,10 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lipar.messages import counted
 from lipar.protocols import Autoencoder
 from lipar.spec import CoderSpec
 from lipar.types import Latents, PixelFrames, shaped
-from lipar.wording import counted
 
 LatentPiece: TypeAlias = Float[Tensor, "_ _ _ _ _"]
 """Latents, `b t c h w`, of which every piece may have another number of frames."""
@@ -169,6 +170,28 @@ def _pixels_of(piece: SourcePiece, coder: Autoencoder, first_frame: int) -> Pixe
             f"{counted(expected, 'pixel frame')}, but {piece.pixels.shape[1]} came with them"
         )
     return piece.pixels
+
+
+def with_upcoming(
+    blocks: Iterable[SourceBlock], count: int
+) -> Iterator[tuple[SourceBlock, list[SourceBlock]]]:
+    """Each block with those after it in its scene, `count` at most; a block comes as soon as these have come.
+
+    Args:
+        blocks: in order; `cut` is set where a scene begins.
+        count: how many blocks to look ahead.
+    """
+    waiting: deque[SourceBlock] = deque()
+
+    def next_block() -> tuple[SourceBlock, list[SourceBlock]]:
+        return waiting.popleft(), list(takewhile(lambda later: later.cut is None, waiting))
+
+    for block in blocks:
+        waiting.append(block)
+        if len(waiting) > count:
+            yield next_block()
+    while waiting:
+        yield next_block()
 
 
 def regroup(pieces: Iterable[LatentPiece], block_frames: int) -> Iterator[Latents]:
