@@ -14,7 +14,6 @@ from lipar import Scheduler, TokenLayout, build_config, load_plugins
 from lipar.attention.rope import prepare_rotation, rotate
 from lipar.config import ConfigError
 from lipar.hookspecs import hookimpl
-from lipar.masks.source import regroup
 from lipar.protocols import Model
 from lipar.sampling.gaussian import seeded_draw
 from lipar.scheduler import ModelOutputError
@@ -197,15 +196,6 @@ def test_memory_does_not_grow_with_the_video(preset, noise):
     assert job_bytes[29] <= job_bytes[3]
     assert cache_bytes[29] == cache_bytes[3] > 0
     assert max(frames) == 7
-
-
-@given(st.data(), st.integers(1, 5), st.integers(1, 4))
-def test_regrouping_keeps_the_frames_in_order(data, block_frames, blocks):
-    source = torch.arange(block_frames * blocks).float().reshape(1, -1, 1, 1, 1)
-    pieces = source.split(data.draw(splits(source.shape[1])), dim=1)
-    regrouped = list(regroup(iter(pieces), block_frames))
-    assert all(block.shape[1] == block_frames for block in regrouped)
-    assert torch.equal(torch.cat(regrouped, dim=1), source)
 
 
 # --- what must not matter, and what must ----------------------------------------------------------------------
