@@ -23,7 +23,7 @@ def cut_offset(previous: Float[Tensor, "1 rows cols features"] | None, block: Fe
     """Index of the frame of the block with which its last new scene starts, or None.
 
     Two frames of one scene stay correlated, even under a panning camera, since most of a latent's energy
-    lies at low frequencies; frames of two scenes do not. Noise and fades pass.
+    lies at low frequencies; frames of two scenes do not. Noise and fades are not taken for cuts.
 
     Args:
         previous: the frame before the block; None at the start of the video.
