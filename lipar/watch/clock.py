@@ -14,7 +14,8 @@ class Clock:
 
     On a GPU a mark is an event in the device's queue of work: it is set when the device reaches it, and the host does
     not wait for it until it is read. Marks therefore cut the device's own time into pieces that add up to the total;
-    work of the host in the meantime is not counted. On a CPU a mark is a time of the host."""
+    work of the host in the meantime is not counted. On a CPU a mark is a time of the host.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device

@@ -268,5 +268,5 @@ def test_nothing_is_left_behind_when_the_sound_cannot_be_read(tmp_path):
             height=32,
             time_base=Fraction(1, 24),
             audio_from=tmp_path / "song.mp4",
-        )
+        ).open()
     assert [path.name for path in tmp_path.iterdir()] == ["song.mp4"]
