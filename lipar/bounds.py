@@ -16,7 +16,7 @@ MOST_FRAMES = 1000
 
 
 def shown(value: object) -> str:
-    """A value as messages repeat it: its `repr`, shortened where it is long.
+    """A value for a message: its `repr`, shortened where it is long.
 
     Numbers of more digits than Python converts to text are described by their size.
     """
@@ -43,6 +43,7 @@ class Within:
     """Reason of the bounds, for the message."""
 
     def __call__(self, instance: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+        """Validate a field of an attrs class."""
         self.check(attribute.name.removeprefix("_"), value)
 
     def check(self, name: str, value: Any) -> None:
@@ -51,7 +52,7 @@ class Within:
         Raises:
             ValueError: it lies outside, or is NaN; the message gives `name`, the bounds and their reason.
         """
-        if not self.low <= value <= self.high:  # NaN neither
+        if not self.low <= value <= self.high:  # NaN is not within
             raise ValueError(f"{name} must lie in {self}, got {shown(value)}")
 
     def __str__(self) -> str:
@@ -63,7 +64,7 @@ def _plain(number: Number) -> str:
 
 
 def finite(value: object) -> bool:
-    """Whether a number is one that TOML and a 64-bit machine have: no infinity, no NaN, no larger whole number."""
+    """Whether a number is neither infinity nor NaN, nor an integer beyond 64 bits, which TOML does not have."""
     if isinstance(value, int):
         return -(2**63) <= value < 2**64
     return not isinstance(value, float) or isfinite(value)
@@ -93,10 +94,10 @@ CHANNELS = Within(1, 2**16, "channels of a tensor, a few thousand in released mo
 
 
 def falling(instance: Any, attribute: "attrs.Attribute[Any]", steps: Sequence[int]) -> None:
-    """A validator of attrs: step indices of a schedule.
+    """A validator of attrs for step indices of a schedule.
 
     Raises:
-        ValueError: there is none, they do not fall, or one lies outside 1..1000.
+        ValueError: the list is empty, does not fall, or has an index outside 1..1000.
     """
     falls = all(later < earlier for earlier, later in pairwise(steps))
     if not steps or not falls or not (STEP.low <= steps[-1] and steps[0] <= STEP.high):
@@ -107,7 +108,7 @@ def check_taus(tau_short: float | None, tau_long: float | None) -> None:
     """Refuse a long-term threshold below the short-term one; None is no threshold.
 
     Raises:
-        ValueError: it is.
+        ValueError: tau_long is below tau_short.
     """
     if tau_short is not None and tau_long is not None and tau_long < tau_short:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What watchers of an edit are told: what was asked for, pieces of work, and the report at the end."""
+"""What plugins that watch an edit receive: its options, pieces of work with their times, and the report at the end."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from lipar.speedup import Verdict
 
 @attrs.frozen(kw_only=True)
 class Span:
-    """One piece of work: from when to when."""
+    """One piece of work with its begin and end."""
 
     stage: str
     start: float
@@ -20,52 +20,54 @@ class Span:
 
     @property
     def end(self) -> float:
+        """Seconds since the timer was made."""
         return self.start + self.seconds
 
 
 @attrs.frozen(kw_only=True)
 class EditOptions:
-    """What `edit_video` is asked for beside the config."""
+    """Arguments of an edit in addition to the config."""
 
     prompt: str
     output: Path
     source: Path | None = None
-    """None: a clip of lipar's own making."""
+    """The input video; None: a synthetic clip of `synthetic_frames` frames."""
     overlay: Path | None = None
-    """Where to write the edited clip with its pruned tokens shaded."""
+    """Where to write the edited clip with its pruned tokens shaded; None: it is not written."""
     dense: bool = False
     resolution: tuple[int, int] | None = None
     """Width and height to process at; None: the model's own, in the shape of the source."""
     keep_source_size: bool = True
-    """Write at the source's size rather than at the size processed."""
+    """Write at the source's size instead of the size processed."""
     synthetic_frames: int = 60
 
 
 @attrs.frozen(kw_only=True)
 class EditReport:
-    """What an edit did, in numbers."""
+    """Numbers of a finished edit."""
 
     frames: int
     blocks: int
     source_size: tuple[int, int]
     processed_size: tuple[int, int]
     kept_fraction: float
-    """Of the tokens of all frames; what only fills up the last block is left out."""
+    """Fraction of the tokens of all frames that were computed; copies that fill up the last block are not counted."""
     steady_kept_fraction: float | None
-    """Without the blocks at the start of scenes, which are computed whole; None if there is no other."""
+    """The same without the blocks at the start of scenes, which are computed in full; None if there are no others."""
     seconds: float
     """Wall time of the whole edit, dense probes excluded, loading the model excluded."""
     stage_seconds: dict[str, float]
-    """Dense probes excluded."""
+    """Seconds per stage, dense probes excluded."""
     speedup: float | None
-    """Dense time over pruned time of denoising and clean pass, the median of the probed blocks; below 1: slower. None
-    where one cannot tell, see `speedup_verdict`."""
+    """Dense time over pruned time of denoising and clean pass, median of the probed blocks; below 1: slower. None where
+    it cannot be determined, see `speedup_verdict`."""
     speedup_range: tuple[float, float] | None
-    """The lowest and the highest of the probed blocks; None where none was probed."""
+    """The lowest and the highest ratio of the probed blocks; None where none was probed."""
     speedup_verdict: Verdict
-    """`too noisy` and `too short` where there is no figure, `even` where some blocks were faster and some slower."""
+    """`too noisy` or `too short` where `speedup` is None; `even` where some blocks were faster and some slower."""
     probed_blocks: int
-    """Blocks run both ways: with their whole context, pruned in part, not filled up with copies."""
+    """Blocks that were run dense as well: with their full context, pruned in part, not filled up with copies."""
     probed_kept_fraction: float | None
+    """Mean kept fraction of the probed blocks; None where none was probed."""
     scene_cuts: tuple[int, ...]
-    """Pixel frames at which the blocks begin in which a new scene does, the first block excepted."""
+    """Pixel frames at which blocks begin that have a scene cut, the first block excepted."""

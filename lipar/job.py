@@ -1,4 +1,4 @@
-"""What one run is made of, as hooks see it: the chosen parts, the job, and a finished block."""
+"""What hooks receive: the chosen parts and the state of a run, and a finished block."""
 
 import attrs
 from torch import Tensor
@@ -8,8 +8,6 @@ from lipar.attention.kv_cache import KVCache
 from lipar.config import Config
 from lipar.layout import TokenLayout
 from lipar.masks.feed import MaskFeed
-from lipar.masks.measure import Measure
-from lipar.masks.thresholds import AdaptiveThresholds
 from lipar.plugin.checks import Checks
 from lipar.protocols import Criterion, Model, NoiseSource, Recovery, Refiner, Restorer
 from lipar.types import Latents
@@ -17,7 +15,7 @@ from lipar.types import Latents
 
 @attrs.frozen(kw_only=True)
 class Parts:
-    """One instance of every part that a run uses, the adapter excepted; each behind its guard."""
+    """One instance of every part that a run uses, the adapter excepted; each inside its guard."""
 
     criterion: Criterion
     refiners: tuple[Refiner, ...]
@@ -25,7 +23,8 @@ class Parts:
     noise: NoiseSource
     restorer: Restorer
     checks: Checks = attrs.field(factory=Checks)
-    """What is still to be known about their answers; whoever runs them settles it where a block ends."""
+    """Checks of the parts' answers that are still open, so that a GPU is not waited for at each; the scheduler settles
+    them at the end of every block."""
 
     @property
     def future_frames(self) -> int:
@@ -35,26 +34,24 @@ class Parts:
 
 @attrs.define(eq=False, kw_only=True)
 class Job:
-    """The parts and the state of one run; hooks read it and leave it."""
+    """The parts and the state of one run; read-only for hooks."""
 
     config: Config
     parts: Parts
     model: Model
     cache: KVCache
-    measure: Measure
-    """The chosen criterion, ready for this run."""
-    adaptive: AdaptiveThresholds | None
-    """What gives the thresholds, unless they are fixed."""
     masks: MaskFeed
+    """Gives the mask of the current block by the chosen criterion and refiners."""
     context: BlockContext | None = None
-    """Self-attention of the block at hand."""
+    """Self-attention of the current block; None before the first block that is computed."""
     history: Tensor | None = None
     """Tokens of the restored frame before the block, `1 position features`; None at the start of a scene."""
     probing: bool = False
-    """Whether the block at hand is being run dense only to be timed."""
+    """Whether the current block is being run dense only to be timed."""
 
     @property
     def patch_size(self) -> int:
+        """Latent rows and columns of a token."""
         return self.model.patch_size
 
 
@@ -63,9 +60,12 @@ class RestoredBlock:
     """A finished block."""
 
     latents: Latents
+    """All frames of the block, in the scale the DiT sees; pruned tokens are restored."""
     layout: TokenLayout
+    """Which tokens were computed."""
     first_frame: int
+    """Index of the block's first latent frame in the video."""
     seconds: float
-    """Denoising and clean pass."""
+    """Time of context, denoise steps, restoring and clean pass."""
     dense_seconds: float | None
-    """The same with every token kept, where the block was probed."""
+    """Time of denoise steps and clean pass with every token kept; None where the block was not run dense as well."""

@@ -1,4 +1,4 @@
-"""Which tokens of a block are computed, and where the others come from.
+"""Which tokens of a block are computed, and which token each of the others is restored from.
 
 A block has `t` latent frames of `rows x cols` tokens, counted in t, h, w order. A *place* is the
 index of a token in that order, from 0 to `t * rows * cols - 1`.
@@ -19,8 +19,8 @@ from lipar.types import Features, Indices, KeepMask, Latents, Tokens, shaped
 class TokenLayout:
     """The kept tokens of one block and the restoration source of every pruned one.
 
-    Readers ask it (`prune`, `scatter`, `fill`, `run_length`) and do not index by themselves, so that
-    other rules than "the same place, one frame before" can follow.
+    Callers use its methods (`prune`, `scatter`, `fill`, `run_length`) and do not index the mask themselves, so that
+    other rules than "the same position, one frame before" can be added.
 
     Args:
         keep_mask: True = computed. On the device of the latents.
@@ -28,8 +28,8 @@ class TokenLayout:
 
     Raises:
         TypeError: `keep_mask` is not a boolean `t rows cols` tensor.
-        ValueError: it has no token, or the first block of a video prunes in its frame 0, which has
-            nothing to be restored from.
+        ValueError: it has no token, or a block without history prunes in its first frame, which has nothing to be
+            restored from.
     """
 
     keep_mask: Tensor = attrs.field(validator=shaped(KeepMask))
@@ -67,19 +67,22 @@ class TokenLayout:
 
     @property
     def frames(self) -> int:
+        """Number of latent frames of the block."""
         return self.grid[0]
 
     @property
     def tokens_per_frame(self) -> int:
+        """Number of tokens of a frame, kept and pruned."""
         return self.grid[1] * self.grid[2]
 
     @property
     def token_count(self) -> int:
+        """Number of tokens of the block, kept and pruned."""
         return self.keep_mask.numel()
 
     @cached_property
     def kept_per_frame(self) -> tuple[int, ...]:
-        """Number of kept tokens in each frame. The one value of a block that the host waits for."""
+        """Number of kept tokens in each frame. The only value of a layout for which the host waits for the device."""
         return tuple(self.keep_mask.flatten(1).sum(1).tolist())
 
     @property
@@ -103,6 +106,7 @@ class TokenLayout:
 
     @property
     def kept_fraction(self) -> float:
+        """Fraction of the block's tokens that are kept, 0..1."""
         return self.kept_count / self.token_count
 
     @cached_property
@@ -121,7 +125,7 @@ class TokenLayout:
 
     @cached_property
     def restore_source(self) -> Int[Tensor, " places"]:
-        """Where each place is restored from, as `frame * tokens_per_frame + position` counted in the video.
+        """The source of each place, as `frame * tokens_per_frame + position` counted in the video.
 
         A kept token is its own source; a pruned one has the last kept token before it at its position,
         or that position in the frame before the block (Alg. 2 of arXiv 2603.05811).
@@ -133,10 +137,10 @@ class TokenLayout:
 
     @cached_property
     def run_length(self) -> Int[Tensor, "t rows cols"]:
-        """How many places of the block each place's run has (c_j of Eq. 5).
+        """How many places of the block each place's run has (c_j of Eq. 5 of arXiv 2603.05811).
 
-        A run is a kept token and the pruned ones behind it, at one position; or the pruned ones before the first
-        kept token of a position, whose run began before the block.
+        A run is a kept token and the pruned ones after it, at one position; or the pruned ones before the first kept
+        token of a position, whose run began before the block.
         """
         run = self.keep_mask.long().cumsum(0)
         count = run.new_zeros(self.frames + 1, *self.grid[1:]).scatter_add_(0, run, torch.ones_like(run))
@@ -151,7 +155,7 @@ class TokenLayout:
         return tokens.index_select(1, self.kept)
 
     def scatter(self, kept_tokens: Tokens) -> Float[Tensor, "b places d"]:
-        """Put kept tokens back at their places; pruned places hold zeros until they are restored."""
+        """Put kept tokens back at their places; pruned places are zeros until they are restored."""
         full = kept_tokens.new_zeros(kept_tokens.shape[0], self.token_count, kept_tokens.shape[2])
         return full.index_copy_(1, self.kept, kept_tokens)
 
@@ -166,7 +170,7 @@ class TokenLayout:
         Args:
             history: the frame before the block, restored; None where the scene starts with this block.
             kept_tokens: the computed tokens, in the order of `kept`.
-            places: answer for these only; None: the whole block.
+            places: only these; None: the whole block.
         """
         rows = self._source_row if places is None else self._source_row[places]
         if history is None:
@@ -174,7 +178,7 @@ class TokenLayout:
         return torch.cat([history, kept_tokens], dim=1).index_select(1, rows)
 
     def position(self, places: Indices) -> Indices:
-        """Where in its frame each place lies, 0 .. tokens_per_frame - 1."""
+        """Position of each place in its frame, 0 .. tokens_per_frame - 1."""
         return places % self.tokens_per_frame
 
 

@@ -1,4 +1,4 @@
-"""What of a model decides whether a config can run on it: known before weights are read, and of a loaded model."""
+"""The properties of a model that decide whether a config can run on it, known before weights are read."""
 
 import attrs
 
@@ -21,7 +21,7 @@ class CoderSpec:
 
     @classmethod
     def of(cls, coder: "Autoencoder | CoderSpec") -> "CoderSpec":
-        """The same of a loaded autoencoder."""
+        """The spec of a loaded autoencoder."""
         return cls(**{field.name: getattr(coder, field.name) for field in attrs.fields(cls)})
 
 
@@ -29,8 +29,8 @@ class CoderSpec:
 class ModelSpec:
     """Blocks, KV cache and autoencoder of a causal model; see `lipar.protocols.Model`.
 
-    An adapter whose method `spec()` gives one lets `lipar check` and `lipar edit` refuse before weights are read what
-    otherwise only the loaded model would refuse.
+    If an adapter has a method `spec()` that gives one, `lipar check` and `lipar edit` refuse before weights are read
+    what otherwise only the loaded model would refuse.
     """
 
     block_frames: int = attrs.field(validator=bounds.BLOCK)
@@ -43,7 +43,7 @@ class ModelSpec:
 
     @classmethod
     def of(cls, model: Model) -> "ModelSpec":
-        """The same of a loaded model."""
+        """The spec of a loaded model."""
         return cls(
             block_frames=model.block_frames,
             sink_frames=model.sink_frames,

@@ -1,4 +1,4 @@
-"""How much faster a pruned run is, from blocks that are run both ways one after the other, and whether one can tell."""
+"""How much faster a pruned run is, from blocks that are run dense and pruned in turn, and whether this is certain."""
 
 import statistics
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from typing import Literal
 import attrs
 
 LEAST_PAIRS = 3
-"""Fewer pairs of a dense and a pruned run say nothing of their spread."""
+"""Pairs of a dense and a pruned run that are needed to know their spread."""
 MOST_SPREAD = 2.0
-"""Where the highest ratio is more than so many times the lowest, the machine was too busy to tell."""
+"""If the highest ratio is more than this many times the lowest, the machine was too busy for a result."""
 
 Verdict = Literal["faster", "slower", "even", "too noisy", "too short"]
 
@@ -28,10 +28,10 @@ class Ratio:
 
 
 def paired_ratio(times: Sequence[float], base: Sequence[float]) -> Ratio:
-    """Ratio of each time to the base's of the same round.
+    """Ratio of each time to the base time of the same round.
 
     Raises:
-        ValueError: no rounds, or not as many of one as of the other.
+        ValueError: there are no rounds, or the numbers of times differ.
     """
     if not times or len(times) != len(base):
         raise ValueError(f"paired ratios need as many times as base times, got {len(times)} and {len(base)}")
@@ -41,10 +41,10 @@ def paired_ratio(times: Sequence[float], base: Sequence[float]) -> Ratio:
 
 @attrs.frozen
 class Speedup:
-    """Dense over pruned seconds of some blocks, and what they say.
+    """The speed-up of some blocks: dense over pruned seconds.
 
     Args:
-        pairs: seconds of each block dense and pruned, run one right after the other.
+        pairs: seconds of each block dense and pruned, one run right after the other.
     """
 
     pairs: tuple[tuple[float, float], ...]
@@ -69,7 +69,7 @@ class Speedup:
 
     @property
     def figure(self) -> float | None:
-        """The median ratio, above 1 where pruning is faster; None where one cannot tell."""
+        """The median ratio, above 1 where pruning is faster; None where the verdict is `too noisy` or `too short`."""
         ratio = self.ratio
         return None if ratio is None or self.verdict.startswith("too") else ratio.median
 
@@ -81,26 +81,26 @@ class Speedup:
 
 
 class ProbePlan:
-    """Which blocks of a clip are run both ways: `LEAST_PAIRS`, spread over it where its length is known.
+    """Which blocks of a clip are run dense as well: `LEAST_PAIRS`, spread over the clip where its length is known.
 
-    A block that cannot be timed (a scene begins, nothing is pruned) is replaced by the next that can, for which the
-    last third of the clip is left.
+    A block that cannot be timed (a scene begins, nothing is pruned) is replaced by the next that can; the last third of
+    the clip is left for such replacements.
 
     Args:
-        first: index of the first block with its whole context.
-        stop: index after the last block that is not filled up with copies; None: the length is not known.
+        first: index of the first block with its full context.
+        stop: index after the last block that is not filled up with copies; None: the length is unknown.
     """
 
     def __init__(self, first: int, stop: int | None) -> None:
         span = LEAST_PAIRS if stop is None else stop - first
-        # where there are too few, none is run in vain
+        # if there are too few blocks for a result, none is run dense
         self._targets = [
             first + span * i // LEAST_PAIRS for i in range(LEAST_PAIRS if span >= LEAST_PAIRS else 0)
         ]
         self._taken = 0
 
     def wants(self, index: int) -> bool:
-        """Whether to run this block both ways; asked only of blocks that can be timed, in order."""
+        """Whether to run this block dense as well; called only for blocks that can be timed, in order."""
         due = sum(target <= index for target in self._targets)
         if self._taken >= due:
             return False
@@ -109,10 +109,12 @@ class ProbePlan:
 
 
 def first_steady_block(sink_frames: int, window_frames: int, block_frames: int) -> int:
-    """Index of the first block of a scene whose context is as long as it gets; of a growing context, the second.
+    """Index of the first block of a scene whose context is as long as it gets; 2 for a context that keeps growing.
 
     Args:
-        window_frames: with the block's own frames; 0: no limit, so that the context grows all the time.
+        sink_frames: first frames of the scene in the KV cache.
+        window_frames: latest frames in it, the block's own included; 0: no limit.
+        block_frames: frames of a block.
     """
     if window_frames == 0:
         return 2

@@ -12,7 +12,7 @@ Every layer has rows of keys and values, in t, h, w order. The queries of the ke
     place   position of a token inside its block, 0 .. token_count - 1, in t, h, w order
     slot    row of a place: start + its rank among the places that are present
     K       a kept token's slot: its own k, v, written in every pass
-    F       a fill: a pruned token's slot, with a donor's k, v (who that is: `lipar.attention.donors`)
+    F       a fill: a pruned token's slot, with a donor's k, v (which one: `lipar.attention.donors`)
 
 A `Region` says which places are present in a kind of pass, and `_regions` makes the two of them, one for the denoise
 steps and one for the clean pass. It takes four decisions:
@@ -21,7 +21,7 @@ steps and one for the clean pass. It takes four decisions:
     which copies         a kept token stands for a run of c places; the m most recent are present (Eq. 10-12)
     at which position    a fill's key is rotated to its own place, e^(l theta) k (Eq. 5), or stays as it was rotated at
                          its donor's place (naive copy)
-    with which weight    a bias log(c / m) lets m copies count as c (proportional attention, arXiv 2210.09461, Eq. 1)
+    with which weight    a bias log(c / m) makes m copies count as c (proportional attention, arXiv 2210.09461, Eq. 1)
 
 The clean pass takes none of them: every place is filled from its restoration source (Alg. 2), at its own position,
 since these rows become history. Equations are those of arXiv 2603.05811.
@@ -77,8 +77,8 @@ class BlockContext:
         cache: the frames before the block; its rows behind them are written by the passes.
         layout: the block's kept tokens.
         recovery: which places kept queries attend to.
-        noise: who gives the pruned ones' keys and values; None: nobody, they are absent in the denoise passes.
-        rotation: of the block's places, where a model has its own table; None: by the cache's time.
+        noise: gives the keys and values of pruned tokens; None: they are absent in the denoise passes.
+        rotation: of the block's places, for a model with a table of its own; None: by the cache's time.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class BlockContext:
         self._kept_rotation = prepare_rotation(take_rows(rotation, layout.kept))
         self._block_rotation = prepare_rotation(rotation)
         self._denoise, self._clean = self._regions(recovery, rotation, rope)
-        # layers that share their rows overwrite each other's donors, so that each step writes them anew
+        # layers that share their rows overwrite each other's donors, so each step writes them again
         self._per_step = noise is not None and (noise.per_step or not cache.persistent)
         self._written = [False] * cache.num_layers
         self.forward_pass = ForwardPass(step=0, sigma=1.0, timestep=1000.0)
@@ -122,7 +122,7 @@ class BlockContext:
         plan = recovery.plan(self.layout)
         denoise = clean if plan.present is None else self._region(plan.present, rotation)
         if denoise.places.shape[0] and (self._noise is None or not self._noise.ready(self.layout)):
-            # nobody can fill them yet, such as a store of earlier blocks in the first block of a scene
+            # no donors yet, for example a store of earlier blocks in the first block of a scene
             return self._kept_only(rotation), clean
         # with which weight
         if plan.bias is not None:
@@ -184,7 +184,7 @@ class BlockContext:
         )
 
     def begin_pass(self, forward_pass: ForwardPass) -> None:
-        """Say which pass the coming `attend` calls belong to."""
+        """Set the pass that the next `attend` calls belong to."""
         self.forward_pass = forward_pass
 
     def attend(self, layer_idx: int, q: Heads, k: Heads, v: Heads, kernel: AttentionKernel = sdpa) -> Heads:
@@ -196,7 +196,7 @@ class BlockContext:
         q_rotated = rotate(q, self._kept_rotation)
         bias = () if region.bias is None else (region.bias.to(q.dtype),)
         if not self._cache.persistent and not region.places.shape[0] and region.attended is None:
-            # nothing before the block, nothing to fill: the context is the tokens themselves
+            # no history and no place to fill: the context is the kept tokens themselves
             return kernel(q_rotated, rotate(k, self._kept_rotation), v, *bias)
         rows = self._cache.layer(layer_idx, k, self._start + self.layout.token_count)
         if self.forward_pass.clean and region.present is None:

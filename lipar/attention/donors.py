@@ -1,7 +1,7 @@
-"""Donors: whose keys and values stand in for a pruned token's. The rules that noise sources are made of.
+"""Donors: the tokens whose keys and values replace those of pruned tokens. The rules that noise sources share.
 
-Every function takes a `Donation`, which is what a noise source sees of one layer in one pass, and answers for its
-`places`. Keys are un-rotated; the caller rotates them to where the recovery wants them.
+Most functions take a `Donation`, what a noise source receives of one layer in one pass, and give keys and values for
+its `places`. Keys are un-rotated; the caller rotates them to the position that the recovery chooses.
 """
 
 import torch
@@ -20,16 +20,17 @@ def sequence_donors(donation: Donation) -> tuple[Heads, Heads]:
 
 
 def clean_copies(donation: Donation) -> tuple[Heads, Heads]:
-    """What stands at each place's position in the frame before the block, from the KV cache (the paper's donors)."""
+    """Keys and values at each place's position in the last frame before the block, from the KV cache (as the paper)."""
     assert donation.history_k is not None and donation.history_v is not None
     position = donation.layout.position(donation.places)
     return donation.history_k.index_select(1, position), donation.history_v.index_select(1, position)
 
 
 def in_block_first(donation: Donation, k: Heads, v: Heads) -> tuple[Heads, Heads]:
-    """The in-block rule: a kept token earlier in the block gives its keys and values of this very pass.
+    """The in-block rule: a kept token earlier in the block gives its keys and values of the same pass.
 
     Args:
+        donation: a layer in one pass, with at least one kept token.
         k: keys for the places without such a token, `b places heads head_dim`.
         v: values, likewise.
     """
@@ -40,6 +41,6 @@ def in_block_first(donation: Donation, k: Heads, v: Heads) -> tuple[Heads, Heads
 
 
 def in_block_times(layout: TokenLayout, places: Indices, otherwise: Indices) -> Indices:
-    """The frame of the block in which each place's source stands; `otherwise` where that is before the block."""
+    """Index in the block of the frame that each place's source is in; `otherwise` where it is before the block."""
     source = layout.restore_source[places] // layout.tokens_per_frame - layout.first_frame
     return torch.where(source >= 0, source, otherwise)

@@ -1,18 +1,18 @@
 """How far attention can be from what it would be with the true keys and values of the pruned tokens.
 
 One query of one head, with scores s_j = q.k_j / sqrt(d) and weights w = softmax(s), gives o = sum_j w_j v_j. Let some
-of the keys and values stand in for true ones that lie at most delta_k and delta_v away. Then a score is off by t_j,
+of the keys and values replace true ones that lie at most delta_k and delta_v away. Then a score is off by t_j,
 |t_j| <= eps_j = |q| delta_k_j / sqrt(d), the true weights are w_j e^t_j / Z with Z = sum_j w_j e^t_j, and since
 sum_j w_j (v_j - o) = 0 the true output is off by
 
     (1/Z) sum_R [ w_j (e^t_j - 1) (v_j - o)  +  w_j e^t_j (v_true_j - v_j) ]
 
-over the replaced rows R: at most what `local` below takes it for, each term by its norm and Z from below. For large
-eps that grows without limit and the other bound takes over: weights whose logarithms move by at most eps differ by
+over the replaced rows R. `local` below bounds it, each term by its norm and Z from below. For large eps this bound
+grows without limit, and another one is smaller: weights whose logarithms move by at most eps differ by
 tanh(eps / 2) in total variation (reached by two halves that move apart), and values lie in a ball of radius r, so the
 first term is at most 2 r tanh(eps / 2) and the second at most delta_v times the true mass of R.
 
-The roles can be changed: the same holds with the true keys and values given, and the stand-ins at that distance.
+The roles can be exchanged: the same holds with the true keys and values given, and the replacements at that distance.
 """
 
 import attrs
@@ -23,7 +23,7 @@ from torch import Tensor
 from lipar.types import Context, Heads, Indices
 
 SCORES_AT_ONCE = 1 << 22
-"""Attention scores held at a time, in float64."""
+"""Attention scores in memory at a time, in float64."""
 MAX_EXPONENT = 700.0
 """e to this power is near the end of float64; a bound that large is never the smaller one of the two."""
 
@@ -39,14 +39,14 @@ class Certificate:
     expected: Tensor
     """Root mean square error, to first order, of differences that are independent and point anywhere: no bound.
 
-    sqrt(sum_R w_j^2 (eps_j^2 |v_j - o|^2 / d + delta_v_j^2)): what is left of `linear` where errors average out.
+    sqrt(sum_R w_j^2 (eps_j^2 |v_j - o|^2 / d + delta_v_j^2)): what remains of `linear` where errors average out.
     """
     lipschitz: Tensor
     """L = |q| r / sqrt(d): the bound is at most L max(delta_k) + max(delta_v), whatever the weights."""
 
     @property
     def per_token(self) -> Tensor:
-        """Bound on each token's output, its heads side by side, `b n`."""
+        """Bound on each token's output, the concatenation of its heads, `b n`."""
         return self.bound.square().sum(dim=-1).sqrt()
 
     @property
@@ -63,13 +63,13 @@ def certificate(
     delta_k: float | Tensor,
     delta_v: float | Tensor,
 ) -> Certificate:
-    """Bound the error of a block's attention output from how far its donors are from the tokens they stand for.
+    """Bound the error of a block's attention output from how far its donors are from the tokens that they replace.
 
     It is a *certificate* where the differences are true or known not to be exceeded, and an *estimate* where they are
-    guessed, for instance from the source latents: the bound is then as good as the guess. It is of one layer,
-    with the kept tokens' own queries, keys and values taken as they are, and of exact arithmetic on these numbers: a
-    fused kernel adds its rounding. Every replaced token must have its row (as `m-degree` of full degree and
-    `naive-copy` have it): a token that is left out is not a small difference.
+    guessed, for instance from the source latents: the bound is then as good as the guess. It covers one layer, with
+    the kept tokens' own queries, keys and values as they are, in exact arithmetic: a fused kernel adds its rounding.
+    Every replaced token must have its row (as with `m-degree` of full degree and `naive-copy`): a token that is left
+    out is not a small difference.
 
     Cost: attention in float64 without a fused kernel, in pieces. For measuring, not for the hot path.
 
@@ -77,7 +77,7 @@ def certificate(
         q: rotated queries of the kept tokens.
         k: rotated keys as attended to, donors included.
         v: values, likewise.
-        replaced: the rows of `k` and `v` that hold donors.
+        replaced: the rows of `k` and `v` that are donors'.
         delta_k: |k - k_true| of the rotated keys: a number for all, or a tensor that broadcasts to
             `b replaced heads`. Rotation to the same position changes no distance.
         delta_v: |v - v_true|, likewise.
@@ -132,7 +132,7 @@ def _bounds(
     linear = (weight * (eps * off_output + value_off)).sum(dim=-1)
     squares = (eps * off_output).square() / q.shape[-1] + value_off.square()
     expected = (weight.square() * squares).sum(dim=-1).sqrt()
-    # where both of its parts have underflowed, local is 0 / 0 and the other bound stands
+    # where both of its parts have underflowed, local is 0 / 0 = NaN, and fmin gives the other bound
     return torch.fmin(local, saturated), linear, expected
 
 

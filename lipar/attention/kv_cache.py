@@ -1,13 +1,13 @@
 """Keys and values of the frames before a block: a few first frames (sink) and the latest ones (window).
 
-Keys are stored clean and un-rotated, so that a pruned token can take them at its own position and a stream
-can move its context to small positions; attention reads a rotated copy, which is stored as well.
+Keys are stored clean and un-rotated, so that a pruned token can use them at its own position and a stream can move its
+context to small positions; attention reads a rotated copy, which is stored as well.
 
-    frames   [ sink: sink_frames | window: up to window_frames, the block's own counted in ]
+    frames   [ sink: sink_frames | window: up to window_frames, the block's own included ]
     rows     of all frames, one after the other; a frame of which nothing was filled has fewer
 
-A block is opened (`open_block`: the oldest frames of the window leave), its rows are written behind the history by the
-passes, and it is committed (`commit`: its rows are history from then on).
+A block is opened (`open_block`: the oldest frames of the window are removed), the passes write its rows after the
+history, and it is committed (`commit`: its rows are history from then on).
 """
 
 import math
@@ -29,7 +29,7 @@ class LayerRows:
     """One layer's rows, `b capacity heads head_dim`, in t, h, w order: [sink | window | block]."""
 
     k: Context
-    """Un-rotated; of the block's rows only what the last clean pass wrote."""
+    """Un-rotated; among the block's rows, only what the last clean pass wrote."""
     k_rotated: Context
     v: Context
 
@@ -43,7 +43,7 @@ class LayerRows:
 
 @attrs.frozen(eq=False)
 class CachedFrame:
-    """A frame in the cache: when it was, and which of its positions have rows."""
+    """A frame in the cache: its time in the scene, and which of its positions have rows."""
 
     time: int
     rows: int
@@ -55,7 +55,7 @@ def check_window(window_frames: int, block_frames: int, *, copies: bool) -> None
     """Refuse a window that is too short for a block.
 
     Args:
-        window_frames: latest frames in the cache, the block's own counted in; 0 is without limit.
+        window_frames: latest frames in the cache, the block's own included; 0 is without limit.
         block_frames: frames of the block.
         copies: whether pruned tokens copy from the frame before the block, which must then be in the window.
 
@@ -66,11 +66,11 @@ def check_window(window_frames: int, block_frames: int, *, copies: bool) -> None
         return
     if window_frames < block_frames:
         raise ValueError(
-            f"a window of {window_frames} frames counts the block's own {block_frames} in; set cache.window_frames to "
+            f"a window of {window_frames} frames includes the block's own {block_frames}; set cache.window_frames to "
             f"at least {block_frames + copies}, or to 0 for no limit"
         )
     raise ValueError(
-        f"a window of {window_frames} frames holds nothing beside the block's own {block_frames}, but pruned tokens "
+        f"a window of {window_frames} frames has room only for the block's own {block_frames}, but pruned tokens "
         f"copy from the frame before it; set cache.window_frames to at least {block_frames + 1}"
     )
 
@@ -81,12 +81,12 @@ class KVCache:
     Args:
         num_layers: self-attention layers of the model.
         rope: the model's rotary embedding.
-        sink_frames: first frames of a scene that stay for good.
-        window_frames: latest frames that stay, the block's own counted in; 0 keeps everything.
+        sink_frames: first frames of a scene, which are never removed.
+        window_frames: latest frames that stay, the block's own included; 0 keeps everything.
         positions: `rolling` counts time in the context (sink 0, then the window, then the block), so that a
             stream never leaves the positions the model was trained on; `absolute` counts it in the scene.
-        persistent: False: for a single block without frames before it; layers share one set of rows, since none
-            is read after its layer.
+        persistent: False: for a single block without frames before it; layers share one set of rows, since no row
+            is read by a later layer.
 
     Raises:
         ValueError: negative sizes.
@@ -117,7 +117,7 @@ class KVCache:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all frames, keep the memory."""
+        """Forget all frames, but keep the memory allocated."""
         self.frames: list[CachedFrame] = []
         self._next_time = 0
 
@@ -128,16 +128,16 @@ class KVCache:
 
     @property
     def block_time(self) -> int:
-        """Position along t of the coming block's first frame."""
+        """Position along t of the next block's first frame."""
         return len(self.frames) if self.positions == "rolling" else self._next_time
 
     def memory_bytes(self) -> int:
-        """Bytes held by all layers."""
+        """Bytes of memory of all layers."""
         held = [rows for rows in self._layers if rows is not None]
         return sum(t.numel() * t.element_size() for rows in held for t in (rows.k, rows.k_rotated, rows.v))
 
     def open_block(self, layout: TokenLayout) -> int:
-        """Evict what the coming block pushes out of the window; returns the row at which the block begins.
+        """Evict the frames that leave the window with the next block; returns the row at which the block begins.
 
         Raises:
             ValueError: the block is longer than the window.
@@ -150,7 +150,7 @@ class KVCache:
         return self.rows
 
     def check_history(self, layout: TokenLayout) -> None:
-        """Make sure that the frame which pruned tokens copy from is still there, once the block is open.
+        """Check, once the block is open, that the frame which pruned tokens copy from was not evicted.
 
         Raises:
             ValueError: the window is so short that it was evicted.
@@ -161,10 +161,10 @@ class KVCache:
             check_window(self.window_frames, layout.frames, copies=True)
 
     def _forget(self, first: int, count: int, layout: TokenLayout) -> None:
-        """Forget `count` frames from the `first` one on; the rows behind them move up to close the gap.
+        """Forget `count` frames from the `first` one on; the rows after them move up to close the gap.
 
-        Under rolling positions the frames behind the gap stand at smaller times afterwards, so that their keys are
-        rotated again, from the un-rotated ones.
+        With rolling positions the frames after the gap have smaller times then, so their keys are rotated again, from
+        the un-rotated ones.
         """
         gone, moved = self.frames[first : first + count], self.frames[first + count :]
         if not gone:
@@ -198,7 +198,7 @@ class KVCache:
         return self.rope.rotation(torch.cat(times), position // cols, position % cols)
 
     def layer(self, layer_idx: int, like: Heads, needed: int) -> LayerRows:
-        """A layer's rows, made or grown to hold `needed` of them."""
+        """A layer's rows, allocated or enlarged to at least `needed` of them."""
         if not self.persistent:
             layer_idx = 0
         rows = self._layers[layer_idx]
@@ -221,7 +221,7 @@ class KVCache:
     def _allocate(self, like: Heads, shape: tuple[int, ...]) -> Context:
         try:
             return like.new_empty(shape)
-        except RuntimeError as error:  # so do the allocators of all devices say that there is no memory left
+        except RuntimeError as error:  # what the allocators of all devices raise when there is no memory left
             gibibytes = 3 * self.num_layers * math.prod(shape) * like.element_size() / 2**30
             raise RuntimeError(
                 f"the KV cache does not fit into memory: {shape[1]} tokens in {self.num_layers} layers take "
@@ -230,9 +230,10 @@ class KVCache:
             ) from error
 
     def commit(self, layout: TokenLayout, present: Tensor | None, drop_frames: int = 0) -> None:
-        """Take the block's rows, as its clean pass left them, for history.
+        """Make the block's rows, as its clean pass wrote them, history.
 
         Args:
+            layout: of the block.
             present: places that have a row, ascending; None: all.
             drop_frames: leading frames of the block to forget (a scene began inside it).
         """
@@ -248,10 +249,10 @@ class KVCache:
         self._forget(first, drop_frames, layout)
 
     def append_copies(self, layout: TokenLayout, *, fills: bool) -> None:
-        """Append a block with nothing kept: every frame is the last one again, at its own position.
+        """Append a block without a kept token: every frame repeats the last one, at its own position.
 
         Args:
-            layout: the block's, with no token kept.
+            layout: of the block, without a kept token.
             fills: False: pruned tokens have no rows, so only time passes.
         """
         start = self.open_block(layout)

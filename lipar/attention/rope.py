@@ -1,6 +1,6 @@
 """Rotary position embedding of Wan models, at arbitrary positions.
 
-Must agree bit for bit with `WanRotaryPosEmbed` and `apply_rotary_emb` of diffusers
+Agrees bit for bit with `WanRotaryPosEmbed` and `apply_rotary_emb` of diffusers
 (models/transformers/transformer_wan.py), whose table ends at position 1023 and always starts at frame 0.
 """
 
@@ -59,7 +59,7 @@ class RotaryEmbedding:
 
 @attrs.frozen(eq=False)
 class PreparedRotation:
-    """A rotation made ready to rotate many tensors; from `prepare_rotation`."""
+    """A rotation prepared to rotate many tensors; made by `prepare_rotation`."""
 
     cos: Tensor
     """`n 1 half`, or on a GPU `n 1 head_dim`, every cosine twice."""
@@ -68,7 +68,7 @@ class PreparedRotation:
 
 
 def prepare_rotation(rotation: Rotation) -> PreparedRotation:
-    """Make a rotation ready, where it is used more than once."""
+    """Prepare a rotation that is used more than once."""
     cos, sin = rotation[0][:, None], rotation[1][:, None]
     if cos.device.type == "cpu":
         return PreparedRotation(cos, sin)
@@ -76,9 +76,11 @@ def prepare_rotation(rotation: Rotation) -> PreparedRotation:
 
 
 def rotate(states: Heads, by: PreparedRotation, out: Heads | None = None) -> Heads:
-    """Rotate queries or keys; interleaved pairs, with the bits of diffusers' `apply_rotary_emb`.
+    """Rotate queries or keys; channels are interleaved pairs, results equal diffusers' `apply_rotary_emb` bit for bit.
 
     Args:
+        states: un-rotated queries or keys.
+        by: the positions of these tokens.
         out: where to write; None: a new tensor.
     """
     if out is None:

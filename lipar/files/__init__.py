@@ -1,1 +1,1 @@
-"""The files that a run writes: where, by whom, and what is left when it is interrupted."""
+"""The files that a run writes: where they may be, which run writes them, and what remains of an interrupted run."""

@@ -1,4 +1,4 @@
-"""Who is writing a file at this moment: an advisory lock, which the system lets go when its owner dies."""
+"""Advisory locks on files that a run is writing; the system releases them when the process ends, however it ends."""
 
 import contextlib
 import os
@@ -18,7 +18,15 @@ WAIT = "wait until it has ended, or name another file"
 
 
 def take_lock(descriptor: int, *, wait: bool = False) -> bool | None:
-    """Lock an open file; False: somebody else holds the lock. None: there are no locks on this file system."""
+    """Lock an open file.
+
+    Args:
+        descriptor: of the file.
+        wait: wait until another process releases its lock.
+
+    Returns:
+        Whether the file is locked now; False: another process has locked it; None: the file system has no locks.
+    """
     if fcntl is None:
         return None
     try:
@@ -31,21 +39,21 @@ def take_lock(descriptor: int, *, wait: bool = False) -> bool | None:
 
 
 def create_locked(path: Path) -> int:
-    """Make a new file and lock it; a stale one of that name, whose owner is dead, is removed first.
+    """Make a new file and lock it; a stale one of that name, whose process has ended, is removed first.
 
     Raises:
-        VideoError: its owner lives, or the file system has no locks that would tell.
+        VideoError: its process is running, or the file system has no locks, so that this is not known.
         OSError: the file cannot be made.
     """
     for _ in range(ATTEMPTS):
         try:
-            # never into a file that is there: it may be a link to something else
+            # never open an existing file: it may be a link to something else
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError:
             _remove_stale(path)
             continue
         try:
-            # another run may look at this very moment whether the file is stale; it lets go at once
+            # another run may be checking whether the file is stale; it releases its lock at once
             take_lock(descriptor, wait=True)
             if _is_at(descriptor, path):
                 return descriptor
@@ -58,7 +66,7 @@ def create_locked(path: Path) -> int:
 
 
 def _remove_stale(path: Path) -> None:
-    if path.is_symlink():  # not of ours
+    if path.is_symlink():  # not made by lipar
         path.unlink(missing_ok=True)
         return
     try:
@@ -94,7 +102,7 @@ def check_unlocked(path: Path) -> None:
     """Refuse a file that another run's `GrowingFile` is writing.
 
     Raises:
-        VideoError: so it is.
+        VideoError: another run has locked it.
     """
     with contextlib.suppress(FileNotFoundError, IsADirectoryError, PermissionError), path.open("rb") as file:
         if take_lock(file.fileno()) is False:
@@ -106,12 +114,12 @@ def _busy(path: Path) -> str:
 
 
 class GrowingFile:
-    """A file that grows while a run goes on, locked so that two runs never write into one.
+    """A file that grows during a run, locked so that two runs never write to the same file.
 
-    What is written is with the system at once, so that it is there whatever happens next.
+    Writes are not buffered, so that the file is complete up to the last one, however the process ends.
 
     Args:
-        path: what is there is replaced by `begin`.
+        path: an existing file there is replaced by `begin`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -119,13 +127,13 @@ class GrowingFile:
         self._descriptor: int | None = None
 
     def begin(self, data: bytes) -> None:
-        """Open it, and write this in the place of what was there.
+        """Open and lock the file, and replace its content.
 
         Raises:
             VideoError: another run is writing to it.
         """
         self.end()
-        # not emptied before it is locked, since it may be another run's
+        # emptied only after it is locked, since it may be another run's
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o666)
         if take_lock(self._descriptor) is False:
             self.end()
@@ -135,7 +143,7 @@ class GrowingFile:
             os.ftruncate(self._descriptor, len(data))
 
     def append(self, data: bytes) -> None:
-        """Write at the end."""
+        """Write bytes at the end."""
         self._write(data, os.SEEK_END)
 
     def overwrite_start(self, data: bytes) -> None:
@@ -144,14 +152,14 @@ class GrowingFile:
 
     def _write(self, data: bytes, whence: int) -> None:
         assert self._descriptor is not None, "begin() comes first"
-        with contextlib.suppress(OSError):  # a pipe has only an end
+        with contextlib.suppress(OSError):  # a pipe cannot seek
             os.lseek(self._descriptor, 0, whence)
         left = memoryview(data)
-        while left:  # a part may be taken only, as when a disk becomes full
+        while left:  # the system may write only a part, for example when a disk becomes full
             left = left[os.write(self._descriptor, left) :]
 
     def end(self) -> None:
-        """Close it, and let go of the lock."""
+        """Close the file and release the lock."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

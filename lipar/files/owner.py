@@ -1,4 +1,4 @@
-"""The owner of a run's files, which are there when they are complete, and not before."""
+"""The owner of a run's files, which get their names when they are complete, and not before."""
 
 import contextlib
 import hashlib
@@ -17,30 +17,30 @@ class Outputs:
     """The owner of the files that a run writes: all of them get their names together, or none is left.
 
     A file is owned before its first byte is written. Each has an unfinished file, hidden in the folder of its target
-    and locked: a second run to the same target is refused while the first lives, and takes the place of one that was
-    killed. `publish` gives all files their names; leaving the context removes what was not published, and adds to the
-    exception that ends it a note that says which files are there.
+    and locked: a second run to the same target is refused while the first is running, and replaces the file of one that
+    was killed. `publish` gives all files their names; leaving the context removes what was not published, and adds a
+    note to the exception that ends it, which says which files exist.
 
     Inside `with`, SIGINT raises `KeyboardInterrupt`, and SIGTERM and SIGHUP raise `EndedBySignal`, which leaves the
-    context as `SignalExit`; but not while a file is claimed, published or removed: then they are
-    raised afterwards. See `lipar.files.signals.Answered`.
+    context as `SignalExit`. While a file is claimed, published or removed, they are delayed until that is done. See
+    `lipar.files.signals.Answered`.
     """
 
     def __init__(self) -> None:
         self._claims: dict[Path, int] = {}
-        """Target -> descriptor that holds the lock."""
+        """Target -> descriptor of its locked, unfinished file."""
         self._claimed = False
         self._published: list[Path] = []
         self._kept: list[Path] = []
         self._left: list[Path] = []
-        """What should not be there and could not be removed."""
+        """Files that should have been removed and could not be."""
         self._replacing: list[Path] = []
-        """Targets that were there before."""
+        """Targets that existed before."""
         self._signals = Answered()
 
     @undisturbed
     def claim(self, target: Path) -> Path:
-        """Give the path of the unfinished file of a target, made empty and locked.
+        """Make the unfinished file of a target, empty and locked, and give its path.
 
         Args:
             target: absolute, links resolved; see `check_writable`.
@@ -65,7 +65,7 @@ class Outputs:
     def publish(self) -> None:
         """Give every file its name; all of them must be complete and closed.
 
-        Where one cannot be put in place, those before it are taken back, and what was there before is there again.
+        If one cannot be put in place, those before it are removed again, and what they replaced is restored.
 
         Raises:
             VideoError: a file could not be put in place.
@@ -93,10 +93,10 @@ class Outputs:
         self._let_go()
 
     def rewrite(self, target: Path, text: str) -> None:
-        """Replace a claimed target at once, in a single step, and go on owning its place.
+        """Replace a claimed target in a single step, without giving up the claim.
 
         Raises:
-            VideoError: it cannot be written; what was there before stays.
+            VideoError: it cannot be written; the file that was there before stays.
         """
         assert target in self._claims, "claimed first"
         try:
@@ -108,7 +108,7 @@ class Outputs:
             raise explain(error, target.parent) from error
 
     def keep(self, path: Path) -> None:
-        """Tell of a file that stays, whatever happens, with what was finished."""
+        """Register a file that stays, with what was finished, however the run ends."""
         self._kept.append(path)
 
     @undisturbed
@@ -133,7 +133,7 @@ class Outputs:
         self._claims.clear()
 
     def what_is_there(self) -> str:
-        """A phrase for people: which of the files are there, and in which state."""
+        """Which of the files exist, and in which state, as a phrase for a message."""
         if self._left:
             return f"could not be removed: {', '.join(map(str, self._left))}"
         if self._published:
@@ -161,7 +161,7 @@ class Outputs:
         if error is None and not is_late():
             return
         ending = take_late() if error is None else error
-        if isinstance(ending, EndedBySignal) and answered:  # and not by an owner further out
+        if isinstance(ending, EndedBySignal) and answered:  # unless an outer owner handles signals
             ending = SignalExit(ending.number)
         if self._claimed:
             ending.add_note(self.what_is_there())
@@ -179,7 +179,7 @@ def unfinished_path(target: Path) -> Path:
 
 
 def set_aside_path(target: Path) -> Path:
-    """Where what was there before is kept until all files of a run have their names."""
+    """The name of the file that a target replaces, until all files of a run have their names."""
     return _hidden(target, "before")
 
 
@@ -197,7 +197,7 @@ def _set_aside(target: Path) -> None:
     if not target.is_file():
         return
     try:
-        os.link(target, aside)  # so that there is no moment without the file
+        os.link(target, aside)  # so that the target always exists
     except OSError:  # a file system without hard links
         target.replace(aside)
 
@@ -210,14 +210,18 @@ def _take_back(target: Path, published: bool) -> None:
 
 
 def _put_back(target: Path) -> None:
-    """Undo what a run left that was killed while it published."""
+    """Restore the file of a target whose run was killed while it published."""
     aside = set_aside_path(target)
     if aside.exists():
         aside.unlink() if target.exists() else aside.replace(target)
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file that is there when it is complete; what was there before stays until then."""
+    """Write a text file that gets its name when it is complete; an existing file stays until then.
+
+    Raises:
+        VideoError: another run is writing there, or the file cannot be written.
+    """
     with Outputs() as outputs:
         try:
             outputs.claim(path.resolve()).write_text(text, "utf-8")

@@ -1,4 +1,4 @@
-"""Where a file may be written, found out before the work."""
+"""Where a file may be written, checked before the work begins."""
 
 import shutil
 from collections.abc import Collection
@@ -14,14 +14,14 @@ LEAST_FREE_BYTES = 2**20
 def check_writable(
     path: str | Path, *, source: str | Path | None = None, suffixes: Collection[str] = CONTAINERS.keys()
 ) -> Path:
-    """Give the absolute output path once it is known that a file can be written there; call it up front.
+    """Check that a file can be written to a path before the work begins; gives the absolute path.
 
     Nothing is left behind, and an existing file is not touched.
 
     Args:
-        path: where the file is to go; an existing one there will be replaced.
-        source: a file that must not be the same one.
-        suffixes: what its name may end in; those of videos, unless given.
+        path: where the file is to be written; an existing one will be replaced.
+        source: the input, which must be another file.
+        suffixes: endings that its name may have; the default is those of videos.
 
     Raises:
         VideoError: a wrong extension, no such folder, no right to write, no room, another run that is writing there,
@@ -39,10 +39,10 @@ def check_writable(
 
 
 def _checked(path: Path, source: str | Path | None, suffix: str) -> Path:
-    # a link stays a link: what it points to is replaced
+    # a link stays a link: the file that it points to is replaced
     try:
         target = path.resolve()
-    except RuntimeError as error:  # as Python up to 3.12 says it
+    except RuntimeError as error:  # raised by Python up to 3.12
         raise VideoError(f"output {path} is a link to itself; name another") from error
     if target.is_symlink():
         raise VideoError(f"output {path} is a link to itself; name another")

@@ -1,4 +1,4 @@
-"""Signals that end a run as exceptions do, at a moment when nothing is left half done."""
+"""Signals that end a run as exceptions do, never in the middle of an operation on files."""
 
 import functools
 import signal
@@ -11,11 +11,11 @@ from typing import Any, ParamSpec, TypeVar
 _Args = ParamSpec("_Args")
 _Result = TypeVar("_Result")
 _LATE: list[int] = []
-"""Signals that came in an undisturbed function. Signals are of the process, and so is this list."""
+"""Signals that arrived in an undisturbed function; one list for the process, as signals are."""
 
 
 class EndedBySignal(BaseException):
-    """SIGTERM or SIGHUP came. Not SystemExit, which those may catch that run other people's code, such as plugins."""
+    """SIGTERM or SIGHUP arrived. Not SystemExit, which code that calls plugins may catch."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"ended by {signal.Signals(number).name}")
@@ -23,7 +23,7 @@ class EndedBySignal(BaseException):
 
 
 class SignalExit(SystemExit):
-    """The program ends by a signal, with the code that the system gives such a program: 128 + the signal's number."""
+    """The program ends by a signal, with the usual exit code: 128 + the signal's number."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
@@ -31,7 +31,7 @@ class SignalExit(SystemExit):
 
 
 def undisturbed(function: Callable[_Args, _Result]) -> Callable[_Args, _Result]:
-    """A function that signals do not interrupt while `Answered` answers them; one that came is raised at its end."""
+    """A function that signals do not interrupt while `Answered` handles them; they are raised when it returns."""
 
     @functools.wraps(function)
     def undisturbed_call(*args: _Args.args, **kwargs: _Args.kwargs) -> _Result:
@@ -48,21 +48,21 @@ def undisturbed(function: Callable[_Args, _Result]) -> Callable[_Args, _Result]:
 
 
 def take_late() -> BaseException:
-    """The exception of the signal that waits."""
+    """Remove the delayed signal and give its exception."""
     ending = _ending(_LATE[0])
     _LATE.clear()
     return ending
 
 
 def is_late() -> bool:
-    """Whether a signal waits."""
+    """Whether a signal is delayed."""
     return bool(_LATE)
 
 
 def _is_undisturbed(frame: FrameType | None) -> bool:
-    # A flag that the function sets would come too late: Python may answer a signal before the function's first line.
-    # Its frame is on the stack from the very beginning.
-    # By name: decorators that are put around all functions, as type checkers do, share one code object.
+    # A flag set by the function would be set too late: Python may handle a signal before the function's first line. Its
+    # frame is on the stack from the start.
+    # Compared by name: decorators put around all functions, as by type checkers, share one code object.
     while frame is not None:
         if frame.f_code.co_name == "undisturbed_call" and frame.f_code.co_filename == __file__:
             return True
@@ -84,9 +84,9 @@ def _ending(number: int) -> BaseException:
 class Answered:
     """From `begin` to `end`, SIGINT raises KeyboardInterrupt, and SIGTERM and SIGHUP raise EndedBySignal.
 
-    Inside `with` as well; the outermost one is left by `SignalExit` then.
+    As a context manager it covers its block; the outermost one is left by `SignalExit`.
 
-    Signals that somebody else answers stay theirs, and outside the main thread, which alone may answer signals,
+    Signals that already have another handler keep it. Outside the main thread, the only one that may handle signals,
     nothing changes.
     """
 
@@ -104,7 +104,7 @@ class Answered:
             raise SignalExit(error.number) from None
 
     def begin(self) -> None:
-        """Answer from now on."""
+        """Handle signals from now on."""
         if threading.current_thread() is not threading.main_thread():
             return
         usual: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
@@ -116,7 +116,7 @@ class Answered:
                 signal.signal(number, _answer)
 
     def end(self) -> bool:
-        """Leave signals as they were; gives whether any had been answered here."""
+        """Restore the handlers; gives whether any signal was handled here."""
         answered = bool(self._before)
         for number, handler in self._before.items():
             signal.signal(number, handler)

@@ -1,12 +1,12 @@
 """One refiner on a stream of frames: the frames that it sees before and after those it answers for.
 
-A refiner that looks `past_frames` back and `future_frames` ahead sees windows that overlap:
+A refiner that looks `past_frames` back and `future_frames` ahead gets windows that overlap:
 
     frames     0  1  2  3  4  5  6  7 ...
     window 1  [p  p  a  a  a  f]                 p: past, f: future, a: answered now
     window 2           [p  p  a  a  a  f]        answers come `future_frames` late
 
-Before the first and after the last frame of a scene stands what the refiner's `border` says.
+Before the first and after the last frame of a scene, the frames are what the refiner's `border` says.
 """
 
 import attrs
@@ -16,10 +16,10 @@ from lipar.protocols import Change, Refiner
 
 
 class HaloBuffer:
-    """One refiner on a stream: keeps the frames that it still needs, and makes up the border of the scene.
+    """One refiner on a stream: keeps the frames that it still needs, and adds the border of the scene.
 
     Args:
-        refiner: sees every frame with its halo, and answers `future_frames` late.
+        refiner: gets every frame with its halo, so that its result comes `future_frames` late.
     """
 
     def __init__(self, refiner: Refiner) -> None:
@@ -41,7 +41,7 @@ class HaloBuffer:
         return self.refiner(change) if change.frames > halo else None
 
     def flush(self) -> Change | None:
-        """At the end of the scene: the frames that waited for later ones, or None if none did."""
+        """At the end of the scene: the frames that were waiting for later ones, or None if there are none."""
         future_frames = self.refiner.future_frames
         if self._halo is None or future_frames == 0:
             return None

@@ -1,9 +1,9 @@
-"""The long-term test: what a frame is compared with besides the frame before it (Alg. 1 of arXiv 2603.05811).
+"""The long-term test: what a frame is compared with in addition to the frame before it (Alg. 1 of arXiv 2603.05811).
 
 A slow drift passes every comparison of a frame with its predecessor. So each token is also compared with its long-term
-reference, which is what recovery would copy from; further than `tau_long` from it, the token is kept.
+reference, the token that recovery would copy from; if it is further than `tau_long` from it, it is kept.
 
-Two references are offered. They differ in which mask says what a position last showed:
+There are two references. They differ in which mask decides what a position last showed:
 
     kept          the final mask, after all refiners: what the restored video shows before the block
     thresholded   the mask right after the long-term test, as in the authors' code; no test in the first block
@@ -37,11 +37,11 @@ class LongTermReference(Protocol):
         ...
 
     def decided(self, features: Features, keep_mask: KeepMask) -> None:
-        """Take note of the final mask of the next block."""
+        """Record the final mask of the next block."""
         ...
 
     def replaced(self, features: Features, keep_mask: KeepMask) -> None:
-        """Take note that the block decided last was given another mask."""
+        """Record that another mask is used for the block decided last."""
         ...
 
 
@@ -61,15 +61,18 @@ class KeptReference:
         self._shown = self._shown_before = shown
 
     def test(self, change: Change, features: Features, first_frame: int) -> Change:
+        """As the protocol says; the distances to the reference go into `long_term`."""
         assert change.keep is not None
         long_term = self._criterion(features, self._shown.expand_as(features))
         return attrs.evolve(change, long_term=long_term, keep=change.keep | (long_term > change.tau_long))
 
     def decided(self, features: Features, keep_mask: KeepMask) -> None:
+        """Move the reference on to the tokens that this block keeps."""
         self._shown_before = self._shown
         self._shown = last_kept(features, keep_mask, self._shown)
 
     def replaced(self, features: Features, keep_mask: KeepMask) -> None:
+        """Move the reference on again, from where it was before the block."""
         self._shown = last_kept(features, keep_mask, self._shown_before)
 
 
@@ -89,6 +92,7 @@ class ThresholdedReference:
         self._reference: Tensor | None = None
 
     def test(self, change: Change, features: Features, first_frame: int) -> Change:
+        """As the protocol says; in the first block the distances stay 0."""
         assert change.keep is not None
         long_terms, keeps = [], []
         begin = 0
@@ -108,10 +112,10 @@ class ThresholdedReference:
         return attrs.evolve(change, long_term=torch.cat(long_terms), keep=torch.cat(keeps))
 
     def decided(self, features: Features, keep_mask: KeepMask) -> None:
-        """Nothing: the final mask does not count here."""
+        """Do nothing: this reference does not depend on the final mask."""
 
     def replaced(self, features: Features, keep_mask: KeepMask) -> None:
-        """Nothing: the final mask does not count here."""
+        """Do nothing: this reference does not depend on the final mask."""
 
 
 def last_kept(features: Features, keep_mask: KeepMask, before: TokenFrame) -> TokenFrame:

@@ -1,23 +1,29 @@
-"""Scene cuts, read from the source latents, so that no scene is recovered from another."""
+"""Scene cuts, detected in the source latents, so that no scene is recovered from another."""
 
+from collections.abc import Iterable, Iterator
+
+import attrs
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lipar.layout import token_features
+from lipar.masks.source import SourceBlock
 from lipar.types import Features
 
 CUT_CORRELATION = 0.2
 """Frames whose latents correlate less than this show different scenes. On the bundled model's latents a dog filmed by a
 running camera keeps 0.24 and more from frame to frame, and frames of different clips stay below 0.13."""
 CUT_STEP = 0.5
-"""And they differ by more than this (root mean square, unit-variance latents): fades and flat frames are no cuts."""
+"""Frames of different scenes also differ by more than this (root mean square, unit-variance latents); the correlation
+alone would take fades and flat frames for cuts."""
 
 
 def cut_offset(previous: Float[Tensor, "1 rows cols features"] | None, block: Features) -> int | None:
     """Index of the frame of the block with which its last new scene starts, or None.
 
     Two frames of one scene stay correlated, even under a panning camera, since most of a latent's energy
-    lies at low frequencies; frames of two scenes do not. Noise and fades pass.
+    lies at low frequencies; frames of two scenes do not. Noise and fades are not taken for cuts.
 
     Args:
         previous: the frame before the block; None at the start of the video.
@@ -35,3 +41,25 @@ def cut_offset(previous: Float[Tensor, "1 rows cols features"] | None, block: Fe
     if not cuts:
         return None
     return int(cuts[-1]) + (1 if previous is None else 0)
+
+
+def mark_scenes(
+    blocks: Iterable[SourceBlock], patch_size: int, *, detect: bool = True
+) -> Iterator[SourceBlock]:
+    """Set `cut` of every block in which a scene begins; the first block always begins one.
+
+    Args:
+        blocks: the source of one video, in order.
+        patch_size: latent rows and columns of a token.
+        detect: whether to look for cuts; otherwise the video is one scene.
+    """
+    previous: Features | None = None
+    for block in blocks:
+        cut = None
+        if detect:
+            features = token_features(block.latents, patch_size)
+            cut = cut_offset(previous, features)
+            previous = features[-1:]
+        if block.first_frame == 0 and cut is None:
+            cut = 0
+        yield attrs.evolve(block, cut=cut)

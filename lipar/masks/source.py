@@ -1,7 +1,8 @@
-"""What comes in: latents of the source and, where they are at hand, its pixel frames, cut into the model's blocks."""
+"""The source of a run: latents and, where there are any, pixel frames, cut into the model's blocks."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
@@ -9,13 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lipar.messages import counted
 from lipar.protocols import Autoencoder
 from lipar.spec import CoderSpec
 from lipar.types import Latents, PixelFrames, shaped
-from lipar.wording import counted
 
 LatentPiece: TypeAlias = Float[Tensor, "_ _ _ _ _"]
-"""Latents, `b t c h w`, of which every piece may have another number of frames."""
+"""Latents, `b t c h w`; each piece may have another number of frames."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -26,7 +27,7 @@ class SourcePiece:
     pixels: Tensor | None = attrs.field(
         default=None, validator=attrs.validators.optional(shaped(PixelFrames))
     )
-    """RGB in [0, 1] at the size processed; as many frames as the autoencoder groups into the latents."""
+    """RGB in [0, 1] at the size processed; as many frames as the autoencoder encodes to the latents."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -36,14 +37,14 @@ class SourceBlock(SourcePiece):
     first_frame: int = 0
     """Index of its first latent frame in the video."""
     cut: int | None = None
-    """Offset of the frame with which a new scene begins in this block, if one does."""
+    """Offset in the block of the frame with which a new scene begins; None where none does."""
 
 
 def check_source_latents(source: Any, channels: int) -> None:
-    """Refuse what are not clean latents of one video, in the scale the DiT sees.
+    """Refuse anything but clean latents of one video, in the scale the DiT sees.
 
     Args:
-        source: as it came.
+        source: as the user gave it.
         channels: those of the model's latents.
 
     Raises:
@@ -86,12 +87,12 @@ def moved(piece: _Piece, device: torch.device | str, dtype: torch.dtype | None =
 
 @attrs.frozen(kw_only=True)
 class SourceFormat:
-    """How a run's source is laid out, for criteria that look at more than the latents."""
+    """Layout of a run's source, for criteria that read more than the latents."""
 
     patch_size: int
     """Latent rows and columns of a token."""
     coder: Autoencoder | CoderSpec | None = None
-    """Tells how many pixel frames make a latent one."""
+    """Gives how many pixel frames make a latent frame."""
 
     def grid(self, latents: Latents) -> tuple[int, int, int]:
         """Frames, rows and columns of tokens."""
@@ -102,7 +103,7 @@ class SourceFormat:
         """First and last-plus-one pixel frame, counted in the video, of each of `count` latent frames.
 
         Raises:
-            ValueError: there is no autoencoder that would tell.
+            ValueError: there is no autoencoder that gives the number of pixel frames.
         """
         if self.coder is None:
             raise ValueError(
@@ -114,7 +115,7 @@ class SourceFormat:
 
 
 def pixel_frames_in(coder: Autoencoder | CoderSpec, first_latent: int, count: int) -> int:
-    """How many pixel frames `count` latent frames stand for, the first of them being number `first_latent`."""
+    """How many pixel frames `count` latent frames stand for, from latent frame `first_latent` of the video on."""
     starts = int(first_latent == 0 and count > 0)
     return starts * coder.first_pixel_frames + (count - starts) * coder.next_pixel_frames
 
@@ -122,15 +123,15 @@ def pixel_frames_in(coder: Autoencoder | CoderSpec, first_latent: int, count: in
 def source_blocks(
     pieces: Iterable[LatentPiece | SourcePiece], block_frames: int, *, pixels_of: Autoencoder | None = None
 ) -> Iterator[SourceBlock]:
-    """Cut a source anew into blocks.
+    """Cut a source into blocks.
 
     Args:
         pieces: latents alone, or with their pixel frames; of any number of frames.
         block_frames: latent frames of a block.
-        pixels_of: the autoencoder whose pixel frames go along; None: the blocks are of latents only.
+        pixels_of: the autoencoder of the pixel frames that the blocks need; None: blocks of latents only.
 
     Raises:
-        ValueError: the last frames do not fill a block, or pixel frames are asked for and missing.
+        ValueError: the last frames do not fill a block, or pixel frames are needed and missing.
     """
     held: list[Any] = []
     fed = 0
@@ -171,8 +172,30 @@ def _pixels_of(piece: SourcePiece, coder: Autoencoder, first_frame: int) -> Pixe
     return piece.pixels
 
 
+def with_upcoming(
+    blocks: Iterable[SourceBlock], count: int
+) -> Iterator[tuple[SourceBlock, list[SourceBlock]]]:
+    """Each block with those after it in its scene, `count` at most; a block comes as soon as these have come.
+
+    Args:
+        blocks: in order; `cut` is set where a scene begins.
+        count: how many blocks to look ahead.
+    """
+    waiting: deque[SourceBlock] = deque()
+
+    def next_block() -> tuple[SourceBlock, list[SourceBlock]]:
+        return waiting.popleft(), list(takewhile(lambda later: later.cut is None, waiting))
+
+    for block in blocks:
+        waiting.append(block)
+        if len(waiting) > count:
+            yield next_block()
+    while waiting:
+        yield next_block()
+
+
 def regroup(pieces: Iterable[LatentPiece], block_frames: int) -> Iterator[Latents]:
-    """Cut a stream of latents anew into blocks.
+    """Cut a stream of latents into blocks.
 
     Raises:
         ValueError: the last frames do not fill a block.

@@ -1,9 +1,9 @@
 """Keep masks of a scene, block by block.
 
     source frames -> distance to the frame before -> refiners up to the threshold -> long-term test
-                  -> refiners after the threshold -> blocks -> first frames whole, refiners of blocks -> keep mask
+                  -> refiners after the threshold -> blocks -> first frames in full, refiners of blocks -> keep mask
 
-Refiners see a halo of frames around those they answer for: `lipar.masks.halo`. What the long-term test compares with:
+Refiners get a halo of frames around those that they refine: `lipar.masks.halo`. What the long-term test compares with:
 `lipar.masks.long_term`.
 """
 
@@ -35,22 +35,22 @@ class DecidedBlock:
 class MaskStream:
     """Decide the keep masks of one scene from its source, in blocks and with bounded memory.
 
-    Every frame but the first is compared with the frame before; the refiners make the mask of that. Right
-    after the refiner that thresholds, tokens further than `tau_long` from their long-term reference join
-    (Alg. 1 of arXiv 2603.05811); these distances are not smoothed, but the rest of the chain refines the mask
-    that they make. The first frame is kept whole.
+    Every frame but the first is compared with the frame before; the refiners turn these distances into a mask. Right
+    after the refiner that thresholds, tokens further than `tau_long` from their long-term reference are added to it
+    (Alg. 1 of arXiv 2603.05811). Distances to the reference are not smoothed, but the rest of the chain refines the
+    mask that they are part of. The first frame is kept in full.
 
     Args:
         criterion: gives the distances.
         refiners: the chain; one of them must threshold. Those `of_blocks` come last and refine the mask of each
-            block when it is otherwise final.
+            block after all others.
         tau_short: threshold of the distance to the frame before, in the units of the criterion.
         tau_long: threshold of the distance to the long-term reference; None: no such test.
-        adaptive: gives both thresholds for each block instead.
+        adaptive: gives both thresholds for each block; None: they are fixed.
         long_criterion: gives the distances to the long-term reference; None: `criterion` does.
-        block_frames: frames of a block. Frames may be pushed in any number, results do not depend on it.
+        block_frames: frames of a block. Frames may be pushed in any number; results do not depend on it.
         reference: what the long-term test compares with; see `lipar.masks.long_term`.
-        whole_first_frames: frames kept whole where the scene begins; None: the first block.
+        whole_first_frames: frames kept in full where the scene begins; None: the first block.
 
     Raises:
         ValueError: an unknown reference, a block without frames, thresholds both given and adaptive or neither, or a
@@ -105,11 +105,11 @@ class MaskStream:
 
     @property
     def frames_waiting(self) -> int:
-        """How many frames are held until their mask is final; those of an incomplete block are not among them."""
+        """How many frames are stored until their mask is final; those of an incomplete block are not counted."""
         return 0 if self._scene is None else self._scene.undecided.shape[0]
 
     def push(self, features: Features) -> list[DecidedBlock]:
-        """Take the next source frames of the scene; give the blocks that are decided now, in order.
+        """Take the next source frames of the scene; give the blocks whose masks are now final, in order.
 
         Raises:
             ValueError: the frames differ in shape from those before, or the chain of refiners makes no mask.
@@ -148,9 +148,9 @@ class MaskStream:
         return decided + self._decide_blocks(self._scene)
 
     def settle(self, block: DecidedBlock, keep_mask: KeepMask) -> None:
-        """Say what was really kept of the block that was decided last, where that is another mask.
+        """Report the mask that is used for the block decided last, where it is not the one given here.
 
-        The long-term test then compares with what is shown after it.
+        Later blocks are then compared with what that mask shows.
         """
         scene = self._scene
         if scene is not None and block.index == scene.blocks_decided - 1:
@@ -178,7 +178,7 @@ class MaskStream:
     def _begin_scene(self, block: Features) -> "_Scene":
         long_term: LongTermReference
         if self.reference == "kept":
-            # the first frames are kept whole, so they are known to be shown, however late their masks come
+            # the first frames are kept in full, so what they show is known however late their masks come
             known = min(self.whole_first_frames, block.shape[0])
             long_term = KeptReference(self.long_criterion, block[known - 1])
         else:
@@ -201,7 +201,7 @@ class MaskStream:
         scene.refined = change if scene.refined is None else join_changes(scene.refined, change)
 
     def _after_stage(self, scene: "_Scene", index: int, change: Change) -> Change:
-        """Put the long-term test behind the first refiner that gives a mask."""
+        """Apply the long-term test after the first refiner that gives a mask."""
         if change.keep is not None and self._threshold_stage is None:
             self._threshold_stage = index
         if index != self._threshold_stage:
@@ -254,7 +254,7 @@ class MaskStream:
 
 @attrs.define(eq=False, kw_only=True)
 class _Scene:
-    """Where a mask stream stands in its scene, once the first block has come."""
+    """State of a mask stream in its scene, once the first block has come."""
 
     long_term: LongTermReference
     last_frame: Tensor
@@ -295,7 +295,7 @@ def clip_mask(
     adaptive: AdaptiveThresholds | None = None,
     long_criterion: Criterion | None = None,
 ) -> KeepMask:
-    """The mask of a whole scene at once; arguments as for `MaskStream`, which makes it."""
+    """The mask of a whole scene in one call; arguments as for `MaskStream`."""
     stream = MaskStream(
         criterion,
         refiners,

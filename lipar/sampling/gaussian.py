@@ -1,22 +1,24 @@
-"""Noise that depends on the seed and the frame alone, not on how a video is cut into blocks or pruned."""
+"""Gaussian draws that depend on seed, frame and step alone, not on the cut into blocks or on pruning."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from lipar.types import Latents
 
-NoiseDraw = Callable[[int, int, tuple[int, int, int]], Tensor]
-"""(frame, draw, (c, h, w)) -> that frame's unit noise; draw 0 starts a frame, draw i re-noises it after step i-1."""
+GaussianDraw: TypeAlias = Callable[[int, int, tuple[int, int, int]], Tensor]
+"""(frame, index, (c, h, w)) -> unit Gaussian values of that frame; index 0 starts a frame, index i > 0 is added after
+denoise step i - 1."""
 
 _MIX = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: spreads consecutive numbers over the seeds
 
 
-def seeded_noise(seed: int) -> NoiseDraw:
-    """Unit Gaussian noise drawn per (seed, absolute frame, draw), on the CPU, so that devices agree."""
+def seeded_draw(seed: int) -> GaussianDraw:
+    """Unit Gaussian values per (seed, absolute frame, index), drawn on the CPU so that all devices agree."""
 
-    # torch's CPU generator reads the low 32 bits of its seed alone, so those above are brought down
+    # torch's CPU generator uses only the low 32 bits of its seed, so the high bits are folded into them
     seed += (seed >> 32) * 0x85EBCA6B
 
     def draw(frame: int, index: int, shape: tuple[int, int, int]) -> Tensor:
@@ -27,10 +29,22 @@ def seeded_noise(seed: int) -> NoiseDraw:
     return draw
 
 
-def block_noise(draw: NoiseDraw, first_frame: int, index: int, like: Latents) -> Latents:
-    """Noise for the frames of a block, shared by its guidance branches."""
+def block_gaussian(draw: GaussianDraw, first_frame: int, index: int, like: Latents) -> Latents:
+    """One draw for the frames of a block, shared by its guidance branches.
+
+    Args:
+        draw: gives the values of one frame.
+        first_frame: index of the block's first frame in the video.
+        index: which draw of each frame; see `GaussianDraw`.
+        like: latents of the block; the result has their shape, device and dtype.
+    """
     frames = like.shape[1]
     shape = (like.shape[2], like.shape[3], like.shape[4])
     stacked = torch.stack([draw(first_frame + i, index, shape) for i in range(frames)])
-    # not blocking: the host draws ahead while a GPU still works
+    # non_blocking: the host draws the next values while a GPU still works
     return stacked.to(device=like.device, dtype=like.dtype, non_blocking=True)[None].expand_as(like)
+
+
+# until the callers are renamed
+NoiseDraw: TypeAlias = GaussianDraw
+seeded_noise, block_noise = seeded_draw, block_gaussian

@@ -1,4 +1,4 @@
-"""Video files in and out. PyAV is imported when a reader or writer is asked for, not with the package."""
+"""Reading and writing of video files. PyAV is imported with the first reader or writer, not with the package."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

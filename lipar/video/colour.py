@@ -1,11 +1,11 @@
-"""What the numbers of a picture mean: YUV matrix, range, and the tags that say so."""
+"""The meaning of a picture's numbers: YUV matrix, range, and the tags for them."""
 
 import attrs
 import torch
 from torch import Tensor
 
 UNSPECIFIED = 2
-"""What H.273 (and so every container) writes when a property is not known."""
+"""The number of an unknown property in H.273, and so in every container."""
 
 # H.273 matrix coefficients -> our name, and name -> the number we write
 MATRIX_NAMES = {
@@ -20,7 +20,7 @@ MATRIX_NAMES = {
 }
 MATRIX_CODES = {"rgb": 0, "bt709": 1, "fcc": 4, "bt601": 6, "smpte240m": 7, "bt2020": 9}
 
-# red's and blue's share in luma: H.273, table 4
+# weights of red and blue in luma: H.273, table 4
 LUMA_WEIGHTS = {
     "bt709": (0.2126, 0.0722),
     "fcc": (0.30, 0.11),
@@ -29,20 +29,20 @@ LUMA_WEIGHTS = {
     "bt2020": (0.2627, 0.0593),
 }
 
-# primaries and transfer that go with a matrix when the source names none
+# primaries and transfer for a matrix when the source names none
 USUAL_TAGS = {"bt709": (1, 1), "fcc": (4, 4), "bt601": (6, 6), "smpte240m": (7, 7), "bt2020": (9, 14)}
 HDR_TRANSFERS = {16: "PQ (SMPTE 2084)", 18: "HLG (ARIB STD-B67)"}
 
 
 @attrs.frozen(kw_only=True)
 class Colour:
-    """How pixels are coded. `primaries` and `transfer`: H.273 numbers, carried along, not converted."""
+    """How pixels are coded. `primaries` and `transfer` are H.273 numbers, passed on without conversion."""
 
     matrix: str = attrs.field(default="bt709", validator=attrs.validators.in_(MATRIX_CODES))
     full_range: bool = False
     primaries: int = UNSPECIFIED
     transfer: int = UNSPECIFIED
-    guessed: bool = False  # the file names no matrix: by size, as players do
+    guessed: bool = False  # the file names no matrix; chosen by size, as players do
 
     @property
     def hdr(self) -> str | None:
@@ -50,12 +50,12 @@ class Colour:
         return HDR_TRANSFERS.get(self.transfer)
 
     def for_writing(self) -> "Colour":
-        """Give what to write to look the same: the same matrix, limited range, every tag filled in."""
-        # RGB says nothing of a matrix, but its primaries and its transfer stay true
+        """The colour to write so that the video looks the same: the same matrix, limited range, every tag set."""
+        # RGB has no matrix, but its primaries and its transfer remain valid
         wide = self.matrix == "rgb" and self.primaries == 9
         matrix = self.matrix if self.matrix != "rgb" else "bt2020" if wide else "bt709"
         primaries, transfer = USUAL_TAGS[matrix]
-        # sRGB's curve is what pictures have; players of video take it for BT.709's
+        # pictures have the transfer of sRGB; video players treat it as that of BT.709
         keeps = self.matrix != "rgb" or self.hdr is not None or wide
         return Colour(
             matrix=matrix,
@@ -65,20 +65,29 @@ class Colour:
 
 
 BT709 = Colour(primaries=1, transfer=1)
-"""What HD video is, and what we write unless told otherwise."""
+"""The colour of HD video, and the default for writing."""
 
 
 def resolve_colour(
     *, matrix: int, colour_range: int, primaries: int, transfer: int, is_rgb: bool, width: int, height: int
 ) -> Colour:
-    """Give the colour of a file from its tags, and where they are silent from its size, as players do.
+    """The colour of a file from its tags, and from its size where a tag is missing, as players do.
 
-    Without a matrix, HD (1280 wide or more than 576 high) is taken for BT.709 and smaller for BT.601;
-    without a range, YUV is limited. `width` and `height` are those of the stored picture.
+    Without a matrix, HD (1280 wide or more than 576 high) is read as BT.709 and smaller video as BT.601; without a
+    range, YUV is limited.
+
+    Args:
+        matrix: H.273 number of the matrix coefficients; 2 is unknown.
+        colour_range: 1 is limited, 2 full, 0 unknown, as in ffmpeg.
+        primaries: H.273 number.
+        transfer: H.273 number.
+        is_rgb: whether the stored planes are red, green and blue.
+        width: of the stored picture.
+        height: of the stored picture.
     """
     if is_rgb:
         return Colour(matrix="rgb", full_range=True, primaries=primaries, transfer=transfer)
-    # 0 on YUV planes is a broken tag (some cameras), 3, 8 and above are not in use for video
+    # 0 on YUV planes is a wrong tag (some cameras); 3, 8 and above are not used for video
     name = MATRIX_NAMES.get(matrix) if matrix != 0 else None
     guessed = name is None
     if name is None:
@@ -90,7 +99,7 @@ def resolve_colour(
 
 
 def yuv_to_rgb(yuv: Tensor, colour: Colour, bit_depth: int) -> Tensor:
-    """Decode YUV 4:4:4 integers, `3 h w`, into RGB float32 in 0..1 (H.273, section 8.3)."""
+    """Decode YUV 4:4:4 integers, `3 h w`, to RGB float32 in 0..1 (H.273, section 8.3)."""
     red, blue = LUMA_WEIGHTS[colour.matrix]
     top, step = float(2**bit_depth - 1), float(2 ** (bit_depth - 8))
     y, u, v = yuv.to(torch.float32)

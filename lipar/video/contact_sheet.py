@@ -1,4 +1,4 @@
-"""Clips as one picture: a row for each, columns at the same moments."""
+"""Clips as one picture: one row per clip, columns at the same times."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ def contact_sheet(
 
     Args:
         clips: RGB in [0, 1].
-        columns: how many moments, at most; of a shorter clip all.
+        columns: number of frames of each clip, at most; all of a shorter clip.
 
     Raises:
         ValueError: there is no clip, or they differ in size or length.
@@ -26,7 +26,7 @@ def contact_sheet(
     shapes = {tuple(clip.shape) for clip in clips}
     if len(shapes) != 1:
         came = ", ".join(map(str, sorted(shapes))) or "none"
-        raise ValueError(f"a contact sheet is of clips of one size and length, got {came}")
+        raise ValueError(f"a contact sheet needs clips of one size and length, got {came}")
     frames, _, height, width = shapes.pop()
     moments = torch.linspace(0, frames - 1, min(columns, frames)).round().long().tolist()
     sheet = torch.ones(3, len(clips) * (height + GAP) - GAP, len(moments) * (width + GAP) - GAP)
@@ -38,7 +38,7 @@ def contact_sheet(
 
 
 def write_contact_sheet(path: Path, clips: Sequence[Float[Tensor, "_ 3 _ _"]], columns: int = 6) -> None:
-    """Write a contact sheet as a picture; the name's ending says of which kind."""
+    """Write a contact sheet as a picture file; the extension of its name decides the format."""
     from PIL import Image
 
     sheet = (255 * contact_sheet(clips, columns)).round().to(torch.uint8)

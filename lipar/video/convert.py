@@ -1,4 +1,4 @@
-"""Between a decoder's picture and an RGB tensor: scaling and colour, by swscale set to be accurate."""
+"""Conversion between a decoder's picture and an RGB tensor: scaling and colour, by swscale at its most accurate."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,14 @@ from torch import Tensor
 
 from lipar.video.colour import MATRIX_CODES, Colour, yuv_to_rgb
 
-# bicubic widens its filter when it shrinks, so it does not alias; the rest buys one unit of 255 in accuracy
+# bicubic widens its filter for a smaller size, so it does not alias; the other flags gain one unit of 255 in accuracy
 SCALING = int(
     Interpolation.BICUBIC
     | Interpolation.ACCURATE_RND
     | Interpolation.FULL_CHR_H_INT
     | Interpolation.FULL_CHR_H_INP
 )
-# swscale's own numbers for the matrices, where they differ from H.273's
+# swscale's own numbers of the matrices; they differ from H.273's for bt601
 SWSCALE_MATRICES = {**MATRIX_CODES, "bt601": 5}
 
 
@@ -28,12 +28,12 @@ def is_rgb(frame: av.VideoFrame) -> bool:
 
 def has_alpha(frame: av.VideoFrame) -> bool:
     """Whether a picture can be transparent in places."""
-    # a palette may hold transparent colours
+    # a palette can contain transparent colours
     return frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)
 
 
 def on_black(frame: av.VideoFrame, scaler: VideoReformatter) -> av.VideoFrame | None:
-    """Give a picture that is transparent in places as it is shown on black; None if it is opaque everywhere."""
+    """A picture that is transparent in places, composited on black; None if it is opaque everywhere."""
     deep = bit_depth(frame) > 8
     planes = scaler.reformat(
         frame,
@@ -78,7 +78,7 @@ def read_planes(frame: av.VideoFrame, order: Sequence[int]) -> Tensor:
 
 
 def set_colour(frame: av.VideoFrame, colour: Colour) -> None:
-    """Tell swscale what the numbers of a picture mean, which the file may not say."""
+    """Set the matrix and range that swscale reads a picture with, since the file may not give them."""
     rgb = is_rgb(frame)
     frame.colorspace = MATRIX_CODES["rgb" if rgb else colour.matrix]
     frame.color_range = ColorRange.JPEG if rgb or colour.full_range else ColorRange.MPEG
@@ -101,7 +101,8 @@ def frame_to_rgb(
         return read_planes(scaled("gbrp", ColorRange.JPEG), (2, 0, 1))
     if is_rgb(frame):
         return read_planes(scaled("gbrp16le", ColorRange.JPEG), (2, 0, 1)).to(torch.float32) / 65535
-    # swscale's deep YUV -> RGB is off by up to a unit of 255: it scales, the matrix is ours
+    # swscale's YUV -> RGB for more than 8 bits is off by up to a unit of 255: it only scales, the matrix is applied
+    # here
     depth = next(known for known in (9, 10, 12, 14, 16) if known >= depth) if depth <= 16 else 16
     yuv = scaled(f"yuv444p{depth}le", frame.color_range)
     return yuv_to_rgb(read_planes(yuv, (0, 1, 2)), colour, depth)

@@ -1,4 +1,4 @@
-"""The part of the pictures that a container wants shown, read from its headers: PyAV does not give it."""
+"""Cropping that a container asks players for, read from its headers, since PyAV does not give it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,12 @@ STSD_FIELDS, SAMPLE_FIELDS, SAMPLE_SIZE = 8, 78, 24
 
 
 def is_cropped(path: Path, container_name: str) -> bool:
-    """Whether a Matroska or mp4 file says that only a part of its pictures is to be shown."""
+    """Whether a Matroska or mp4 file asks players to show only a part of its pictures.
+
+    Args:
+        path: the file.
+        container_name: ffmpeg's name of the container.
+    """
     if "matroska" in container_name:
         with path.open("rb") as file:
             return any(
@@ -29,7 +34,7 @@ def is_cropped(path: Path, container_name: str) -> bool:
 
 
 def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Give id and content of each element of Matroska; the last may be cut off, or of unknown size."""
+    """Id and content of each element of Matroska; the last may be cut off, or of unknown size."""
     place = 0
     while place < len(data) and data[place]:
         id_length = 9 - data[place].bit_length()
@@ -55,7 +60,7 @@ def _elements_at(data: bytes, path: tuple[int, ...]) -> Iterator[bytes]:
 
 
 def _moov(path: Path) -> bytes:
-    """Give the box that holds the headers, as it stands in the file; it may be at the end."""
+    """The box with the headers, as stored in the file; it may be at the end."""
     with path.open("rb") as file:
         while len(head := file.read(16)) >= 8:
             size, kind = int.from_bytes(head[:4]), head[4:8]

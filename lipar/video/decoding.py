@@ -1,4 +1,4 @@
-"""From a file to decoded pictures, past whatever is broken in it."""
+"""From a file to decoded pictures; broken parts are left out."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +37,7 @@ class Decoder:
             self.container.close()
             raise VideoError(f"{path} holds {what}; {NO_VIDEO}")
         self.stream = stream
-        # slices, not frames: with frame threads an error swallows its neighbours
+        # slices, not frames: with frame threads, an error also loses the frames next to it
         self.stream.thread_type = "SLICE"
         name = self.container.format.name
         self.still = name.endswith("_pipe") or name == "image2"
@@ -55,7 +55,7 @@ class Decoder:
                 yield from self._decode(cast(VideoPacket, packet))
             else:
                 self._note_sound(packet)
-        yield from self._decode(None)  # what the decoder still holds back
+        yield from self._decode(None)  # the pictures that the decoder has delayed
 
     def _decode(self, packet: VideoPacket | None) -> Iterator[av.VideoFrame]:
         if packet is not None:
@@ -84,16 +84,16 @@ class Decoder:
             self.losses.sound_end = max(self.losses.sound_end or end, end)
 
     def usual_duration(self, picture: av.VideoFrame) -> int:
-        """Ticks that a frame lasts when nothing follows it."""
+        """Ticks that a frame lasts when no frame follows it."""
         if picture.duration:
             return int(picture.duration)
         rate, time_base = self.stream.average_rate or self.stream.guessed_rate, self.stream.time_base
         return max(1, round(1 / (rate * time_base))) if rate and time_base else 1
 
     def pts_of(self, picture: av.VideoFrame) -> int:
-        """Ticks at which a picture is shown; one that the file leaves out follows from the frame before.
+        """Ticks at which a picture is shown; where the file does not give it, it follows from the frame before.
 
-        To be asked once for each picture, as soon as it is given.
+        Call it once for each picture, in the order in which they come.
         """
         pts = next(
             (t for t in (self._order.next(), picture.pts, picture.dts, self._next_pts) if t is not None), 0
@@ -102,7 +102,7 @@ class Decoder:
         return int(pts)
 
     def no_frame_message(self) -> str:
-        """Say that there is nothing to see."""
+        """The message for a file of which no frame can be decoded."""
         reason = self._last_error or self._packets.last_error
         return (
             f"{self.path} has a video track, but not one frame of it can be decoded ({reason}); "
@@ -110,7 +110,7 @@ class Decoder:
         )
 
     def problems(self) -> str | None:
-        """Say what was wrong, after the last frame; None if nothing was."""
+        """What was wrong with the file, as a message, after the last frame; None if nothing was."""
         timeline = self._packets.timeline
         unread = is_cut_off(self.path, self.container.format.name, self._packets.read_bytes)
         return self.losses.message(
@@ -121,5 +121,5 @@ class Decoder:
         )
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self.container.close()

@@ -1,4 +1,4 @@
-"""Whether a file is cut off, for formats of which ffmpeg gives no number that would show it."""
+"""Whether a file is cut off, for formats for which ffmpeg gives no number that would show it."""
 
 from pathlib import Path
 
@@ -8,16 +8,16 @@ ASF_PROPERTIES, ASF_HEADER = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"), 
 FRAGMENT, LONGEST_REST = b"moof", 2**24
 TS_PACKETS, TS_SYNC = (188, 192, 204), 0x47
 UNREAD_SHARE, UNREAD_BYTES = 0.1, 16_384
-"""What may follow the last packet, such as an index, before it counts as a part that could not be read."""
+"""Fraction of the file, or bytes, that may follow the last packet, such as an index; more could not be read."""
 
 
 def is_cut_off(path: Path, container_name: str, read_bytes: int | None) -> bool:
-    """Say whether the end of a file is missing, or a part of it that could not be read.
+    """Whether the end of a file is missing, or a part of it could not be read.
 
     Args:
         path: the file.
         container_name: ffmpeg's name of the container.
-        read_bytes: where in the file the last packet ended, None if that is not known.
+        read_bytes: offset in the file at which the last packet ended, None if unknown.
     """
     size = path.stat().st_size
     if container_name == "gif":
@@ -37,7 +37,7 @@ def is_cut_off(path: Path, container_name: str, read_bytes: int | None) -> bool:
     if container_name == "yuv4mpegpipe":
         return read_bytes is not None and size > read_bytes
     if "mov" in container_name:
-        # in an mp4 of fragments, each begins with a box of this name; one that comes after the end was not reached
+        # a fragmented mp4 has a box of this name before each fragment; one after the last packet was not read
         return read_bytes is not None and FRAGMENT in _bytes_from(path, read_bytes)
     if container_name == "flv" or "matroska" in container_name:
         return read_bytes is not None and size - read_bytes > max(UNREAD_BYTES, UNREAD_SHARE * size)
@@ -56,7 +56,7 @@ def _ends_within_packet(begin: bytes, size: int) -> bool:
 def is_whole_gif(data: bytes) -> bool:
     """Whether the blocks of a GIF follow each other up to the one that ends it; GIF89a specification, appendix A.
 
-    ffmpeg takes whatever comes after a damaged block for a part of it, up to the end of the file.
+    ffmpeg reads everything after a damaged block as a part of it, up to the end of the file.
     """
     try:
         place = 13 + _gif_palette(data[10])

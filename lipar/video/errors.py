@@ -1,19 +1,25 @@
-"""What can go wrong with a video file: one error and one warning, both made to be read by a person."""
+"""The error and the warning of video files, with messages for users."""
 
 import errno
 from pathlib import Path
 
 
 class VideoError(ValueError):
-    """A video cannot be read or written; the message says what came, what must hold and what to do."""
+    """A video cannot be read or written; the message says what was found, what is needed and what to do."""
 
 
 class VideoWarning(UserWarning):
-    """A video was read or written, but not all of it, or not as one might expect."""
+    """A video was read or written, but not completely, or not as expected."""
 
 
 def explain(error: Exception, folder: Path, frames: int | None = None) -> VideoError:
-    """Turn what the system said about writing into what a person can do about it."""
+    """An error of the system in writing as a `VideoError` that says what to do.
+
+    Args:
+        error: of the system or ffmpeg.
+        folder: of the output.
+        frames: how many were written before; None: not known.
+    """
     after = "" if frames is None else " after 1 frame" if frames == 1 else f" after {frames} frames"
     code = getattr(error, "errno", None)
     reason = getattr(error, "strerror", None) or str(error)

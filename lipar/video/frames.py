@@ -1,4 +1,4 @@
-"""A pixel frame with its place in time, and the way a stored picture is turned to be looked at."""
+"""A pixel frame with its time, and how a stored picture is turned to be shown."""
 
 from fractions import Fraction
 
@@ -37,7 +37,7 @@ class PixelFrame:
 
 @attrs.frozen
 class Orientation:
-    """One of the eight ways to lay down a rectangle: transpose first, then flip what is asked for."""
+    """One of the eight orientations of a picture: it is transposed first, then flipped."""
 
     transposed: bool = False
     flip_horizontal: bool = False
@@ -45,7 +45,7 @@ class Orientation:
 
     @classmethod
     def from_display_matrix(cls, matrix: tuple[int, ...]) -> "Orientation":
-        """Read the nine numbers of a display matrix; angles between are taken to the nearest right angle.
+        """Read the nine numbers of a display matrix; other angles are rounded to the nearest right angle.
 
         A stored point (p, q) is shown at (a p + c q, b p + d q), y pointing down: libavutil/display.h.
         """
@@ -56,7 +56,7 @@ class Orientation:
 
     @classmethod
     def turned(cls, degrees: int) -> "Orientation":
-        """Give the rotation by `degrees` clockwise, taken to the nearest right angle."""
+        """The rotation by `degrees` clockwise, rounded to the nearest right angle."""
         quarters = round(degrees / 90) % 4
         return cls(
             transposed=quarters % 2 == 1, flip_horizontal=quarters in (1, 2), flip_vertical=quarters in (2, 3)
@@ -64,7 +64,7 @@ class Orientation:
 
     @property
     def rotation(self) -> int:
-        """Degrees clockwise by which the stored picture is turned (before a mirror image, if it is one)."""
+        """Degrees clockwise by which the stored picture is turned (before it is mirrored, if it is)."""
         if self.transposed:
             return 90 if self.flip_horizontal else 270
         return 180 if self.flip_vertical else 0
@@ -75,7 +75,7 @@ class Orientation:
         return self.transposed ^ self.flip_horizontal ^ self.flip_vertical
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height after turning; turning a size back is the same swap."""
+        """Width and height after turning; the same swap undoes it."""
         return (height, width) if self.transposed else (width, height)
 
     def apply(self, rgb: Tensor) -> Tensor:
@@ -87,12 +87,18 @@ class Orientation:
 
 
 def even(size: float) -> int:
-    """Give the even number nearest to a size that was scaled, since 4:2:0 video holds no odd ones."""
+    """The even number nearest to a scaled size, since 4:2:0 video has no odd sizes."""
     return max(2, 2 * round(size / 2))
 
 
 def square_pixels(width: int, height: int, sample_aspect_ratio: Fraction) -> tuple[int, int]:
-    """Give the size with square pixels: the squeezed direction is enlarged, nothing is shrunk."""
+    """The size with square pixels: the shorter direction is enlarged, none is reduced.
+
+    Args:
+        width: in stored pixels.
+        height: in stored pixels.
+        sample_aspect_ratio: width of a stored pixel over its height.
+    """
     if sample_aspect_ratio > 1:
         return even(float(width * sample_aspect_ratio)), height
     if sample_aspect_ratio < 1:

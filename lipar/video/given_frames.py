@@ -1,7 +1,7 @@
-"""A video in any form that a user may have it in, as pixel frames in [0, 1]; what has no one meaning is refused.
+"""A video in any form that a user may have, as pixel frames in [0, 1]; ambiguous input is refused.
 
 Pictures, arrays and tensors are read as diffusers' `VideoProcessor` reads them (floats are in [0, 1], an array has its
-channels last, a tensor first), with what it takes without a word and misreads told apart or refused.
+channels last, a tensor first). Input that it accepts and misreads is recognised or refused.
 """
 
 import os
@@ -23,11 +23,11 @@ FORMS = (
 )
 _CHANNELS = {1: "grey", 3: "RGB", 4: "RGBA"}
 SLACK = 1e-4
-"""How far beyond [0, 1] a value may be by rounding; it is clamped."""
+"""How far outside [0, 1] a value may be by rounding; it is clamped."""
 
 
 def pixel_frames(video: Any) -> PixelVideo:
-    """Read a video, float32. The same pixels give the same values, bit for bit, whatever they come in.
+    """Read a video as float32. The same pixels give the same values, bit for bit, in every form.
 
     Args:
         video: a path; a PIL picture, an array or a tensor for each frame, in a list; or all frames in one array or
@@ -36,8 +36,8 @@ def pixel_frames(video: Any) -> PixelVideo:
 
     Raises:
         TypeError: an object of another kind.
-        ValueError: no frame, or several videos; frames of several sizes; a shape, type, range or colour mode that has
-            no one meaning; a file that cannot be read (then a `VideoError`).
+        ValueError: no frame, or several videos; frames of several sizes; a shape, type, range or colour mode that is
+            ambiguous; a file that cannot be read (then a `VideoError`).
     """
     if isinstance(video, str | os.PathLike):
         return _read_file(video)
@@ -51,12 +51,12 @@ def pixel_frames(video: Any) -> PixelVideo:
             )
         frames.append(frame.to(frames[0].device) if frames else frame)
     if not frames:
-        raise ValueError("the video has no frame; a clip is of 1 + 4n frames")
+        raise ValueError("the video has no frame; a clip has 1 + 4n frames")
     return torch.stack(frames)
 
 
 def scales_as_pictures(video: Any) -> bool:
-    """Whether diffusers would scale this video as pictures, smoothly, and not as numbers, to the nearest neighbour."""
+    """Whether diffusers would scale this video as pictures (smoothly) instead of as numbers (nearest neighbour)."""
     if isinstance(video, list | tuple):
         return all(map(scales_as_pictures, video))
     return not isinstance(video, np.ndarray | Tensor)
@@ -65,10 +65,10 @@ def scales_as_pictures(video: Any) -> bool:
 def check_as_diffusers_reads(video: Any) -> None:
     """Refuse what diffusers' own `VideoProcessor` would misread in a video that a pipeline is given.
 
-    It takes every number as of [0, 1] and every picture as RGB; sizes and numbers of frames are its own affair.
+    It reads every number as of [0, 1] and every picture as RGB; it checks sizes and numbers of frames itself.
 
     Raises:
-        ValueError: numbers that are not in [0, 1], or other colours than RGB.
+        ValueError: numbers that are not in [0, 1], or pictures that are not RGB.
     """
     for index, frame in enumerate(_leaves(video)):
         if _is_picture(frame):
@@ -97,7 +97,7 @@ def check_as_diffusers_reads(video: Any) -> None:
 
 
 def _leaves(video: Any) -> Iterator[Any]:
-    """The pictures, arrays and tensors of a video or of several, each as it is; other objects are left out."""
+    """The pictures, arrays and tensors of one or several videos, unchanged; other objects are left out."""
     if isinstance(video, list | tuple):
         for part in video:
             yield from _leaves(part)
@@ -113,7 +113,7 @@ def _read_file(path: str | os.PathLike[str]) -> PixelVideo:
 
 
 def _each(video: Any) -> Iterator[Any]:
-    """The frames as they came; the axis of a single video before them is left out."""
+    """The frames as given; an axis of length 1 before them is left out."""
     if isinstance(video, list | tuple):
         if len(video) == 1 and (isinstance(video[0], list | tuple) or _ndim(video[0]) > 3):
             yield from _each(video[0])
@@ -173,7 +173,7 @@ def _has_channels_first(frame: Any, index: int) -> bool:
 
 
 def _numbers(frame: Any, where: str) -> Tensor:
-    """As a tensor of uint8 or floats, checked to be in the range that its type has."""
+    """As a tensor of uint8 or floats, checked to be in the range of its type."""
     kind = _kind(frame)
     if kind != "uint8" and not kind.startswith(("float", "bfloat")):
         raise ValueError(
@@ -181,7 +181,7 @@ def _numbers(frame: Any, where: str) -> Tensor:
             "does not tell its range"
         )
     if isinstance(frame, np.ndarray):
-        # a copy: torch takes no negative strides, no foreign byte order, and nothing that may not be written
+        # a copy: torch takes no negative strides, no other byte order, and no read-only memory
         frame = torch.from_numpy(np.array(frame, np.uint8 if kind == "uint8" else np.float64))
     numbers: Tensor = frame.detach()
     if kind != "uint8":
@@ -201,14 +201,14 @@ def _numbers(frame: Any, where: str) -> Tensor:
 
 
 def _rgb_picture(picture: Any, index: int) -> Any:
-    """As RGB, by PIL's own conversion, which is diffusers' `convert_to_rgb`."""
+    """As RGB, by PIL's own conversion, as in diffusers' `convert_to_rgb`."""
     mode = picture.mode
     if mode[0] in "IF":
         raise ValueError(
-            f"frame {index} is a picture of mode {mode}, which does not tell its range; scale it to 8 bits a channel"
+            f"frame {index} is a picture of mode {mode}, whose range is not known; scale it to 8 bits a channel"
         )
     try:
-        # a palette with transparency warns unless its way to RGB is by RGBA
+        # PIL warns of a palette with transparency unless it is converted by way of RGBA
         transparent = picture.has_transparency_data
         shown = picture.convert("RGBA" if transparent else "RGB")
     except (OSError, ValueError) as error:
@@ -228,7 +228,9 @@ def _transparent(index: int) -> ValueError:
 
 
 def _is_picture(given: Any) -> bool:
-    return hasattr(given, "getbands") and hasattr(given, "convert")  # PIL's, without importing it
+    return hasattr(given, "getbands") and hasattr(
+        given, "convert"
+    )  # a PIL picture, recognised without importing PIL
 
 
 def _ndim(given: Any) -> int:
@@ -245,5 +247,5 @@ def _told(given: Any) -> str:
 
 
 def _kind(given: Any) -> str:
-    """The name of its type of numbers, without the byte order."""
+    """Name of the type of its numbers, without the byte order."""
     return given.dtype.name if isinstance(given, np.ndarray) else str(given.dtype).removeprefix("torch.")

@@ -1,4 +1,4 @@
-"""What a video file is, as a player shows it."""
+"""Properties of a video file, as a player shows it."""
 
 import struct
 from fractions import Fraction
@@ -15,12 +15,12 @@ from lipar.video.losses import Announced
 from lipar.video.packets import codec_name, is_playable
 
 PROGRESSIVE = 1
-"""ffmpeg's number of a field order without fields; those above are interlaced, 0 is unknown."""
+"""ffmpeg's number of the field order of progressive video; larger ones are interlaced, 0 is unknown."""
 
 
 @attrs.frozen(kw_only=True)
 class VideoInfo:
-    """What is known of a video once its first frame has been decoded.
+    """Properties of a video, known once its first frame has been decoded.
 
     Attributes:
         width: columns as shown, after rotation and with square pixels.
@@ -28,18 +28,18 @@ class VideoInfo:
         coded_size: width and height as stored.
         orientation: how the stored picture is turned to be shown.
         sample_aspect_ratio: width of a stored pixel over its height.
-        frame_count: from the container, or estimated from its duration; None when neither is there.
+        frame_count: from the container, or estimated from its duration; None when neither is given.
         frame_rate: frames per second on average, None when unknown; frames need not be evenly spaced.
         duration: seconds, None when unknown.
         time_base: seconds per tick of the frames' pts.
         bit_depth: bits per component.
-        colour: matrix, range and tags, guessed by size where the file is silent.
+        colour: matrix, range and tags, guessed by size where the file does not give them.
         pixel_format: ffmpeg's name of how the decoder stores pixels.
         video_codec: ffmpeg's name of the codec.
         audio_codecs: one name per audio track.
         container: ffmpeg's names of the container, with commas between them.
         still: the file is a picture, not a video.
-        not_honoured: what the file says of its pictures and the reader does not follow, in words.
+        not_honoured: properties of the pictures that the reader ignores, as text for warnings.
     """
 
     width: int
@@ -72,7 +72,12 @@ class VideoInfo:
 
 
 def side_data(frame: av.VideoFrame, kind: str) -> bytes | None:
-    """Give what a file says of a picture beside its pixels, None if it says nothing of that kind."""
+    """Side data of a picture; None if it has none of that kind.
+
+    Args:
+        frame: a decoded picture.
+        kind: name of the kind in PyAV, such as `DISPLAYMATRIX`.
+    """
     try:
         return bytes(frame.side_data[kind])  # type: ignore[literal-required] # av's stubs know four
     except (KeyError, ValueError):  # a ValueError where PyAV does not know one of the kinds, such as EXIF
@@ -88,7 +93,7 @@ def _orientation(frame: av.VideoFrame) -> Orientation:
 
 def _aspect_ratio(stream: av.VideoStream) -> Fraction:
     ratio = stream.sample_aspect_ratio or Fraction(1)
-    # 0:1 is "unknown"; beyond 8 it is a broken header, which players ignore, too
+    # 0:1 is "unknown"; beyond 8 it is a broken header, which players ignore as well
     return ratio if Fraction(1, 8) <= ratio <= 8 else Fraction(1)
 
 
@@ -113,7 +118,7 @@ def _colour(frame: av.VideoFrame, stream: av.VideoStream) -> Colour:
 def _not_honoured(
     container: av.container.InputContainer, path: Path, stream: av.VideoStream, first: av.VideoFrame
 ) -> tuple[str, ...]:
-    """Name what is said of the pictures that changes how they should be shown, and that the reader leaves aside."""
+    """Properties of the file that change how its pictures should be shown, and that the reader ignores."""
     found = []
     if first.interlaced_frame or stream.codec_context.field_order > PROGRESSIVE:
         found.append("interlaced: lines of two moments stand in each frame; deinterlace it first")
@@ -135,7 +140,15 @@ def describe(
     first: av.VideoFrame,
     still: bool,
 ) -> VideoInfo:
-    """Gather what container, stream and first decoded frame say."""
+    """The properties that container, stream and first decoded frame give.
+
+    Args:
+        container: open for reading.
+        path: of the file.
+        stream: of the pictures.
+        first: the first decoded picture.
+        still: whether the file is a picture.
+    """
     time_base = stream.time_base or Fraction(1, 90000)
     rate = stream.average_rate or stream.guessed_rate
     duration: Fraction | None = None

@@ -1,4 +1,4 @@
-"""What of a video's pictures is missing, measured against what its container announces."""
+"""Missing pictures of a video, measured against what its container announces."""
 
 import statistics
 from collections import Counter
@@ -10,29 +10,29 @@ import av
 from av.format import Flags
 
 NO_TIMESTAMPS = cast(int, Flags.no_timestamps.value)
-# each picture of these lasts as long as its author wants
+# in these formats each picture has a duration of its own
 PACED_BY_HAND = {"gif", "apng", "webp", "webp_anim", "webp_pipe", "jpegxl_anim"}
-# what ffmpeg gives as the duration of their pictures is a guess
+# ffmpeg guesses the duration of their pictures
 GUESSED = {"mpeg", "mpegts"}
-# a packet of these may be a picture that is never shown, or repeat the one before
+# a packet of these codecs may be a picture that is never shown, or repeat the one before
 HIDES_PICTURES = {"vp8", "vp9", "av1", "mpeg4"}
 LEAST_FRAMES = 8
-"""Intervals that it takes to know a video's pace."""
+"""Intervals that are needed to know a video's frame rate."""
 FASTEST = 4
-"""Milliseconds between two pictures; what comes faster is no pace but times without meaning."""
+"""Milliseconds between two pictures; shorter intervals are no frame rate but meaningless times."""
 STEADY = (Fraction(1, 10), 0.95, Fraction(7, 4))
 LOOSE = (Fraction(1, 2), 0.9, Fraction(5, 2))
-"""How far intervals may be off the usual one, for what fraction of them at least, and how many times the usual one is a
-gap then. Where the pace is steady, a single missing picture shows."""
+"""How far intervals may differ from the usual one, for which fraction of them at least, and how many times the usual
+one is a gap. At a steady rate, a single missing picture is noticed."""
 
 
 @attrs.frozen(kw_only=True)
 class Announced:
-    """What a container says of its pictures before they are read.
+    """What a container announces of its pictures before they are read.
 
     Attributes:
-        frames: how many there are, None where it counts none.
-        end: seconds at which the last one ends, on the clock of the file; None where it does not say.
+        frames: how many there are, None if it does not count them.
+        end: seconds at which the last one ends, on the clock of the file; None if it is not given.
         of_pictures: False if `end` is that of the whole file, which may be that of the sound.
     """
 
@@ -42,7 +42,7 @@ class Announced:
 
     @classmethod
     def by(cls, container: av.container.InputContainer, stream: av.VideoStream) -> "Announced":
-        """Read what the headers say."""
+        """Read it from the headers."""
         name, time_base = container.format.name, stream.time_base or Fraction(0)
         if "mov" in name and stream.frames:
             return cls(frames=stream.frames, end=None, of_pictures=True)
@@ -51,7 +51,7 @@ class Announced:
         if "matroska" in name and (end := _of_tag(stream.metadata.get("DURATION", ""))):
             return cls(frames=None, end=end, of_pictures=True)
         if name == "avi" and stream.frames and stream.average_rate:
-            # these are the places of pictures, and places may stay empty
+            # this counts slots for pictures, which may be empty
             return cls(frames=None, end=stream.frames / stream.average_rate, of_pictures=True)
         if name == "asf" and stream.duration:
             return cls(frames=None, end=stream.duration * time_base, of_pictures=False)
@@ -74,12 +74,12 @@ def _of_tag(text: str) -> Fraction | None:
 
 @attrs.define(kw_only=True)
 class Losses:
-    """Counts packets and pictures while a video is read, and says in one message what is missing.
+    """Counts packets and pictures while a video is read, and makes one message of what is missing.
 
     Attributes:
         announced: by the container.
-        packets: of pictures, that were read.
-        shown: those among them that an edit list does not hide.
+        packets: packets of pictures that were read.
+        shown: those of them that an edit list does not hide.
         undecodable: packets that the decoder refused.
         damaged: pictures that were decoded with errors.
         squeezed: pictures whose time was that of the one before, or earlier.
@@ -102,7 +102,13 @@ class Losses:
     _first: dict[int, Fraction] = attrs.field(factory=dict)
 
     def note(self, time: Fraction, duration: Fraction, *, followed: bool) -> None:
-        """Count a picture that is shown at `time` for `duration`, in seconds; the last is not followed by another."""
+        """Count a picture.
+
+        Args:
+            time: seconds at which it is shown.
+            duration: seconds for which it is shown.
+            followed: False for the last picture, whose duration is a guess.
+        """
         if self._start is None:
             self._start = time
         self._frames += 1
@@ -114,7 +120,14 @@ class Losses:
         self._first.setdefault(milliseconds, time)
 
     def message(self, name: str, *, cut_off: bool, restarts: int, skipped: Fraction) -> str | None:
-        """Say what was wrong, None if nothing was; to be called after the last picture."""
+        """What was wrong, after the last picture; None if nothing was.
+
+        Args:
+            name: of the file.
+            cut_off: whether the file ends early or has a part that could not be read.
+            restarts: how often its clock restarted.
+            skipped: seconds by which its clock jumped ahead, in total.
+        """
         found = [self._early(cut_off, restarts), self._lost(), self._gaps(), self._squeezed()]
         if self.damaged:
             found.append(
@@ -123,7 +136,7 @@ class Losses:
             )
         if skipped:
             found.append(
-                f"has a clock that jumps ahead by {_time(skipped)} in all, without sound or pictures in between; "
+                f"has a clock that jumps ahead by {_time(skipped)} in total, without sound or pictures in between; "
                 f"this is left out, so that its {self._frames} frames follow each other"
             )
         told = [text for text in found if text]
@@ -134,7 +147,7 @@ class Losses:
         return (self._end - (self._start or 0)) / self._frames if self._frames else Fraction(0)
 
     def _tolerance(self) -> Fraction:
-        """Seconds by which the end of the pictures may differ from what is announced."""
+        """Seconds by which the end of the pictures may differ from the announced one."""
         return max(Fraction(20, 1000), Fraction(9, 10) * self._mean())
 
     def _early(self, cut_off: bool, restarts: int) -> str | None:
@@ -161,7 +174,7 @@ class Losses:
             )
         if counted is not None and self._frames > counted:
             return f"announces {counted} frames and holds {self._frames}; all of them are used"
-        # some programs write how long the pictures last instead of when they end
+        # some programs write the duration of the pictures in the place of their end
         if promised is not None and end - (self._start or 0) > promised + self._tolerance():
             return (
                 f"announces an end at {_time(promised)} and goes on to {_time(end)}; "
@@ -170,7 +183,7 @@ class Losses:
         return None
 
     def _outlasted(self) -> bool:
-        """Whether the sound goes on well after the pictures, in a file that does not say how long these are."""
+        """Whether the sound continues long after the pictures, in a file that does not give their duration."""
         if self.sound_end is None or self.announced.of_pictures:
             return False
         return self._end < self.sound_end - max(Fraction(1), (self._end - (self._start or 0)) / 20)
@@ -187,7 +200,7 @@ class Losses:
         if total < LEAST_FRAMES or self.container in PACED_BY_HAND:
             return None
         usual = statistics.median_low(self._intervals.elements())
-        # the places of an AVI may stay empty on purpose
+        # the slots of an AVI may be empty on purpose
         for off, share, times in (LOOSE,) if self.container == "avi" else (STEADY, LOOSE):
             near = sum(n for ms, n in self._intervals.items() if abs(ms - usual) <= 2 + off * usual)
             if usual >= FASTEST and near >= share * total:
@@ -198,7 +211,7 @@ class Losses:
         gaps = {ms: count for ms, count in self._intervals.items() if ms > limit}
         missing = sum((round(ms / usual) - 1) * count for ms, count in gaps.items())
         if missing <= max(0, self.shown - self._frames):
-            return None  # none, or said already
+            return None  # none, or reported already
         places = "a gap" if sum(gaps.values()) == 1 else f"{sum(gaps.values())} gaps"
         longest = max(gaps)
         return (

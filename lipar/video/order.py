@@ -1,4 +1,4 @@
-"""When pictures are shown, where a container says only when they are decoded."""
+"""Presentation times of pictures, where a container stores only their decoding times."""
 
 import heapq
 
@@ -8,11 +8,11 @@ from lipar.video.packets import VideoPacket
 
 
 class DisplayOrder:
-    """Gives the pictures that a decoder puts out the times of the packets they came from, smallest first.
+    """Gives decoded pictures the times of the packets that went into the decoder, smallest first.
 
     AVI stores no presentation times, and some programs write decoding times in their place: such times never go back,
-    although frames are stored out of order. A decoder puts out pictures in the order they are shown, so that the first
-    is shown at the smallest time, the second at the next, and so on.
+    although frames are stored out of order. A decoder returns pictures in the order they are shown, so the first one is
+    shown at the smallest time, the second at the next, and so on.
 
     Args:
         stream: the stream that is decoded.
@@ -24,10 +24,10 @@ class DisplayOrder:
         self._stores_no_pts = container_name == "avi"
         self._times: list[int] = []
         self._last: int | None = None
-        self._believed = False  # the file's own times, since they do go back or too few are known
+        self._believed = False  # use the file's own times, since they go back, or some are missing
 
     def put(self, packet: VideoPacket) -> None:
-        """Note the time of a packet that goes into the decoder."""
+        """Record the time of a packet that goes into the decoder."""
         if self._believed:
             return
         time = self._time(packet)
@@ -42,18 +42,18 @@ class DisplayOrder:
         return packet.dts if self._stores_no_pts else packet.pts
 
     def forget(self, packet: VideoPacket) -> None:
-        """Leave out a packet that could not be decoded."""
+        """Remove the time of a packet that could not be decoded."""
         time = self._time(packet)
         if time in self._times:
             self._times.remove(time)
             heapq.heapify(self._times)
 
     def next(self) -> int | None:
-        """Give the time of the next picture; None where the file's own presentation time is to be taken."""
+        """The time of the next picture; None where the file's own presentation time is right."""
         if not self._times:
             return None
         time = heapq.heappop(self._times)
-        # what a decoder cannot hold back any more got lost in it without an error
+        # more times than the decoder can delay pictures: some were lost in it without an error
         depth = self._stream.codec_context.reorder_depth
         while len(self._times) > depth + 2:
             heapq.heappop(self._times)

@@ -1,4 +1,4 @@
-"""From a file to its packets, past whatever cannot be read, with times on one clock."""
+"""From a file to its packets, with times on one clock; parts that cannot be read are left out."""
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 else:  # generic in the stubs only
     VideoPacket = AudioPacket = av.Packet
 
-# text and other files that ffmpeg would draw as pictures of letters
+# text and other files that ffmpeg would render as pictures
 NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf"}
 CLOCK_MAY_JUMP = cast(int, Flags.ts_discont.value)
 GIVE_UP_AFTER = 32  # failed reads in a row
@@ -25,7 +25,11 @@ NO_VIDEO = "give a video file such as .mp4, .mov, .mkv or .webm"
 
 
 def open_container(path: Path) -> av.container.InputContainer:
-    """Open a file for reading, or say why it is not a video."""
+    """Open a file for reading.
+
+    Raises:
+        VideoError: it is missing, empty, or no video; the message says which.
+    """
     if not path.exists():
         raise VideoError(f"no such file: {path}")
     if path.is_dir():
@@ -33,7 +37,7 @@ def open_container(path: Path) -> av.container.InputContainer:
     if path.is_file() and path.stat().st_size == 0:
         raise VideoError(f"{path} is empty (0 bytes); copy or download it again")
     try:
-        # the prefix keeps a name with a colon from being taken for a protocol
+        # with the prefix, a name with a colon is not read as a protocol
         container = av.open(f"file:{path}", "r", metadata_errors="replace")
     except PermissionError as error:
         raise VideoError(f"{path} may not be read: permission denied; check its rights") from error
@@ -50,7 +54,7 @@ def open_container(path: Path) -> av.container.InputContainer:
 
 
 def main_video_stream(container: av.container.InputContainer) -> av.VideoStream | None:
-    """Give the video stream that players show; None if there is none, or only the cover picture of a song."""
+    """The video stream that players show; None if there is none, or only the cover picture of a song."""
     cover = av.stream.Disposition.attached_pic
     streams = [stream for stream in container.streams.video if not stream.disposition & cover]
     default = (s for s in streams if s.disposition & av.stream.Disposition.default)
@@ -58,13 +62,13 @@ def main_video_stream(container: av.container.InputContainer) -> av.VideoStream 
 
 
 def codec_name(stream: av.stream.Stream) -> str:
-    """Give ffmpeg's name of the format, whichever of its decoders reads it (`mp3`, not `mp3float`)."""
+    """Name of the format in ffmpeg, independent of the decoder (`mp3`, not `mp3float`)."""
     context = cast("av.CodecContext | None", stream.codec_context)
     return context.codec.canonical_name if context is not None else "unknown"
 
 
 def is_playable(stream: av.AudioStream) -> bool:
-    """Whether the codec of a track is known and its header makes sense."""
+    """Whether the codec of a track is known and its header valid."""
     known = cast("av.AudioCodecContext | None", stream.codec_context)
     return known is not None and known.sample_rate > 0 and known.channels > 0
 
@@ -72,17 +76,17 @@ def is_playable(stream: av.AudioStream) -> bool:
 class Packets:
     """An iterator over the packets of the main video stream and of all sound, in the order of the file.
 
-    Every reader of a file takes the same streams, so that all come to the same clock where it is broken.
+    All readers of a file read the same streams, so that they get the same times where its clock is broken.
 
     Args:
-        container: open for reading, at its begin.
-        others: streams to give as well, which do not change the clock.
+        container: open for reading, at its beginning.
+        others: further streams to read, which do not affect the clock.
 
     Attributes:
         unreadable: how many reads failed.
-        last_error: what was said then.
-        read_bytes: where in the file the last packet ended, None if that is not known.
-        timeline: knows whether the clock of the file restarts.
+        last_error: the message of the last failed read.
+        read_bytes: offset in the file at which the last packet ended, None if unknown.
+        timeline: counts restarts of the file's clock.
     """
 
     def __init__(
@@ -107,13 +111,13 @@ class Packets:
                 for packet in self._container.demux(self._streams):
                     failures = 0
                     if not packet.size:
-                        continue  # the marks at the end
+                        continue  # the empty packets at the end
                     if packet.pos is not None:
                         self.read_bytes = max(self.read_bytes or 0, packet.pos + packet.size)
                     yield packet
                 return
             except IndexError:
-                return  # the end, as PyAV 18 meets it when a track turned up on the way
+                return  # the end, as PyAV 18 reports it if a track appeared in the middle of the file
             except (av.error.FFmpegError, OSError) as error:
                 failures += 1
                 self.unreadable += 1
@@ -121,5 +125,10 @@ class Packets:
 
 
 def seconds(ticks: int | None, time_base: Fraction | None) -> Fraction | None:
-    """Give a time in seconds, None where it is not known."""
+    """A time in seconds; None if it is unknown.
+
+    Args:
+        ticks: the time in units of `time_base`.
+        time_base: seconds per tick.
+    """
     return None if ticks is None or time_base is None else ticks * time_base

@@ -1,4 +1,4 @@
-"""Pictures from files as RGB bytes, whatever the depth and transparency they are stored with."""
+"""Pictures from files as RGB bytes, of any depth, with or without transparency."""
 
 import warnings
 from pathlib import Path
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SURELY_BYTES = 16
-"""A float picture beyond 1 and below it could be in either range."""
+"""Float values up to 1 are in 0..1, from this on in 0..255; between the two the range is not known."""
 
 
 def read_picture(path: Path) -> "Image.Image":
-    """Give a picture of a file as PIL's RGB, upright; transparent parts are shown on black, with a warning.
+    """Read a picture file as PIL's RGB, upright; transparent parts are shown on black, with a warning.
 
     Raises:
-        VideoError: the file is no picture, or its values are in no range that is known.
+        VideoError: the file is no picture, or the range of its values is not known.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -46,7 +46,7 @@ def _rgb(picture: "Image.Image", name: str) -> "Image.Image":
 
 
 def _bytes(values: np.ndarray, name: str) -> np.ndarray:
-    """Scale grey values of more than 8 bits to 0..255."""
+    """Scale grey values of more than 8 bits to 0..255, by the range of their type or of their values."""
     wide = values.astype(np.float64)
     if not np.isfinite(wide).all():
         raise VideoError(f"{name} holds NaN or infinity; save it again, with values of 0..1 or 8 bits")

@@ -1,4 +1,4 @@
-"""Video files in: lazily, frame by frame, as a player shows them."""
+"""Reading of video files: lazily, frame by frame, as a player shows them."""
 
 import warnings
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from lipar.video.info import VideoInfo, describe
 from lipar.video.spool import seekable
 
 HUGE_PIXELS = 4096 * 2304
-"""Frames of more pixels than 4K get a warning; a float32 RGB copy of one takes twelve bytes a pixel."""
+"""Frames of more pixels than 4K give a warning; a float32 RGB copy takes twelve bytes per pixel."""
 
 
 class VideoReader:
@@ -27,10 +27,10 @@ class VideoReader:
     dropped or repeated to reach an even rate. What cannot be decoded is left out with a `VideoWarning`.
 
     Args:
-        path: any video that PyAV reads; a picture counts as a video of one frame, with a warning. A pipe, or `-` for
-            the standard input, is copied to a temporary file first, and the attribute of this name says where.
-        size: width and height to scale to while decoding, instead of the size as shown. The attribute of
-            this name may also be set before the first frame is taken, when it follows from `info`.
+        path: any video that PyAV reads; a picture is a video of one frame, with a warning. A pipe, or `-` for the
+            standard input, is copied to a temporary file first, whose path is the attribute of this name.
+        size: width and height to scale to while decoding; None: the size as shown. The attribute of this name
+            may be set before the first frame is read, for a size that depends on `info`.
 
     Raises:
         VideoError: the file is missing, empty, no video, or not one frame of it can be decoded.
@@ -84,8 +84,8 @@ class VideoReader:
         warnings.warn(message, VideoWarning, stacklevel=4)
 
     def _read(self, first: av.VideoFrame) -> Iterator[PixelFrame]:
-        # one frame of look-ahead: a duration is the distance to the next pts, which containers do not
-        # reliably say when the rate varies or frames are stored out of order
+        # one frame of look-ahead: a duration is the distance to the next pts; those in containers are not reliable when
+        # the rate varies or frames are stored out of order
         picture: av.VideoFrame | None = first
         pts, index = self._decoder.pts_of(first), 0
         while picture is not None:
@@ -139,11 +139,11 @@ class VideoReader:
         return next(self._frames)
 
     def take(self, count: int) -> list[PixelFrame]:
-        """Give the next `count` frames, fewer at the end of the video, none after it."""
+        """The next `count` frames, fewer at the end of the video, none after it."""
         return [frame for _, frame in zip(range(count), self)]
 
     def close(self) -> None:
-        """Let go of the file; closing twice is fine."""
+        """Close the file; it may be closed twice."""
         self._open.close()
 
     def __enter__(self) -> "VideoReader":
@@ -156,6 +156,10 @@ class VideoReader:
 
 
 def probe(path: str | Path) -> VideoInfo:
-    """Say what a video file is; its first frame is decoded to be sure. Raises VideoError as VideoReader."""
+    """Properties of a video file, whose first frame is decoded as a check.
+
+    Raises:
+        VideoError: as `VideoReader`.
+    """
     with VideoReader(path) as reader:
         return reader.info

@@ -1,4 +1,4 @@
-"""Inputs that can be read only once, such as pipes, as files."""
+"""Inputs that can be read only once, such as pipes, copied to files."""
 
 import os
 import shutil
@@ -18,10 +18,10 @@ STANDARD_INPUT = Path("-")
 
 @contextmanager
 def seekable(path: str | Path) -> Iterator[Path]:
-    """Give a file with the content of `path` that can be opened as often as necessary: most often `path` itself.
+    """A file with the content of `path` that can be opened several times: usually `path` itself.
 
-    A pipe is first copied to a temporary file, with a warning that says so; the file is removed at the end of the
-    context. `-` stands for the standard input.
+    A pipe is first copied to a temporary file, with a warning; the file is removed at the end of the context. `-` is
+    the standard input.
 
     Raises:
         VideoError: `path` is a device, the standard input is a terminal, or there is no room for the copy.
@@ -58,7 +58,7 @@ def seekable(path: str | Path) -> Iterator[Path]:
 
 
 def _is_standard_input(path: Path) -> bool:
-    """Whether a path such as /dev/stdin is the very pipe that the standard input reads from."""
+    """Whether a path such as /dev/stdin is the pipe that the standard input reads from."""
     try:
         mine, given = os.fstat(sys.stdin.fileno()), path.stat()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""A clip of our own making: a still background, three moving things, a little noise of a sensor."""
+"""A synthetic clip: a still background, three moving objects, a little sensor noise."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -15,17 +15,17 @@ from lipar.video.frames import PixelFrame
 
 FRAME_RATE = 24
 SENSOR_NOISE = 1.2 / 255
-# of offsets from the centre, `h w` each: the distance to the outline, negative inside, and the colour `3 h w`
+# maps offsets from the centre, `h w` each, to the distance to the outline (negative inside) and the colour `3 h w`
 Drawing: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 Thing: TypeAlias = tuple[tuple[float, float], float, Drawing]
 BALL, BOX, MOTH = (0.87, 0.30, 0.20), (0.16, 0.45, 0.72), (0.98, 0.85, 0.42)
 
 
 def synthetic_clip(frames: int, width: int, height: int, seed: int = 0) -> Iterator[PixelFrame]:
-    """Give the frames of a small made-up scene, uint8 `3 h w`, at 24 a second; the same for the same seed.
+    """The frames of a small synthetic scene, uint8 `3 h w`, 24 per second; the same for the same seed.
 
-    Most of it stands still, so that most tokens can be pruned: a ball rolls through, a box drifts and turns,
-    and a moth, small enough to be missed by a careless filter, circles.
+    Most of it does not move, so that most tokens can be pruned: a ball rolls through, a box drifts and turns, and a
+    moth circles, which is small enough to be lost by a filter that removes small changes.
     """
     if min(frames, width, height) < 1:
         raise VideoError(f"a clip needs positive sizes, got {frames} frames of {width}x{height}")
@@ -45,7 +45,7 @@ def synthetic_clip(frames: int, width: int, height: int, seed: int = 0) -> Itera
 
 
 def _background(width: int, height: int, random: torch.Generator) -> Tensor:
-    """Plaster above, boards below: noise of several sizes, tinted by a gradient."""
+    """A plaster wall above floorboards: noise of several sizes, tinted by a gradient."""
     texture = torch.zeros(1, 1, height, width)
     for cells, weight in ((4, 0.30), (12, 0.16), (40, 0.07)):
         grid = torch.rand(1, 1, cells, max(2, cells * width // height), generator=random) - 0.5
@@ -60,7 +60,7 @@ def _background(width: int, height: int, random: torch.Generator) -> Tensor:
 
 
 def _paint(picture: Tensor, x: Tensor, y: Tensor, reach: float, draw: Drawing) -> None:
-    """Paint a thing over `picture`, in place; it lies within `reach` of its centre, the origin of x and y."""
+    """Paint an object over `picture`, in place; it is within `reach` of its centre, the origin of x and y."""
     pixel = 1 / picture.shape[1]
     columns, rows = ((axis.abs() <= reach + pixel).nonzero().flatten() for axis in (x, y))
     if not len(columns) or not len(rows):
@@ -72,7 +72,7 @@ def _paint(picture: Tensor, x: Tensor, y: Tensor, reach: float, draw: Drawing) -
 
 
 def _things(time: float, aspect: float, phase: list[float]) -> Iterator[Thing]:
-    """Yield where each thing is, how far it reaches and how it is drawn."""
+    """Yield the centre of each object, its extent and how it is drawn."""
     yield (0.36 * aspect * math.sin(1.3 * time + 6.28 * phase[0]), 0.27), 0.15, _ball
     turn = 0.5 * time + 6.28 * phase[1]
     drift = 0.28 * aspect * math.cos(0.7 * time + 6.28 * phase[2]), 0.05 * math.sin(1.1 * time) - 0.20
@@ -103,7 +103,7 @@ def _colour(rgb: tuple[float, float, float]) -> Tensor:
 def write_synthetic_clip(
     path: str | Path, *, frames: int = 49, width: int = 832, height: int = 480, seed: int = 0
 ) -> Path:
-    """Write the made-up scene as a video, and give its absolute path."""
+    """Write the synthetic scene as a video; gives its absolute path."""
     from lipar.video.writer import VideoWriter  # PyAV is needed here only
 
     rate = Fraction(FRAME_RATE)

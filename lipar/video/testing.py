@@ -1,4 +1,4 @@
-"""Video files as cameras, editors and broken disks make them, for tests."""
+"""Video files for tests, as cameras, editors and broken disks make them."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -14,7 +14,7 @@ from lipar.video.colour import Colour
 
 
 def moving_gradient(frames: int, width: int, height: int) -> list[Tensor]:
-    """Give smooth frames, uint8 `3 h w`, each unlike the others: what a codec keeps nearly as it is."""
+    """Smooth frames, uint8 `3 h w`, all different, which a codec changes very little."""
     rows, columns = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
     pictures = []
     for index in range(frames):
@@ -24,7 +24,7 @@ def moving_gradient(frames: int, width: int, height: int) -> list[Tensor]:
 
 
 def corners(width: int, height: int) -> Tensor:
-    """Give a picture, uint8 `3 h w`, that shows which way up it is: red, green / blue, white."""
+    """A picture, uint8 `3 h w`, whose orientation can be seen: red, green / blue, white."""
     picture = torch.zeros(3, height, width, dtype=torch.uint8)
     top, left = height // 2, width // 2
     picture[0, :top, :left] = 255
@@ -42,7 +42,7 @@ def _picture(rgb: Tensor, pixel_format: str) -> av.VideoFrame:
 def yuv_picture(
     planes: Sequence[Sequence[Sequence[int]]], pixel_format: str, bit_depth: int = 8
 ) -> av.VideoFrame:
-    """Give a decoder's picture of the very numbers of its planes."""
+    """A decoder's picture with exactly these numbers in its planes."""
     rows = [np.array(plane, np.uint8 if bit_depth == 8 else np.dtype("<u2")) for plane in planes]
     height, width = rows[0].shape
     frame = av.VideoFrame(width, height, pixel_format)
@@ -75,19 +75,19 @@ def make_video(
     metadata: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
-    """Write a video (and a tone beside it) straight with PyAV, past everything of ours; give its path.
+    """Write a video, and a tone if asked for, with PyAV alone and nothing of lipar; gives its path.
 
     Args:
-        path: where to; the extension decides the container.
-        pictures: RGB `3 h w` bytes, or pictures of the decoder's own kind.
+        path: of the file; the extension decides the container.
+        pictures: RGB `3 h w` bytes, or decoder's pictures.
         pts: when each is shown; one tick apart if left out.
         time_base: seconds per tick.
         codec: ffmpeg's name of the encoder.
-        pixel_format: what the codec is to store.
+        pixel_format: that the codec stores.
         options: for the encoder; lossless H.264 if left out.
         colour: matrix, range and tags to write; no tags at all if left out. The pictures are not converted.
         matrix_code: an H.273 number for the matrix instead of that of `colour`.
-        rotation: degrees clockwise that a player is to turn the picture.
+        rotation: degrees clockwise by which players turn the picture.
         sample_aspect_ratio: width of a pixel over its height.
         audio: encoder of a 440 Hz tone, None for silence.
         audio_rate: samples per second.
@@ -181,7 +181,7 @@ def _write_subtitles(container: av.container.OutputContainer, stream: av.stream.
 
 
 def copy_video(source: Path, target: Path, **options: Any) -> Path:
-    """Read a video and write its pictures, sound and subtitles into another file; give its path."""
+    """Read a video and write its pictures, sound and subtitles to another file; gives its path."""
     from lipar.video.reader import VideoReader
     from lipar.video.writer import VideoWriter
 
@@ -195,13 +195,13 @@ def copy_video(source: Path, target: Path, **options: Any) -> Path:
 
 
 def join(path: Path, *parts: Path) -> Path:
-    """Write files one after another into one, as `cat` does; give its path."""
+    """Concatenate files, as `cat` does; gives the path of the result."""
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     return path
 
 
 def cut(path: Path, share: float = 0.5) -> Path:
-    """Break a file off, as an interrupted copy does; give its path."""
+    """Cut a file off after a share of its bytes, as an interrupted copy does; gives its path."""
     data = path.read_bytes()
     path.write_bytes(data[: round(share * len(data))])
     return path

@@ -1,7 +1,7 @@
-"""One clock for a whole file: where the clock of a container restarts or jumps, what follows is moved behind the rest.
+"""One clock for a whole file: where the clock of a container restarts or jumps, later times are shifted to continue it.
 
 Recordings that were joined, broadcasts that pass midnight and encoders that were restarted write times that go back, or
-days ahead, in the middle of a stream. All streams of a file are moved together, so that sound stays with the pictures.
+days ahead, in the middle of a stream. All streams of a file are shifted together, so that sound stays in sync.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,11 +19,11 @@ else:  # generic in the stubs only
 BACK = Fraction(1, 10)
 """Seconds by which a decoding time may go back: rounding, and overlap where files were cut."""
 BACK_UNORDERED = Fraction(2)
-"""The same of presentation times, which go back by themselves where frames are stored out of order."""
+"""The same for presentation times, which also go back where frames are stored out of order."""
 AHEAD = Fraction(10)
-"""Seconds ahead of all streams that are a jump of the clock, in formats whose clock is known to jump."""
+"""Seconds ahead of all streams from which on a time is a jump of the clock, in formats whose clock can jump."""
 AN_OVERFLOW = Fraction(12 * 3600)
-"""Seconds; ffmpeg takes a clock that restarts for one of 33 bits that overflows, after 26 hours."""
+"""Seconds; ffmpeg treats a clock that restarts as one of 33 bits that overflows, after 26 hours."""
 STRAYS = 2
 """Packets in a row whose times may be damaged; more are a jump of the clock."""
 HELD_SECONDS = Fraction(3)
@@ -32,26 +32,26 @@ HELD_PACKETS = 256
 
 @attrs.define
 class _Track:
-    """What is known of one stream, in seconds of the continuous clock."""
+    """State of one stream, in seconds of the continuous clock."""
 
     shift: Fraction
     end: Fraction
     decoded: Fraction | None = None
-    """When the last packet is decoded that says so; a file may leave it out at its begin, or everywhere."""
+    """Decoding time of the last packet that has one; a file may omit it at its beginning, or everywhere."""
     shown: Fraction | None = None
-    """When the last other packet is shown."""
+    """Presentation time of the last packet without a decoding time."""
 
 
 @attrs.define
 class _Jump:
-    """Packets of one stream that do not fit the clock so far; `first` in seconds of the file."""
+    """Packets of one stream whose times do not continue the clock; `first` in seconds of the file."""
 
     first: Fraction
     packets: int = 0
 
 
 def _time(packet: AnyPacket) -> Fraction | None:
-    """Seconds at which a packet is decoded, or shown where the file says only that."""
+    """Seconds at which a packet is decoded, or shown where the file gives only that."""
     ticks = packet.pts if packet.dts is None else packet.dts
     return None if ticks is None or packet.time_base is None else ticks * packet.time_base
 
@@ -66,8 +66,8 @@ class Timeline:
     """Gives packets times on one continuous clock.
 
     Args:
-        jumps_ahead: whether a jump ahead of all streams is one of the clock (MPEG-TS and its like). Elsewhere it is
-            a picture that stands still for long.
+        jumps_ahead: whether a time far ahead of all streams is a jump of the clock (MPEG-TS and similar formats).
+            Otherwise it is a picture that is shown for long.
     """
 
     def __init__(self, *, jumps_ahead: bool) -> None:
@@ -79,17 +79,17 @@ class Timeline:
         self.restarts = 0
         """How often the clock restarted or jumped."""
         self.skipped = Fraction(0)
-        """Seconds by which it jumped ahead, in all; they are left out."""
+        """Seconds by which it jumped ahead, in total; they are left out."""
 
     def continuous(self, packets: Iterable[AnyPacket]) -> Iterator[AnyPacket]:
-        """Give the packets of all streams, in the order of the file, with their times moved where necessary."""
+        """The packets of all streams, in the order of the file, with their times shifted where necessary."""
         for packet in packets:
             yield from self._place(packet)
         yield from self._settle()
 
     def _place(self, packet: AnyPacket) -> Iterator[AnyPacket]:
         time, index = _time(packet), packet.stream_index
-        if time is None or packet.is_discard:  # what an edit list hides has times of its own
+        if time is None or packet.is_discard:  # packets that an edit list hides have times of their own
             _move(packet, self._tracks[index].shift if index in self._tracks else self._shift)
             yield packet
             return
@@ -138,7 +138,7 @@ class Timeline:
         return packet
 
     def _hold(self, packet: AnyPacket, time: Fraction) -> Iterator[AnyPacket]:
-        """Wait until every stream has jumped, since their times differ and none may go back."""
+        """Store packets until every stream has jumped, since their times differ and none may go back."""
         self._held.append(packet)
         jump = self._jumps.setdefault(packet.stream_index, _Jump(time))
         jump.first, jump.packets = min(jump.first, time), jump.packets + 1
@@ -149,7 +149,7 @@ class Timeline:
             yield from self._settle()
 
     def _release_strays(self, index: int) -> Iterator[AnyPacket]:
-        """Give what was held of a stream that is back on its clock: not the clock was off, but a packet or two."""
+        """Give the stored packets of a stream that is back on its clock: only their own times were wrong."""
         track = self._tracks[index]
         stray = [packet for packet in self._held if packet.stream_index == index]
         self._held = [packet for packet in self._held if packet.stream_index != index]
@@ -161,7 +161,7 @@ class Timeline:
             yield packet
 
     def _settle(self) -> Iterator[AnyPacket]:
-        """Begin the new part of the clock: right behind the old one, and no stream before its own end."""
+        """Begin the new part of the clock: right after the old one, and for no stream before its own end."""
         if not self._held:
             return
         behind = [self._tracks[i].end - jump.first for i, jump in self._jumps.items() if i in self._tracks]

@@ -1,4 +1,4 @@
-"""The sound and subtitles of a source beside new pictures: packets are copied, and encoded again where they must be."""
+"""Sound and subtitles of a source for a video with new pictures: copied, or encoded again where necessary."""
 
 import warnings
 from collections import deque
@@ -22,7 +22,7 @@ from lipar.video.packets import (
 )
 from lipar.video.timeline import AnyPacket
 
-# what players expect to find in a container, not all that can be put there
+# what players expect in a container, not all that it can contain
 COPIED = {
     "mp4": {"aac", "mp3", "ac3", "eac3", "opus", "alac", "flac"},
     "mov": {"aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s16be", "pcm_s24le"},
@@ -34,15 +34,15 @@ SUBTITLES_COPIED = {
     "matroska": {"subrip", "ass", "webvtt", "dvd_subtitle", "hdmv_pgs_subtitle", "dvb_subtitle"},
 }
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
-# a file may say how many channels there are and not which
+# a file may give the number of channels and not which they are
 AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
 AAC_BITS_PER_CHANNEL = 96_000
 
 PRIMING = Fraction(1, 8)
-"""Seconds of sound before 0 that a decoder needs to begin, and that are not heard."""
+"""Seconds of sound before 0 that a decoder needs to start, and that are not played."""
 PEEKED_PACKETS = 256
 
-# what a bad packet can lead to, other than a full disk
+# errors that a damaged packet can cause; a full disk is not among them
 DAMAGE = (
     av.error.InvalidDataError,
     av.error.ArgumentError,
@@ -62,14 +62,14 @@ class _Track:
 
 
 class SourceTracks:
-    """All audio and subtitle tracks of a file, written into another one little by little.
+    """All audio and subtitle tracks of a file, written to another file step by step.
 
-    Times are those of the source plus `shift`, so that they stay with the pictures. A warning names what else the file
-    holds and what the output cannot hold.
+    Times are those of the source plus `shift`, so that they stay in sync with the pictures. A warning names the tracks
+    that are left out, since the output format cannot contain them.
 
     Args:
         path: a media file; without such tracks this does nothing.
-        output: where to; the tracks are added at once, before its header is written.
+        output: the tracks are added to it immediately, before its header is written.
         name: of the output, for the warning.
     """
 
@@ -97,7 +97,7 @@ class SourceTracks:
             )
 
     def _add_tracks(self) -> list[str]:
-        """Add what the output can hold; give the names of the rest."""
+        """Add the tracks that the output format can contain; gives the names of the others."""
         container, left_out = self._output.format.name, []
         main = main_video_stream(self._source)
         for stream in self._source.streams:
@@ -128,14 +128,14 @@ class SourceTracks:
             return
         for packet in self._packets:
             time = seconds(packet.pts, packet.time_base)
-            # an edit list hides it; of what comes before the begin, the decoder needs the last packet
+            # hidden by an edit list; the decoder needs the last packet before the beginning
             lasts = (packet.duration or 0) * packet.time_base
             hidden = packet.is_discard and time is not None and time + 2 * lasts < 0
             if packet.stream_index in self._tracks and not hidden:
                 yield packet
 
     def _peek(self) -> Fraction | None:
-        """Give the time at which the first sound begins, None without any, and keep what was read."""
+        """The time at which the first sound begins, None without any; the packets that are read are kept."""
         begins: dict[int, Fraction] = {}
         sounds = {index for index, track in self._tracks.items() if track.source.type == "audio"}
         while begins.keys() < sounds and len(self._waiting) < PEEKED_PACKETS:
@@ -149,7 +149,7 @@ class SourceTracks:
         return min(begins.values(), default=None)
 
     def write_until(self, time: Fraction | None) -> None:
-        """Write all that comes up to `time` in seconds of the output; None for the rest."""
+        """Write the packets up to `time`, in seconds of the output; None: all that are left."""
         while True:
             packet = self._waiting[0] if self._waiting else next(self._coming, None)
             if packet is None:
@@ -178,7 +178,7 @@ class SourceTracks:
         self._mux([packet])
 
     def _encode(self, track: _Track, packet: AnyPacket | None) -> None:
-        """Decode and encode a packet of sound; None for what the decoder still holds."""
+        """Decode and encode a packet of sound; None flushes the decoder."""
         source, target = cast(av.AudioStream, track.source), cast(av.AudioStream, track.target)
         try:
             for frame in source.decode(cast("AudioPacket | None", packet)):
@@ -194,10 +194,10 @@ class SourceTracks:
         try:
             self._output.mux(packets)
         except DAMAGE:
-            self._broken += 1  # damaged, or its time runs backwards
+            self._broken += 1  # damaged, or its time goes back
 
     def finish(self) -> None:
-        """Write the rest, and what the encoders still hold."""
+        """Write the rest, and flush the encoders."""
         self.write_until(None)
         for track in self._tracks.values():
             if not track.copied:
@@ -212,12 +212,12 @@ class SourceTracks:
             )
 
     def close(self) -> None:
-        """Let go of the source."""
+        """Close the source."""
         self._source.close()
 
 
 def _described(stream: av.stream.Stream) -> str:
-    """Name a stream that is left out: what it is, its codec and its language."""
+    """A stream that is left out, for a message: its kind, codec and language."""
     cover = stream.disposition & av.stream.Disposition.attached_pic
     kind = {
         "video": "a cover picture" if cover else "another video track",

@@ -1,7 +1,7 @@
 """How much a video flickers along its motion: warp error after Lai et al. 2018 (arXiv 1808.00449).
 
-The motion is that of another video, usually the input, so that a result is not excused by motion of its own.
-Needs OpenCV, which is imported when it is called: `pip install "lipar[measure]"`.
+The motion is that of another video, usually the input, so that motion added by the edit counts as an error.
+Needs OpenCV, which is imported when it is used: `pip install "lipar[measure]"`.
 """
 
 from typing import Any
@@ -12,12 +12,12 @@ from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 FLOW_METHOD = "DIS optical flow (OpenCV, preset medium)"
-"""To be named beside the number: another method gives another number."""
+"""To be reported with the number: another method gives another number."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class Motion:
-    """Where each pixel goes from one frame to the next, and where that can be trusted."""
+    """Motion of each pixel from one frame to the next, and where it is reliable."""
 
     flow: Float32[np.ndarray, "height width 2"]
     """Columns and rows, forward in time."""
@@ -55,7 +55,7 @@ def warp_error(
 
 
 def motion_between(before: Float[Tensor, "3 height width"], after: Float[Tensor, "3 height width"]) -> Motion:
-    """Forward flow, and where it holds: the flow back must undo it, and it must be smooth.
+    """Forward flow, and where it is reliable: the backward flow must undo it, and it must be smooth.
 
     Hidden where |B + F|^2 > 0.01 (|B|^2 + |F|^2) + 0.5, B being the backward flow pulled back along F; a border where
     |grad F|^2 > 0.01 |F|^2 + 0.002 (Ruder et al. 2016, section 3.2).
@@ -81,7 +81,7 @@ def _targets(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _warp(picture: np.ndarray, flow: np.ndarray) -> Any:
-    """The picture pulled back: at every pixel what the flow points to."""
+    """The picture warped backward: at every pixel the value that the flow points to."""
     cv2 = _opencv()
     columns, rows = _targets(flow)
     return cv2.remap(picture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

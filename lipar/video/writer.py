@@ -1,4 +1,4 @@
-"""Video files out: H.264 with exact timestamps, true colours and the source's sound."""
+"""Writing of video files: H.264 with exact timestamps, correct colours and the source's sound."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -19,20 +19,20 @@ from lipar.video.info import VideoInfo
 from lipar.video.packets import VideoPacket
 from lipar.video.tracks import PRIMING, SourceTracks
 
-AUDIO_LEAD = Fraction(1, 2)  # seconds of sound written ahead of the pictures, as players like it
+AUDIO_LEAD = Fraction(1, 2)  # seconds of sound written ahead of the pictures, as players expect
 LEAST_TIMESCALE = 10_000  # ticks per second that players expect in an mp4
 MOST_TICKS = 2**31 - 1  # as containers count them
-LATE_START = 1  # seconds; what begins later is on a broadcast clock
+LATE_START = 1  # seconds; a video that begins later is on a broadcast clock
 
 
 class VideoWriter:
     """A context manager that writes frames, each shown at the pts it is given, as an H.264 video.
 
-    The file is made by `with`, or by the first `write`. It gets its name when all is written; an exception, Ctrl-C
-    included, leaves nothing behind. SIGTERM is one inside `Outputs`, as it is in `lipar edit`.
-    Odd sizes are written as 4:4:4, since 4:2:0 cannot hold them (not every player shows 4:4:4).
+    The file is made by `with`, or by the first `write`. It gets its name when everything is written; an exception,
+    Ctrl-C included, leaves nothing behind. Inside `Outputs`, as in `lipar edit`, SIGTERM is an exception as well.
+    Odd sizes are written as 4:4:4, since 4:2:0 has no odd sizes (not every player shows 4:4:4).
     Timestamps are exact in .mp4 and .mov; .mkv rounds them to milliseconds. If pictures and sound begin before 0 or
-    later than a second (a broadcast clock), they are moved together, so that the earlier of them starts at 0.
+    later than a second (a broadcast clock), they are shifted together, so that the earlier of them starts at 0.
 
     Args:
         path: ends in .mp4, .mov or .mkv.
@@ -41,11 +41,11 @@ class VideoWriter:
         time_base: seconds per tick of the pts.
         frame_rate: frames per second on average; pts decide when a frame is shown, this tunes the encoder.
         colour: matrix and tags to write; always limited range.
-        audio_from: a file whose sound is taken along, copied where the container can hold it, else as AAC, and whose
-            subtitles are copied where the container can hold them. A warning names what is left out.
-        crf: constant quality of x264, 0 (lossless) .. 51; 18 is hard to tell from the source.
+        audio_from: a file whose sound is copied, or encoded as AAC where the container cannot contain it, and whose
+            subtitles are copied where the container can contain them. A warning names what is left out.
+        crf: constant quality of x264, 0 (lossless) .. 51; 18 can hardly be distinguished from the source.
         preset: speed of x264, `ultrafast` .. `veryslow`.
-        outputs: the owner of the file, whose `publish` gives it its name together with others; None: `close` does.
+        outputs: the owner of the file, whose `publish` gives all its files their names; None: `close` does.
 
     Raises:
         VideoError: as `check_writable`, and when writing fails.
@@ -85,7 +85,7 @@ class VideoWriter:
         self._opened, self._closed = False, False
 
     def open(self) -> None:
-        """Make the file and write its head, so that what is wrong with options or sound shows before the long work.
+        """Make the file and write its header, so that wrong options or sound are noticed before the long work.
 
         Raises:
             VideoError: the writer is closed, another run is writing there, or writing fails.
@@ -119,7 +119,16 @@ class VideoWriter:
         crf: int = 18,
         preset: str = "medium",
     ) -> "VideoWriter":
-        """Open a writer for a video of the same size, timing and colour as a source, and other pictures."""
+        """A writer for a video with the size, timing and colour of a source, and other pictures.
+
+        Args:
+            path: as for the class.
+            info: properties of the source.
+            size: width and height; None: those of the source.
+            audio_from: as for the class.
+            crf: as for the class.
+            preset: as for the class.
+        """
         width, height = size or (info.width, info.height)
         return cls(
             path,
@@ -137,7 +146,7 @@ class VideoWriter:
         name = CONTAINERS[self.path.suffix.lower()]
         options = {}
         if name != "matroska":
-            # one clock for the pictures and for the list that says when they start: else that is in milliseconds
+            # the same clock for the pictures and for their start in the edit list, which is in milliseconds otherwise
             scale = self.time_base.denominator
             while scale < LEAST_TIMESCALE:
                 scale *= 2
@@ -146,15 +155,15 @@ class VideoWriter:
 
     def _add_video(self, frame_rate: Fraction | None, crf: int, preset: str) -> av.VideoStream:
         rate = max(Fraction(1), min(frame_rate or Fraction(25), Fraction(1000))).limit_denominator(1001)
-        # no B-frames: stored in the order they are shown, frames have true durations in any container
+        # no B-frames: frames stored in the order they are shown have correct durations in every container
         options = {"crf": str(crf), "preset": preset, "bf": "0"}
         stream = self._container.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height = self.size
         stream.pix_fmt = "yuv444p" if any(side % 2 for side in self.size) else "yuv420p"
         context = stream.codec_context
         context.time_base = stream.time_base = self.time_base
-        context.framerate = rate  # else x264 takes a tick for a frame and claims the highest level
-        context.flags |= Flags.frame_duration  # the last frame lasts as long as it is told to
+        context.framerate = rate  # otherwise x264 takes a tick for a frame and writes the highest level
+        context.flags |= Flags.frame_duration  # so that the last frame has the given duration
         context.colorspace = MATRIX_CODES[self._colour.matrix]
         context.color_range = 1
         context.color_primaries = self._colour.primaries
@@ -166,8 +175,8 @@ class VideoWriter:
 
         Args:
             rgb: `3 h w` on any device, uint8 0..255 or floating point 0..1 (clamped).
-            pts: when it is shown, in ticks of `time_base`; later than the one before.
-            duration: how long it is shown, in ticks; only that of the last picture matters.
+            pts: when it is shown, in ticks of `time_base`; later than the picture before.
+            duration: how long it is shown, in ticks; used for the last picture only.
         """
         self.open()
         self._check(rgb, pts)
@@ -190,11 +199,11 @@ class VideoWriter:
         self.frames_written += 1
 
     def _set_clock(self, pts: int) -> None:
-        """Move pictures and sound together, so that the earlier of them begins at 0, if it begins early or late."""
+        """Shift pictures and sound so that the earlier of them begins at 0, if it begins before 0 or late."""
         begin = pts * self.time_base
         if self._tracks is not None and self._tracks.begin is not None:
             sound = self._tracks.begin
-            # what a decoder needs to begin is cut away by every player
+            # sound that a decoder needs to start is cut off by every player
             begin = min(begin, Fraction(0) if -PRIMING <= sound < 0 else sound)
         if 0 <= begin <= LATE_START:
             return
@@ -222,7 +231,7 @@ class VideoWriter:
         self._container.mux(packets)
 
     def close(self) -> None:
-        """Finish the file and, where nobody else owns it, give it its name; closing twice is fine."""
+        """Finish the file and, unless `outputs` was given, give it its name; it may be closed twice."""
         if self._closed:
             return
         try:
@@ -240,7 +249,7 @@ class VideoWriter:
             self.abort()
 
     def abort(self) -> None:
-        """Give up: nothing is left behind. After `close` this does nothing."""
+        """Remove the unfinished file. After `close` this does nothing."""
         if self._closed:
             return
         self._closed = True
@@ -250,7 +259,7 @@ class VideoWriter:
             if hasattr(self, "_container"):
                 self._container.close()
         except (OSError, av.error.FFmpegError):
-            pass  # a full disk says so again; what it holds is removed anyway
+            pass  # a full disk fails here again; the file is removed anyway
         finally:
             if self._owned:
                 self._outputs.discard()

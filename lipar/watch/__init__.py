@@ -1,4 +1,4 @@
-"""Watching a run: plugins that look on. One measures, the others make something of it for people and programs."""
+"""Watching a run: plugins that observe it. One measures times; the others show or record them."""
 
 from lipar.events import Span
 from lipar.watch.stages import StageTimer

@@ -1,4 +1,4 @@
-"""Time on the device at hand, taken without holding it up."""
+"""Time on a device, measured without making the host wait for it."""
 
 import time
 from typing import Any, TypeAlias
@@ -12,9 +12,9 @@ Mark: TypeAlias = Any
 class Clock:
     """Marks moments, and reads them later.
 
-    On a GPU a mark is an event in the queue of the device's work: it is set when the device gets there, and nobody
-    waits for it before it is read. Marks therefore cut the device's own time into pieces that add up to the whole;
-    what the host does meanwhile costs no time of its own. On a CPU a mark is the time of day.
+    On a GPU a mark is an event in the device's queue of work: it is set when the device reaches it, and the host does
+    not wait for it until it is read. Marks therefore cut the device's own time into pieces that add up to the total;
+    work of the host in the meantime is not counted. On a CPU a mark is a time of the host.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -22,7 +22,7 @@ class Clock:
         self._last, self._last_seconds = self.mark(), 0.0
 
     def mark(self) -> Mark:
-        """This moment, after all work that the device was given so far."""
+        """A mark after all work that the device was given so far."""
         if self._device.type != "cuda":
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)
@@ -30,7 +30,7 @@ class Clock:
         return event
 
     def read(self, mark: Mark) -> float:
-        """Seconds from the making of the clock to a mark; waits until the device has come there."""
+        """Seconds from the creation of the clock to a mark; waits until the device has reached it."""
         if self._device.type != "cuda":
             return float(mark - self._last)
         for event in (self._last, mark):
@@ -42,11 +42,11 @@ class Clock:
 
 
 class Stopwatch:
-    """Seconds since it was made, counted from the end of the work that the device had then."""
+    """Seconds since its creation, counted from the end of the work that the device had then."""
 
     def __init__(self, device: torch.device) -> None:
         self._clock = Clock(device)
 
     def seconds(self) -> float:
-        """Waits until the device has done what it was given in between."""
+        """Seconds until all work given since then is done; waits for the device."""
         return self._clock.read(self._clock.mark())

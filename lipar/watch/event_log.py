@@ -1,4 +1,4 @@
-"""What an edit does, for programs: one JSON object per line, each there as soon as it happened."""
+"""The events of an edit for programs: one JSON object per line, written as soon as it happens."""
 
 import json
 import platform
@@ -25,8 +25,8 @@ class EventLog:
     """A plugin that writes JSON lines; `event` is `begin`, `block` or `end`.
 
     Args:
-        path: what is there is replaced when work begins; refused while another run writes there.
-        plugins: those of the run, whose versions are written down.
+        path: an existing file is replaced when the edit begins; refused while another run writes there.
+        plugins: those of the run, whose versions are logged.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class EventLog:
     def lipar_edit_begun(
         self, config: Config, options: EditOptions, model: Model, frames: int | None
     ) -> None:
-        """What is run, on what."""
+        """Log versions, device, options and config."""
         from lipar import __version__
 
         self._write(
@@ -72,7 +72,7 @@ class EventLog:
 
     @hookimpl
     def lipar_block_written(self, block: RestoredBlock, pixel_frames: int, spans: Sequence[Span]) -> None:
-        """One block, with the seconds per stage since the block before."""
+        """Log a block, with the seconds per stage since the block before."""
         layout = block.layout
         self._write(
             "block",
@@ -92,7 +92,7 @@ class EventLog:
 
     @hookimpl
     def lipar_edit_ended(self, report: EditReport | None, error: BaseException | None) -> None:
-        """How it ended."""
+        """Log how the edit ended."""
         self._write(
             "end",
             error=None if error is None else f"{type(error).__name__}: {error}",

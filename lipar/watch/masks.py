@@ -16,11 +16,11 @@ from lipar.job import RestoredBlock
 class MaskRecorder:
     """A plugin that writes the keep masks to an `.npy` file: bool, `frames rows cols`, True = computed.
 
-    Frames are latent frames from the first of the video on, rows and columns those of the token grid; the frames that
-    fill up the last block are among them. The file is whole after every block, whatever happens next.
+    Frames are all latent frames of the video, those that fill up the last block included; rows and columns are those of
+    the token grid. The file is complete after every block, however the run ends.
 
     Args:
-        path: what is there is replaced when the first block is done; refused while another run writes there.
+        path: an existing file is replaced when the first block is done; refused while another run writes there.
     """
 
     path: Path
@@ -40,7 +40,7 @@ class MaskRecorder:
             self._file.begin(header + mask.tobytes())
             return
         self._file.append(mask.tobytes())
-        # the header last: the file never claims frames that it does not hold
+        # the header last, so that it never announces frames that are not in the file
         self._file.overwrite_start(header)
 
     @hookimpl
@@ -50,7 +50,7 @@ class MaskRecorder:
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
-    # numpy leaves room in a header for the first axis to grow, so that its length stays the same
+    # numpy pads a header so that the first axis can grow without a change of its length
     header: dict[str, Any] = {"descr": "|b1", "fortran_order": False, "shape": shape}
     written = io.BytesIO()
     npy.write_array_header_1_0(written, header)

@@ -1,4 +1,4 @@
-"""Where the time of an edit goes: a table for people, and a trace that opens in Perfetto (ui.perfetto.dev)."""
+"""Time per stage of an edit: a table, and a trace that opens in Perfetto (ui.perfetto.dev)."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ from lipar.watch.stages import PROBE
 
 @attrs.define
 class _Row:
-    """What the spans of one stage add up to."""
+    """Sums over the spans of one stage."""
 
     seconds: float = 0.0
     calls: int = 0
@@ -34,8 +34,8 @@ class Profile:
     """A plugin that adds up the time of every stage and, where asked, writes each span to a Chrome trace.
 
     The trace is a JSON array of events, in microseconds, nested block > stage > step, with the kept fraction as a
-    counter. It is written block by block; the format allows for an array whose end is missing, so that the trace of
-    an interrupted edit can be opened, too.
+    counter. It is written block by block; the format allows the end of the array to be missing, so that the trace of an
+    interrupted edit can be opened as well.
 
     Args:
         trace: where to write it, refused while another run writes there; None: only the table.
@@ -62,7 +62,7 @@ class Profile:
 
     @hookimpl
     def lipar_block_written(self, block: RestoredBlock, spans: Sequence[Span]) -> None:
-        """Take a block's spans."""
+        """Add a block's spans to the table and the trace."""
         self._add(spans)
         begin, end = min(span.start for span in spans), max(span.end for span in spans)
         layout = block.layout
@@ -84,7 +84,7 @@ class Profile:
 
     @hookimpl
     def lipar_edit_ended(self, spans: Sequence[Span]) -> None:
-        """Close the trace."""
+        """Add the last spans and close the trace."""
         self._add(spans)
         self._write(_nested(spans), end="\n]\n")
         if self._file is not None:
@@ -101,7 +101,7 @@ class Profile:
             self._file.append(("".join(f",\n{json.dumps(event)}" for event in events) + end).encode())
 
     def table(self) -> str:
-        """Stages by their share of the time from the first span to the last; `other` lies between the stages."""
+        """Stages by their share of the time from the first span to the last; `other` is time between stages."""
         whole = self._last - (self._first or 0.0)
         lines = [f"{'stage':<18}{'share':>8}{'total s':>10}{'calls':>8}{'mean ms':>10}{'max ms':>10}"]
         for stage, row in sorted(self._rows.items(), key=lambda item: -item[1].seconds):
@@ -121,7 +121,7 @@ def _share(seconds: float, whole: float) -> str:
 
 
 def _nested(spans: Iterable[Span]) -> list[dict[str, Any]]:
-    """Stages, and within those that have several passes their steps."""
+    """Events of stages, and of the steps within stages that have several passes."""
     events = []
     for stage, group in groupby(spans, key=lambda span: span.stage):
         passes = list(group)

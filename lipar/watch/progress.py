@@ -1,4 +1,4 @@
-"""How far an edit has come, for people."""
+"""The progress of an edit as a bar in the terminal."""
 
 import typing
 from typing import Any
@@ -15,13 +15,13 @@ from lipar.protocols import Model
 class ProgressBar:
     """A plugin that shows a bar of pixel frames with the time left, where standard error is a terminal.
 
-    It moves within a block, too: each forward counts as an equal part of it, decoding to pixels as the last. Beside
-    the bar stands what is being done.
+    It also moves within a block: each forward counts as an equal part of it, and decoding to pixels as the last. The
+    current stage is shown next to the bar.
     """
 
     _bar: "tqdm[Any] | None" = attrs.field(init=False, default=None)
     _block_frames: int = attrs.field(init=False, default=0)
-    """Pixel frames of a block, those that only fill up the last one among them."""
+    """Pixel frames of a block, those that only fill up the last one included."""
     _parts: int = attrs.field(init=False, default=1)
     """Equal parts of a block: denoise steps, clean pass, decoding to pixels."""
     _done: int = attrs.field(init=False, default=0)
@@ -29,7 +29,7 @@ class ProgressBar:
 
     @hookimpl
     def lipar_edit_begun(self, config: Config, model: Model, frames: int | None) -> None:
-        """Show the bar; without a total where the number of frames is not known."""
+        """Show the bar; without a total where the number of frames is unknown."""
         coder = model.autoencoder
         self._block_frames = model.block_frames * (coder.next_pixel_frames if coder else 1)
         self._parts = len(model.sigmas(config.strength, config.scaled_steps)) + 2
@@ -39,12 +39,14 @@ class ProgressBar:
     @hookimpl(wrapper=True)
     @typing.no_type_check
     def lipar_prune(self):
+        """Show that the mask of a block is being made."""
         self._show(0, "deciding what to compute")
         return (yield)
 
     @hookimpl(wrapper=True)
     @typing.no_type_check
     def lipar_forward(self, job, forward_pass):
+        """Move to the begin of a pass, and after the clean pass to decoding."""
         steps = self._parts - 2
         if job.probing:
             self._show(0, "timing the block dense")
@@ -57,7 +59,7 @@ class ProgressBar:
         return answer
 
     def _show(self, part: int, doing: str) -> None:
-        """Move to a part of the block under way, never back and never beyond the clip."""
+        """Move to a part of the current block, never back and never beyond the clip."""
         bar = self._bar
         if bar is None or bar.disable:
             return
@@ -74,7 +76,7 @@ class ProgressBar:
 
     @hookimpl
     def lipar_edit_ended(self) -> None:
-        """Leave it as it stands."""
+        """Close the bar where it is."""
         if self._bar is not None:
             self._bar.set_postfix_str("", refresh=False)
             self._bar.close()

@@ -1,4 +1,4 @@
-"""The one place where stages are measured: a plugin that wraps them."""
+"""Times of the stages of an edit: a plugin that wraps them, the only one that measures."""
 
 import typing
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ PROBE = "dense probe"
 
 @attrs.define
 class StageTimer:
-    """Takes the time of every stage; register it as a plugin.
+    """Measures the time of every stage; register it as a plugin.
 
     On a GPU nothing waits for the device until `take` or `seconds` is asked for.
     """
@@ -32,7 +32,12 @@ class StageTimer:
 
     @contextmanager
     def measure(self, stage: str, step: int | None = None) -> Iterator[None]:
-        """Take the time of what is inside."""
+        """Measure the time of the `with` block.
+
+        Args:
+            stage: name of the stage.
+            step: index of the denoise step, -1 for the clean pass; None: the stage has no steps.
+        """
         begin = self._clock.mark()
         try:
             yield
@@ -59,17 +64,19 @@ class StageTimer:
             self._seconds[stage] = self._seconds.get(stage, 0.0) + span.seconds
         self._marks.clear()
 
-    # trylast: innermost, so that what others do when they wrap a stage is not counted as the stage's own.
+    # trylast: innermost, so that the work of other wrappers is not counted as the stage's own.
     # pluggy takes a generator function for a wrapper, whatever the annotation says.
     @hookimpl(wrapper=True, trylast=True)
     @typing.no_type_check
     def lipar_prune(self):
+        """Measure the mask."""
         with self.measure("mask"):
             return (yield)
 
     @hookimpl(wrapper=True, trylast=True)
     @typing.no_type_check
     def lipar_forward(self, job, forward_pass):
+        """Measure a pass: a denoise step, the clean pass, or one of a dense probe."""
         stage = PROBE if job.probing else "clean pass" if forward_pass.clean else "DiT"
         with self.measure(stage, forward_pass.step):
             return (yield)
@@ -77,12 +84,13 @@ class StageTimer:
     @hookimpl(wrapper=True, trylast=True)
     @typing.no_type_check
     def lipar_restore(self):
+        """Measure the restoration."""
         with self.measure("restore"):
             return (yield)
 
 
 def seconds_per_stage(spans: Iterable[Span]) -> dict[str, float]:
-    """The seconds of some spans added up by stage."""
+    """Seconds of some spans, summed by stage."""
     added: dict[str, float] = {}
     for span in spans:
         added[span.stage] = added.get(span.stage, 0.0) + span.seconds

@@ -1,10 +1,8 @@
 """Configs from presets, files and settings, and what a wrong one is told."""
 
-from pathlib import Path
-
 import pytest
 
-from lipar.config import Config, ConfigError, build_config, merge, parse_config, parse_setting, presets
+from lipar.config import Config, ConfigError, build_config, parse_config, presets
 
 
 def test_nothing_given_is_the_default():
@@ -37,30 +35,6 @@ def test_an_option_goes_to_the_part_that_stands_there_and_leaves_with_it():
     assert build_config(settings=["recovery.degree=2"]).recovery.options == {"degree": 2}
     replaced = build_config(settings=["recovery.degree=2", "recovery=none"]).recovery
     assert (replaced.name, replaced.options) == ("none", {})
-
-
-@pytest.mark.parametrize(
-    ("text", "table"),
-    [
-        ("seed=3", {"seed": 3}),
-        ("prune.tau_short = 0.1", {"prune": {"tau_short": 0.1}}),
-        ("adapter=self-forcing", {"adapter": "self-forcing"}),
-        ("refiners=['median']", {"refiners": ["median"]}),
-        ("prune.scene_cuts=false", {"prune": {"scene_cuts": False}}),
-        ("prune.keep = nan", {"prune": {"keep": float("nan")}}),
-        ("prune={keep=0.5, scene_cuts=false}", {"prune": {"keep": 0.5, "scene_cuts": False}}),
-        ("refiners=[\n'median', # smooth\n'threshold'\n]", {"refiners": ["median", "threshold"]}),
-        ('adapter.weights="a # b"', {"adapter": {"weights": "a # b"}}),
-        ("adapter.weights=models/a # b", {"adapter": {"weights": "models/a # b"}}),
-        ("seed=1\n", {"seed": 1}),
-    ],
-)
-def test_a_setting_is_toml_or_a_bare_word(text, table):
-    assert repr(parse_setting(text)) == repr(table)
-
-
-def test_merging_tables_keeps_what_is_not_named_anew():
-    assert merge({"a": {"x": 1, "y": 2}, "b": 3}, {"a": {"y": 4}}) == {"a": {"x": 1, "y": 4}, "b": 3}
 
 
 BAD = {
@@ -121,38 +95,6 @@ def test_a_bad_setting_is_told_its_key_its_value_and_what_there_is(setting, told
     with pytest.raises(ConfigError) as caught:
         build_config(settings=[setting])
     assert all(part in str(caught.value) for part in told), caught.value
-
-
-def test_an_unknown_preset_lists_those_there_are():
-    with pytest.raises(LookupError, match=r"no preset named 'relesed'; there are: .*released"):
-        build_config(preset="relesed")
-
-
-def test_a_toml_error_gives_the_file_and_the_line(tmp_path):
-    file = tmp_path / "bad.toml"
-    file.write_text("seed = 1\n[prune\n")
-    with pytest.raises(ConfigError, match=r"bad\.toml is not valid TOML: .*line 2"):
-        build_config(file=file)
-
-
-def test_a_file_that_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"cannot read the config .*absent\.toml"):
-        build_config(file=tmp_path / "absent.toml")
-    (tmp_path / "latin.toml").write_bytes(b"seed = 1 # \xe9\n")
-    with pytest.raises(ConfigError, match=r"cannot read the config .*latin\.toml"):
-        build_config(file=tmp_path / "latin.toml")
-
-
-@pytest.mark.parametrize("text", ["seed = " + "9" * 5000, "a = " + "[" * 5000, "a" + ".a" * 50000 + " = 1"])
-def test_toml_that_no_parser_takes_is_refused_as_the_rest_is(tmp_path, text):
-    (tmp_path / "odd.toml").write_text(text)
-    with pytest.raises(ConfigError):
-        build_config(file=tmp_path / "odd.toml")
-
-
-def test_a_config_without_end_is_not_read_to_its_end():
-    with pytest.raises(ConfigError, match="has more than 1048576 bytes, which no config needs"):
-        build_config(file=Path("/dev/zero"))
 
 
 def test_a_model_may_have_any_name():

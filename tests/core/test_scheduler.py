@@ -1,5 +1,6 @@
-"""The way of a latent video through the stages: streaming, skipping, cutting, and what must not matter."""
+"""A latent video through the stages: streaming, skipping, cutting, and what must not matter."""
 
+import doctest
 import gc
 import math
 
@@ -8,13 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import lipar.scheduler
 from lipar import Scheduler, TokenLayout, build_config, load_plugins
 from lipar.attention.rope import prepare_rotation, rotate
 from lipar.config import ConfigError
 from lipar.hookspecs import hookimpl
-from lipar.masks.source import regroup
 from lipar.protocols import Model
-from lipar.sampling.gaussian import seeded_noise
+from lipar.sampling.gaussian import seeded_draw
 from lipar.scheduler import ModelOutputError
 from lipar.testing.closeness import assert_near
 from lipar.testing.strategies import latents, seeds, splits
@@ -99,6 +100,28 @@ def test_the_toy_is_a_model():
     assert isinstance(toy(), Model)
 
 
+def test_the_example_of_the_scheduler_runs():
+    assert doctest.testmod(lipar.scheduler).failed == 0
+
+
+def test_noise_is_the_deprecated_name_of_draw():
+    source = clip(3)
+    with pytest.warns(DeprecationWarning, match=r"write Scheduler\(draw=\.\.\.\)"):
+        old = edit(source, noise=seeded_draw(3))
+    assert torch.equal(old, edit(source, draw=seeded_draw(3)))
+    assert not torch.equal(old, edit(source))
+
+
+def test_parts_are_made_once_and_again_only_for_a_second_run():
+    running = scheduler()
+    made = running.job
+    first = [block.latents for block in running.run([cut_at(6)])]
+    assert running.job is made
+    second = [block.latents for block in running.run([cut_at(6)])]
+    assert running.job is not made and running.job.parts is not made.parts
+    assert torch.equal(torch.cat(first), torch.cat(second))
+
+
 # --- streaming ------------------------------------------------------------------------------------------------
 
 
@@ -173,15 +196,6 @@ def test_memory_does_not_grow_with_the_video(preset, noise):
     assert job_bytes[29] <= job_bytes[3]
     assert cache_bytes[29] == cache_bytes[3] > 0
     assert max(frames) == 7
-
-
-@given(st.data(), st.integers(1, 5), st.integers(1, 4))
-def test_regrouping_keeps_the_frames_in_order(data, block_frames, blocks):
-    source = torch.arange(block_frames * blocks).float().reshape(1, -1, 1, 1, 1)
-    pieces = source.split(data.draw(splits(source.shape[1])), dim=1)
-    regrouped = list(regroup(iter(pieces), block_frames))
-    assert all(block.shape[1] == block_frames for block in regrouped)
-    assert torch.equal(torch.cat(regrouped, dim=1), source)
 
 
 # --- what must not matter, and what must ----------------------------------------------------------------------
@@ -365,9 +379,9 @@ def test_a_scene_that_begins_a_block_is_what_it_would_be_alone():
     both = edit(source, "strength=0.4")
 
     def later(frame, index, shape):
-        return seeded_noise(0)(frame + 6, index, shape)
+        return seeded_draw(0)(frame + 6, index, shape)
 
-    alone = edit(source[:, 6:], "strength=0.4", noise=later)
+    alone = edit(source[:, 6:], "strength=0.4", draw=later)
     assert torch.equal(both[:, 6:], alone)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from lipar.video import Colour, VideoReader, VideoWarning, VideoWriter, probe
 from lipar.video.colour import resolve_colour
-from lipar.video.testing import make_video, moving_gradient, yuv_picture
+from lipar.video.testing import copy_video, make_video, moving_gradient, yuv_picture
 
 PATCH = 16
 COLOURS = [(r, g, b) for r, g, b in itertools.product((0.0, 0.5, 1.0), repeat=3)]
@@ -125,18 +125,6 @@ def test_rgb_needs_no_matrix(tmp_path):
         assert torch.equal(next(reader).rgb, rgb)
 
 
-@pytest.mark.parametrize("pixel_format", ["gbrp16le", "gray10le", "yuv444p12le", "yuv422p10le"])
-def test_deep_formats_of_other_kinds_are_read(tmp_path, pixel_format):
-    grey = torch.full((3, 16, 32), 128, dtype=torch.uint8)
-    path = make_video(
-        tmp_path / "in.mkv", [grey], codec="ffv1", pixel_format=pixel_format, options={"strict": "-2"}
-    )
-    with VideoReader(path) as reader:
-        rgb = next(reader).rgb
-    assert rgb.dtype == torch.float32
-    assert rgb.sub(128 / 255).abs().max() < 1 / 255
-
-
 def test_written_files_are_tagged_for_every_player(tmp_path):
     path = tmp_path / "out.mp4"
     with VideoWriter(path, width=64, height=48, time_base=Fraction(1, 24)) as writer:
@@ -154,3 +142,28 @@ def test_ordinary_video_is_read_without_a_word(tmp_path):
         warnings.simplefilter("error")
         with VideoReader(path) as reader:
             assert len(list(reader)) == 3
+
+
+@pytest.mark.parametrize("target", ["out.mp4", "out.mov", "out.mkv"])
+@pytest.mark.parametrize(
+    ("matrix", "pixel_format"), [("bt2020", "yuv420p10le"), ("rgb", "gbrp10le"), ("bt709", "yuv422p10le")]
+)
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_hdr_is_written_with_the_transfer_and_primaries_that_it_has(
+    tmp_path, target, matrix, pixel_format, transfer
+):
+    colour = Colour(matrix=matrix, full_range=matrix == "rgb", primaries=9, transfer=transfer)
+    source = make_video(
+        tmp_path / "in.mkv",
+        moving_gradient(6, 64, 48),
+        codec="ffv1",
+        pixel_format=pixel_format,
+        colour=colour,
+        options={},
+    )
+    with pytest.warns(VideoWarning, match="is HDR, transfer"):
+        copied = copy_video(source, tmp_path / target)
+    with pytest.warns(VideoWarning, match="is HDR, transfer"):
+        info = probe(copied)
+    assert (info.colour.transfer, info.colour.primaries) == (transfer, 9)
+    assert info.colour.matrix == ("bt2020" if matrix == "rgb" else matrix)

@@ -38,5 +38,5 @@ def test_it_is_written_as_the_name_says(tmp_path):
 
 @pytest.mark.parametrize("clips", [[], [numbered(3), numbered(4)]])
 def test_clips_of_different_length_are_refused(clips):
-    with pytest.raises(ValueError, match="of clips of one size and length, got"):
+    with pytest.raises(ValueError, match="needs clips of one size and length, got"):
         contact_sheet(clips)

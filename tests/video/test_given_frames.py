@@ -163,9 +163,7 @@ def test_pictures_whose_mode_does_not_tell_a_range_are_refused(mode):
     kind = {"I": np.int32, "F": np.float32, "I;16": np.uint16}[mode]
     picture = Image.fromarray(np.ones((8, 9), kind))
     assert picture.mode == mode
-    with pytest.raises(
-        ValueError, match=f"frame 0 is a picture of mode {mode}, which does not tell its range"
-    ):
+    with pytest.raises(ValueError, match=f"frame 0 is a picture of mode {mode}, whose range is not known"):
         pixel_frames([picture])
 
 

@@ -6,20 +6,11 @@ from fractions import Fraction
 
 import av
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lipar.video import VideoReader, VideoWarning
-from lipar.video.ending import is_whole_gif
 from lipar.video.testing import cut, make_video, moving_gradient
 
 CLIP = moving_gradient(120, 64, 48)
-
-
-@pytest.fixture(scope="module")
-def gif(tmp_path_factory):
-    path = tmp_path_factory.mktemp("gif") / "a.gif"
-    return make_video(path, CLIP[:8], codec="gif", pixel_format="rgb8", options={}).read_bytes()
 
 
 MILLISECOND = Fraction(1, 1000)
@@ -155,12 +146,3 @@ def test_frames_without_a_time_of_their_own_are_counted(tmp_path):
     frames, message = read(wrong)
     assert frames == 24
     assert "12 of 24 frames no time of their own" in message
-
-
-@given(st.data())
-def test_no_part_of_a_gif_is_taken_for_the_whole(gif, data):
-    assert is_whole_gif(gif)
-    assert not is_whole_gif(gif[: data.draw(st.integers(0, len(gif) - 1))])
-    first = data.draw(st.integers(13, len(gif) - 2))
-    damaged = gif[:first] + gif[first + data.draw(st.integers(1, 20)) :]
-    assert isinstance(is_whole_gif(damaged), bool)

@@ -2,11 +2,13 @@
 
 from fractions import Fraction
 
+import av
 import pytest
 import torch
+from video_warnings import warned
 
 from lipar.video import VideoError, VideoReader, VideoWarning, probe
-from lipar.video.testing import corners, make_audio, make_video, moving_gradient
+from lipar.video.testing import corners, join, make_audio, make_video, moving_gradient
 
 RED, GREEN, BLUE, WHITE = [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]
 
@@ -156,3 +158,21 @@ def test_the_size_may_follow_from_what_the_file_is(tmp_path):
     with VideoReader(path) as reader:
         reader.size = (reader.info.width // 2, reader.info.height // 2)
         assert [tuple(frame.rgb.shape) for frame in reader] == [(3, 24, 32)] * 2
+
+
+def test_a_video_that_changes_its_size_says_where(tmp_path):
+    parts = [
+        make_video(tmp_path / f"{size[0]}.ts", moving_gradient(6, *size), codec="mpeg2video", options={})
+        for size in ((64, 48), (96, 48))
+    ]
+    message, *_ = warned(join(tmp_path / "a.ts", *parts))
+    assert message.startswith("a.ts changes its size from 64x48 to 96x48 at frame ")
+
+
+def test_a_huge_video_is_read_with_a_warning(tmp_path):
+    grey = av.VideoFrame(7680, 4320, "gray")
+    grey.planes[0].update(bytes(grey.planes[0].buffer_size))
+    path = make_video(tmp_path / "a.mov", [grey], codec="png", pixel_format="gray", options={})
+    with pytest.warns(VideoWarning, match=r"7680x4320: each frame takes 0\.4 GB"):
+        info = probe(path)
+    assert (info.width, info.height) == (7680, 4320)

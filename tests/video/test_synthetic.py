@@ -47,7 +47,7 @@ def test_it_can_be_written_and_read(tmp_path):
 def test_the_package_and_its_clip_need_no_codecs():
     script = (
         "import sys; sys.modules['av'] = None\n"
-        "from lipar.video import PixelFrame, VideoError, check_writable, synthetic_clip\n"
+        "from lipar.video import PixelFrame, VideoError, synthetic_clip\n"
         "next(synthetic_clip(1, 8, 8))\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -106,7 +106,7 @@ def test_negative_sizes_are_refused(sizes):
 
 
 def test_a_block_longer_than_the_window_is_refused():
-    with pytest.raises(ValueError, match="window of 2 frames counts the block's own 3 in"):
+    with pytest.raises(ValueError, match="window of 2 frames includes the block's own 3"):
         run(KVCache(1, ROPE, window_frames=2), 1, 3)
 
 

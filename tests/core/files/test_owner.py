@@ -3,21 +3,16 @@
 # what is owned is written inside `pytest.raises`:
 # ruff: noqa: PT012
 
-import contextlib
 import errno
 import json
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from lipar.files import locks as locks_module
-from lipar.files.owner import Outputs, unfinished_path, write_whole
+from lipar.files.owner import Outputs, write_whole
 from lipar.files.places import check_writable
-from lipar.files.signals import EndedBySignal
 from lipar.video import VideoError
 
 
@@ -174,59 +169,6 @@ def test_a_signal_at_any_instruction_leaves_all_files_or_none_and_a_true_message
     assert any(there == after for _, there, _ in found)
 
 
-HOLD = """
-import sys, time
-from pathlib import Path
-from lipar.files.owner import Outputs
-outputs = Outputs()
-outputs.claim(Path(sys.argv[1])).write_text("half")
-print("claimed", flush=True)
-time.sleep(600)
-"""
-
-
-def test_the_place_of_a_living_run_is_refused_and_that_of_a_killed_one_is_taken(tmp_path: Path) -> None:
-    target = tmp_path / "out.mp4"
-    command = [sys.executable, "-c", HOLD, str(target)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout is not None and other.stdout.readline() == "claimed\n"
-        with pytest.raises(VideoError, match=r"another run is writing there at this moment .*; wait until"):
-            check_writable(target)
-        with pytest.raises(VideoError, match="another run"):
-            write_whole(target, "mine")
-        assert unfinished_path(target).read_text() == "half"  # and nothing of the other's was touched
-        other.kill()
-    assert names(tmp_path) == [".out.partial.mp4"]
-    write_whole(target, "mine")
-    assert names(tmp_path) == ["out.mp4"] and target.read_text() == "mine"
-
-
-def test_checking_removes_what_a_killed_run_left(tmp_path: Path) -> None:
-    unfinished_path(tmp_path / "out.mp4").write_text("half")
-    check_writable(tmp_path / "out.mp4")
-    assert names(tmp_path) == []
-
-
-def test_without_locks_a_file_that_may_be_another_runs_is_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(locks_module, "fcntl", None)
-    write_both(tmp_path)
-    unfinished_path(tmp_path / "out.mp4").write_text("half")
-    with pytest.raises(VideoError, match="no locks that would tell; remove it if no other run is writing"):
-        check_writable(tmp_path / "out.mp4")
-    assert unfinished_path(tmp_path / "out.mp4").read_text() == "half"
-
-
-def test_an_unfinished_file_is_never_written_through_a_link(tmp_path: Path) -> None:
-    (tmp_path / "precious").write_text("precious")
-    unfinished_path(tmp_path / "out.mp4").symlink_to(tmp_path / "precious")
-    os.link(tmp_path / "precious", unfinished_path(tmp_path / "overlay.mp4"))
-    write_both(tmp_path)
-    assert (tmp_path / "precious").read_text() == "precious"
-    assert names(tmp_path) == ["out.mp4", "overlay.mp4", "precious"]
-
-
 def test_one_place_is_claimed_once(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="named for two outputs of one run"), Outputs() as outputs:
         outputs.claim(tmp_path / "a.json")
@@ -240,21 +182,6 @@ def test_a_name_as_long_as_the_system_allows_has_room_for_its_unfinished_file(tm
     assert target.read_text() == "all"
     with pytest.raises(VideoError, match="File name too long"):
         check_writable(tmp_path / ("a" * 300 + ".mp4"))
-
-
-def test_a_link_that_points_at_itself_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.mp4").symlink_to(tmp_path / "a.mp4")
-    with pytest.raises(VideoError, match="a link to itself"):
-        check_writable(tmp_path / "a.mp4")
-
-
-def test_the_input_by_another_name_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "in.mp4").write_text("film")
-    os.link(tmp_path / "in.mp4", tmp_path / "hard.mp4")
-    (tmp_path / "folder").symlink_to(tmp_path)
-    for other in ("hard.mp4", "folder/in.mp4", "folder/hard.mp4"):
-        with pytest.raises(VideoError, match="is the input itself"):
-            check_writable(tmp_path / other, source=tmp_path / "in.mp4")
 
 
 def test_a_claimed_file_can_be_rewritten_whole_while_its_place_stays_owned(tmp_path: Path) -> None:
@@ -271,35 +198,3 @@ def test_a_claimed_file_can_be_rewritten_whole_while_its_place_stays_owned(tmp_p
     assert caught.value.__notes__ == [
         "rows.json keeps what was finished; run the same command again to go on"
     ]
-
-
-def test_signals_that_somebody_else_answers_stay_theirs(tmp_path: Path) -> None:
-    came: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
-    try:
-        with Outputs():
-            signal.raise_signal(signal.SIGTERM)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    assert came == [signal.SIGTERM]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_sigterm_passes_those_that_catch_system_exit_and_ends_as_one(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit) as ended, Outputs() as outputs:
-        outputs.claim(tmp_path / "a.json")
-        with contextlib.suppress(Exception, SystemExit):  # as one does around a plugin that may call sys.exit
-            signal.raise_signal(signal.SIGTERM)
-        pytest.fail("the signal was lost")
-    assert (ended.value.code, ended.value.__notes__) == (143, ["no file was left behind"])
-
-
-def test_an_owner_within_an_owner_leaves_signals_to_the_outer_one(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit) as ended, Outputs() as outer:
-        outer.claim(tmp_path / "a.json")
-        with pytest.raises(EndedBySignal, match="ended by SIGTERM") as caught, Outputs() as inner:
-            inner.claim(tmp_path / "b.json")
-            signal.raise_signal(signal.SIGTERM)
-        assert names(tmp_path) == [".a.partial.json"]
-        raise caught.value
-    assert ended.value.code == 143 and names(tmp_path) == []

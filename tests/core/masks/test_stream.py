@@ -5,10 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
-from lipar.masks.long_term import last_kept
 from lipar.masks.stream import MaskStream, clip_mask
-from lipar.testing.closeness import assert_near
-from lipar.testing.strategies import features, keep_masks, splits
+from lipar.testing.strategies import features, splits
 from lipar_plugins.criteria import L1, L2, Cosine, TrimmedL1
 from lipar_plugins.refiners import Dilate, GaussianThreshold, KeepMovers, Median, OpenClose, Threshold
 
@@ -135,55 +133,6 @@ def test_a_still_picture_is_pruned_after_the_frames_kept_whole(criterion, refine
     whole = options.get("whole_first_frames", options["block_frames"])
     assert bool(keep_mask[:whole].all())
     assert not bool(keep_mask[whole:].any())
-
-
-def test_a_slow_drift_is_caught_by_the_long_term_test_only():
-    source = torch.randn(1, 6, 6, 16) + 0.12 * torch.arange(12.0).reshape(-1, 1, 1, 1)
-    short_only = clip_mask(source, L1(), DEFAULT, tau_short=0.15, tau_long=None, block_frames=3)
-    assert not bool(short_only[3:].any())
-    both = clip_mask(source, L1(), DEFAULT, **TAUS, block_frames=3)
-    # 0.12 and 0.24 from what is shown pass, 0.36 does not; the dilation keeps the next frame as well
-    assert both.flatten(1).all(dim=1).tolist() == [True] * 3 + [False, False, True] + [True, False, True] * 2
-
-
-@settings_here
-@given(source=features(frames=st.integers(1, 12), change=0.3, noise=0.1), block_frames=st.integers(1, 4))
-def test_what_is_shown_never_strays_far_from_the_source(source, block_frames):
-    keep_mask = clip_mask(source, L1(), DEFAULT, **TAUS, block_frames=block_frames)
-    shown = source[0]
-    for t in range(source.shape[0]):
-        shown = torch.where(keep_mask[t, ..., None], source[t], shown)
-        # the last token kept is in the block, at most one frame less away, or before it
-        bound = 2 * max(TAUS["tau_long"], TAUS["tau_short"] * (block_frames - 1))
-        assert float((shown - source[t]).abs().mean(dim=-1).max()) <= bound * (1 + 1e-5)
-
-
-@settings_here
-@given(source=features(frames=st.integers(1, 12), noise=0.1), block_frames=st.integers(1, 4))
-def test_the_long_term_reference_is_what_the_frame_before_the_block_shows(source, block_frames):
-    watch = Watch()
-    options = {**TAUS, "block_frames": block_frames}
-    keep_mask = clip_mask(source, L1(), [*DEFAULT, watch], **options)
-    long_term = torch.cat([torch.zeros(1, *source.shape[1:3]), *(change.long_term for change in watch.seen)])
-    shown = source[0]
-    for first in range(0, source.shape[0], block_frames):
-        block = slice(first, first + block_frames)
-        if first:
-            expected = (source[block] - shown).abs().mean(dim=-1)
-            assert_near(long_term[block], expected, 2e-6, of=source)
-        for t in range(*block.indices(source.shape[0])):
-            shown = torch.where(keep_mask[t, ..., None], source[t], shown)
-
-
-@settings_here
-@given(data=st.data())
-def test_last_kept_is_a_loop_over_frames(data):
-    keep_mask = data.draw(keep_masks())
-    source = torch.randn(*keep_mask.shape, 3)
-    expected = before = torch.randn(*keep_mask.shape[1:], 3)
-    for t in range(keep_mask.shape[0]):
-        expected = torch.where(keep_mask[t, ..., None], source[t], expected)
-    assert torch.equal(last_kept(source, keep_mask, before), expected)
 
 
 # Only without the long-term test: a token kept at a lower tau_short changes what later frames are compared with.

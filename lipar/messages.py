@@ -1,0 +1,27 @@
+"""Text in messages: counts, and names and messages from outside made safe to print."""
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """A number with its noun: `1 frame`, `2 frames`.
+
+    Args:
+        number: how many.
+        noun: what is counted, in the singular.
+        plural: for nouns whose plural is not formed with an s.
+    """
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def escaped(text: str) -> str:
+    r"""A text in one line, in which characters that are not printable are written as in a Python literal.
+
+    These are line breaks, other control characters (terminals obey some of them), marks that change the writing
+    direction, unusual spaces, and surrogates that stand for bytes which are not UTF-8: `\n`, `\x1b`, `\u202e`, `\xa0`,
+    `\udcff`.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )

@@ -1,0 +1,51 @@
+"""The table of stages and the trace."""
+
+import json
+from pathlib import Path
+
+import pytest
+from watched_edit import Stop, edit
+
+from lipar.events import Span
+from lipar.watch.profile import Profile
+
+
+def test_the_table_has_every_stage_with_shares_that_add_up(tmp_path: Path) -> None:
+    profile = Profile()
+    edit(tmp_path, profile, frames=60)
+    rows = [line.split() for line in profile.table().splitlines()[1:-1]]
+    assert {"DiT", "decode", "encode", "mask", "restore", "write", "other"} <= {row[0] for row in rows}
+    shares = [float(row[row.index("%") - 1]) for row in rows]
+    assert sum(shares) == pytest.approx(100, abs=0.1 * len(shares))
+
+
+def test_mean_and_longest_are_those_of_the_spans() -> None:
+    profile = Profile()
+    times = [(0.0, 1.0), (1.0, 3.0)]
+    spans = [Span(stage="DiT", start=a, seconds=b, step=i) for i, (a, b) in enumerate(times)]
+    profile.lipar_edit_ended(spans)
+    assert profile.table().splitlines()[1].split() == ["DiT", "100.0", "%", "4.00", "2", "2000.00", "3000.00"]
+
+
+def test_the_trace_is_json_whose_events_nest_block_stage_step(tmp_path: Path) -> None:
+    edit(tmp_path, Profile(tmp_path / "trace.json"))
+    events = json.loads((tmp_path / "trace.json").read_text())
+    assert {event["ph"] for event in events} == {"M", "X", "C"}
+    spans = [event for event in events if event["ph"] == "X"]
+
+    def inside(name: str) -> list[str]:
+        outer = next(span for span in spans if span["name"] == name)
+        begin, end = outer["ts"], outer["ts"] + outer["dur"]
+        within = [s for s in spans if begin <= s["ts"] and s["ts"] + s["dur"] <= end + 0.2 and s is not outer]
+        return [span["name"] for span in within]
+
+    assert {"decode", "encode", "DiT", "step 0", "step 1", "clean pass", "write"} <= set(inside("block 0"))
+    assert inside("DiT") == ["step 0", "step 1"]
+    assert next(event["args"]["kept fraction"] for event in events if event["ph"] == "C") == 1.0
+
+
+def test_the_trace_of_an_interrupted_edit_holds_the_blocks_that_were_done(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        edit(tmp_path, Profile(tmp_path / "trace.json"), Stop(KeyboardInterrupt()))
+    names = {event["name"] for event in json.loads((tmp_path / "trace.json").read_text())}
+    assert "block 0" in names and "block 1" not in names
