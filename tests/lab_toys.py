@@ -13,7 +13,7 @@ from lipar.plugin.host import load_plugins
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 from lipar_lab.ablation.cells import clip_cells
 from lipar_lab.ablation.clips import AblationClip, ClipSource
-from lipar_lab.ablation.plan import Bench, Plan
+from lipar_lab.ablation.plan import LoadedModel, Plan
 from lipar_lab.ablation.rows import Row, chosen_rows, row_config
 from lipar_lab.bench.command import bench
 
@@ -56,14 +56,19 @@ def toy_plan(*names: str, extra: tuple[Row, ...] = (), **changes: Any) -> Plan:
     return attrs.evolve(plan, **changes)
 
 
-def toy_bench() -> Bench:
+def toy_loaded() -> LoadedModel:
     """A toy model with its plugins."""
-    coder = ToyAutoencoder()
-    return Bench(adapter=ToyClips(), model=ToyModel(autoencoder=coder), coder=coder, host=load_plugins())
+    autoencoder = ToyAutoencoder()
+    return LoadedModel(
+        adapter=ToyClips(),
+        model=ToyModel(autoencoder=autoencoder),
+        autoencoder=autoencoder,
+        host=load_plugins(),
+    )
 
 
-def run_toy(plan: Plan, bench: Bench | None = None) -> dict[str, dict[str, Any]]:
+def run_toy(plan: Plan, loaded: LoadedModel | None = None) -> dict[str, dict[str, Any]]:
     """The cells of the first clip by row."""
     cells = [cell for cell in plan.cells() if cell.clip == 0]
-    lines = clip_cells(plan, bench or toy_bench(), 0, plan.strengths[0], cells)
+    lines = clip_cells(plan, loaded or toy_loaded(), 0, plan.strengths[0], cells)
     return {line["row"]: line for line in lines}

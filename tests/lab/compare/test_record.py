@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import lipar.plugin.host
+import lipar_lab.compare.rows
 from lipar.cli import main
 from lipar.hookspecs import hookimpl
 from lipar.plugin.registry import Registry
