@@ -5,17 +5,12 @@ from importlib import import_module
 
 import pytest
 import torch
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lipar import Scheduler, TokenLayout, build_config, certificate
-from lipar.hookspecs import hookimpl
-from lipar.layout import patchify
-from lipar.plugin.host import load_plugins
+from lipar import certificate
 from lipar.testing.closeness import assert_near
-from lipar.testing.strategies import keep_masks, seeds
-from lipar.testing.toy import ToyAutoencoder, ToyModel
-from lipar_lab.certify.run import AttentionCertifier
+from lipar.testing.strategies import seeds
 
 MODULE = import_module("lipar.attention.error_bound")
 TOLERANCE = {torch.float64: 1e-11, torch.float32: 2e-5}
@@ -257,113 +252,3 @@ def test_sizes_that_do_not_fit_are_refused(change):
     good = {"q": STATES, "k": STATES, "v": STATES, "replaced": torch.tensor([0, 2])}
     with pytest.raises(ValueError, match="queries are `b n heads head_dim`"):
         MODULE._check(**{**good, **change})
-
-
-# --- the attention of a model -----------------------------------------------------------------------------------
-
-
-class Prune:
-    """A given mask for every block but the first."""
-
-    def __init__(self, mask):
-        self.mask = mask
-
-    @hookimpl
-    def lipar_prune(self, job, first_frame):
-        mask = self.mask if first_frame else torch.ones_like(self.mask)
-        return TokenLayout(mask, first_frame=first_frame, has_history=job.history is not None)
-
-
-class Flows:
-    """Every flow that a run's forward passes gave."""
-
-    def __init__(self):
-        self.flows = {}
-
-    @hookimpl(wrapper=True, tryfirst=True)
-    def lipar_forward(self, forward_pass, layout):
-        flow = yield
-        self.flows[layout.first_frame, forward_pass.step] = flow
-        return flow
-
-
-def run(mask, seed, *parts, certify=True, dense=False):
-    generator = torch.Generator().manual_seed(seed)
-    source = torch.randn(1, 9, 4, 2 * mask.shape[1], 2 * mask.shape[2], generator=generator)
-    host, certifier, flows = load_plugins(), AttentionCertifier(), Flows()
-    for plugin in (Prune(mask), *([certifier] if certify else []), flows):
-        host.manager.register(plugin)
-    model = ToyModel(autoencoder=ToyAutoencoder())
-    model.set_prompt("a")
-    blocks = list(
-        Scheduler(
-            model, build_config(settings=("prune.scene_cuts=false", *parts)), host=host, dense=dense
-        ).run([source])
-    )
-    return torch.cat([block.latents for block in blocks], dim=1), certifier.records, flows.flows
-
-
-masks = keep_masks(frames=st.just(3), rows=st.just(3), cols=st.just(3)).filter(lambda mask: mask.any())
-sources = st.sampled_from(["kv-cache", "step-matched", "step-shift", "noisy-chain"])
-TWO_PRUNED = torch.ones(27).index_fill(0, torch.tensor([21, 26]), 0).bool().view(3, 3, 3)
-"""With seed 1, a free line through these two places is below 0 in the next block."""
-
-
-@settings(max_examples=12)
-@given(masks, seeds, sources, st.sampled_from(["m-degree", "naive-copy"]))
-@example(TWO_PRUNED, 1, "kv-cache", "m-degree")
-def test_every_layer_of_a_model_keeps_its_bound_and_the_run_does_not_notice(mask, seed, noise, recovery):
-    parts = (f"noise={noise}", f"recovery={recovery}")
-    watched, records, _ = run(mask, seed, *parts)
-    plain, _, _ = run(mask, seed, *parts, certify=False)
-    assert torch.equal(watched, plain)
-    passes = 2 * 2 * 2  # blocks after the first, steps, layers
-    assert len(records) == (0 if bool(mask.all()) else passes)
-    for record in records:
-        assert record.holds, record
-        assert 0 < record.error <= record.bound * (1 + 1e-4)
-        assert record.looseness >= 1
-        assert record.estimate_covers is None or 0 <= record.estimate_covers <= 1
-        assert (record.estimate is None) == (record.first_frame == 3)
-
-
-@example([(10.0, 1.0), (10.1, 2.0)], 9.0)
-@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), min_size=1, max_size=6), st.floats(0, 100))
-def test_a_guessed_difference_is_never_below_zero_and_not_below_the_block_it_was_learnt_on(points, elsewhere):
-    certifier, key = AttentionCertifier(), (0, 0, "k")
-    distance, delta = torch.tensor(points, dtype=torch.float64).unbind(1)
-    assert certifier.guess(key, distance, delta[None, :, None]) is None
-    on_block = certifier.guess(key, distance, delta[None, :, None])
-    assert bool((on_block[0, :, 0] >= delta * (1 - 1e-12)).all())
-    there = torch.tensor([elsewhere], dtype=torch.float64)
-    guessed = certifier.guess(key, there, there[None, :, None])
-    assert float(guessed) >= 0
-    # a smaller distance is never taken for a larger difference
-    assert float(certifier.guess(key, there + 1, there[None, :, None])) >= float(guessed)
-
-
-HALF = torch.rand(3, 3, 3, generator=torch.Generator().manual_seed(1)) < 0.5
-
-
-def test_a_bound_from_differences_that_are_too_small_is_found_not_to_hold(monkeypatch):
-    def understated(q, k, v, replaced, delta_k, delta_v):
-        return certificate(q, k, v, replaced, delta_k / 100, delta_v / 100)
-
-    monkeypatch.setattr("lipar_lab.certify.run.certificate", understated)
-    _, records, _ = run(HALF, 0)
-    assert not any(record.holds for record in records)
-
-
-def test_pruned_places_go_the_way_of_the_dense_model_beside_the_run():
-    _, _, watched = run(HALF, 0)
-    _, _, dense = run(HALF, 0, certify=False, dense=True)
-    layout = TokenLayout(HALF)
-    # the first block is whole, so the second begins as in the dense run
-    ours, true = (patchify(flows[3, 0], 2)[:, layout.pruned] for flows in (watched, dense))
-    assert torch.equal(ours, true)
-
-
-@pytest.mark.parametrize("parts", [("recovery=none",), ("recovery.degree=1",)], ids=str)
-def test_blocks_in_which_places_are_absent_have_no_certificate(parts):
-    _, records, _ = run(torch.tensor([1, 0, 0]).bool()[:, None, None].expand(3, 3, 3).clone(), 0, *parts)
-    assert records == []
