@@ -50,7 +50,7 @@ class Record:
             self.path.write_text(whole, "utf-8")
         if head != wanted:
             raise ValueError(
-                f"{self.path} holds cells of other clips or of another config; name another --out, or delete it"
+                f"{self.path} contains cells of other clips or of another config; name another --out, or delete it"
             )
         # a row whose settings changed is run again
         self.lines = [line for line in lines if line["settings"] == self._settings.get(line["row"])]

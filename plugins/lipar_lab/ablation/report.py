@@ -81,7 +81,7 @@ def picture(plan: Plan, cells: Sequence[Line], times: Sequence[Line]) -> str:
         if not own:
             continue
         near = row.name not in (REFERENCE, "dense")
-        held = max(cell["noise_bytes"] for cell in own)
+        stored = max(cell["noise_bytes"] for cell in own)
         body.append(
             [
                 f"`{row.name}`",
@@ -92,7 +92,7 @@ def picture(plan: Plan, cells: Sequence[Line], times: Sequence[Line]) -> str:
                 _mean(own, "flicker", 3),
                 _mean(own, "psnr_target", 2),
                 _signed(paired(cells, row.name, "psnr_target")) if row.name != REFERENCE else "",
-                f"{held / 2**20:.2f} MiB" if held else "none",
+                f"{stored / 2**20:.2f} MiB" if stored else "none",
                 f"{ratios[row.name]:.2f}x" if row.name in ratios else "",
             ]
         )

@@ -26,4 +26,4 @@ def to_json(results: dict[str, Any], path: Path) -> None:
 def _plain(value: Any) -> Any:
     if isinstance(value, Ratio):
         return attrs.asdict(value)
-    raise TypeError(f"{type(value).__name__} has no place in the results")
+    raise TypeError(f"{type(value).__name__} cannot be stored in the results")

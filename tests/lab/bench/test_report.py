@@ -19,6 +19,6 @@ def test_a_ratio_is_written_with_its_spread(tmp_path):
 def test_a_value_that_json_cannot_store_is_refused_and_the_file_stays(tmp_path):
     path = tmp_path / "bench.json"
     to_json({"a": 1}, path)
-    with pytest.raises(TypeError, match="set has no place in the results"):
+    with pytest.raises(TypeError, match="set cannot be stored in the results"):
         to_json({"a": {1}}, path)
     assert json.loads(path.read_text()) == {"a": 1}
