@@ -1,4 +1,4 @@
-"""What several tests of the laboratory share: models that are loaded once in a session."""
+"""Fixtures of several tests of the laboratory: a model that is loaded once, and a small shape."""
 
 import attrs
 import pytest

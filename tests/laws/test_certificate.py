@@ -14,7 +14,7 @@ from lipar.testing.strategies import seeds
 
 MODULE = import_module("lipar.attention.error_bound")
 TOLERANCE = {torch.float64: 1e-11, torch.float32: 2e-5}
-"""Of an error, times the largest value and one more than the largest score: what rounding may add to it."""
+"""Error by rounding, in units of the largest value times (1 + the largest score)."""
 
 
 def attend(q, k, v):
@@ -28,7 +28,7 @@ def unit(x):
 
 
 class Case:
-    """Queries, keys and values, which rows are donors, and how far the true tokens may be from them."""
+    """Queries, keys and values, which rows are donors, and the largest difference of the true tokens from them."""
 
     def __init__(self, seed, sizes, replaced_fraction, largest, sharpness, dtype=torch.float64):
         branches, queries, tokens, heads, head_dim = sizes
@@ -36,7 +36,7 @@ class Case:
         self.dtype = dtype
         self.q = self.normal(branches, queries, heads, head_dim) * sharpness
         self.k, self.v = (self.normal(branches, tokens, heads, head_dim) for _ in range(2))
-        # away from the origin, where a bound by norms alone would be loose
+        # far from the origin, where a bound from norms only would be loose
         self.v += 3 * self.normal(1, 1, heads, head_dim)
         order = torch.randperm(tokens, generator=self.generator)
         self.replaced = order[: max(1, round(replaced_fraction * tokens))]
@@ -63,7 +63,7 @@ class Case:
         return self.moved(self.normal(*shape), self.normal(*shape))
 
     def against(self, query):
-        """The worst for one query to first order: every token moves its output the same way."""
+        """The worst true tokens for one query, to first order: all move its output in the same direction."""
         output = attend(self.q, self.k, self.v)[:, query][:, None]
         off = self.v[:, self.replaced] - output
         nearest = off.norm(dim=-1).argmax(dim=1)[:, None, :, None].expand(-1, 1, -1, off.shape[-1])
@@ -76,7 +76,7 @@ class Case:
         return (attend(self.q, k, v) - attend(self.q, self.k, self.v)).norm(dim=-1)
 
     def allowed(self, k, v):
-        """Rounding, by the tolerance that is stated."""
+        """Error that rounding may add, by `TOLERANCE`."""
         scores = max(float(self.q.norm(dim=-1).max() * x.norm(dim=-1).max()) for x in (self.k, k))
         values = max(float(x.norm(dim=-1).max()) for x in (self.v, v))
         return TOLERANCE[self.dtype] * (1 + scores) * values
@@ -153,7 +153,7 @@ def test_larger_differences_never_lower_the_bound(case, factor):
 
 @given(cases(differences=st.floats(1e-6, 1e-4), most_branches=1))
 def test_a_single_donor_can_do_what_the_bound_says(case):
-    """Not vacuous: for small differences the worst error is within a hundredth of the bound."""
+    """For small differences, the worst error is within 1 % of the bound."""
     case.replaced = case.replaced[:1]
     case.delta_k, case.delta_v = case.delta_k[:, :1], case.delta_v[:, :1]
     assume(float(torch.cat([case.delta_k, case.delta_v]).min()) > 1e-8)
@@ -175,8 +175,8 @@ def test_donors_whose_values_lie_on_a_line_can_together_do_what_the_bound_says(c
 
 
 @given(st.floats(0.01, 20), st.floats(0.1, 10))
-def test_two_tokens_that_change_places_reach_the_bound_at_any_distance(eps, radius):
-    """The hyperbolic tangent is no convenience: with keys that move by eps each way it is the error."""
+def test_two_tokens_that_are_exchanged_reach_the_bound_at_any_distance(eps, radius):
+    """The hyperbolic tangent is exact: it is the error if the keys move by eps in opposite directions."""
     head_dim = 4
     axis = torch.eye(head_dim, dtype=torch.float64)[0]
     # scores -eps and eps, which the true keys exchange; the score of x is q.x / 2
@@ -248,7 +248,7 @@ def test_what_does_not_fit_is_refused_by_name(change, message):
 
 @pytest.mark.parametrize("change", [{"v": torch.zeros(1, 4, 2, 4)}, {"q": torch.zeros(1, 3, 2, 5)}], ids=str)
 def test_sizes_that_do_not_fit_are_refused(change):
-    # asked directly: in tests the shape checker of the signature speaks first
+    # called directly, since in tests the shape checker of the signature would refuse it first
     good = {"q": STATES, "k": STATES, "v": STATES, "replaced": torch.tensor([0, 2])}
     with pytest.raises(ValueError, match="queries are `b n heads head_dim`"):
         MODULE._check(**{**good, **change})

@@ -11,7 +11,7 @@ from lipar_lab.ablation.cells import clip_cells
 from lipar_lab.ablation.plan import Cell
 
 
-def test_all_strategies_prune_the_same_tokens_and_the_yardsticks_none() -> None:
+def test_all_strategies_prune_the_same_tokens_and_references_none() -> None:
     layouts: dict[str, list[torch.Tensor]] = {}
 
     class Spy:

@@ -8,15 +8,15 @@ import torch
 from lipar_lab.ablation.tensor_bytes import tensor_bytes
 
 
-def test_tensor_bytes_count_every_storage_once() -> None:
+def test_every_storage_is_counted_once() -> None:
     @attrs.define
     class Store:
-        held: dict[str, Any]
+        stored: dict[str, Any]
         number: int = 3
 
-    held = torch.zeros(10, 4)
+    stored = torch.zeros(10, 4)
     assert (
-        tensor_bytes(Store({"a": held, "view": held[:2], "more": [torch.zeros(5, dtype=torch.float16)]}))
+        tensor_bytes(Store({"a": stored, "view": stored[:2], "more": [torch.zeros(5, dtype=torch.float16)]}))
         == 170
     )
     assert tensor_bytes(Store({})) == 0

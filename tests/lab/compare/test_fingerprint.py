@@ -10,8 +10,8 @@ from lipar_lab.compare.fingerprint import file_digest, weights_digest
 
 def test_the_digest_of_weights_sees_every_tensor_and_nothing_else() -> None:
     class Holder:
-        def __init__(self, *held: object) -> None:
-            self.held = held
+        def __init__(self, *stored: object) -> None:
+            self.stored = stored
             self.myself = self
 
     linear = torch.nn.Linear(2, 2)

@@ -21,7 +21,7 @@ ROWS = ["as configured", "noise=kv-cache", "random at the same rate"]
 
 @attrs.frozen
 class Toy:
-    """A model that runs at once."""
+    """An adapter of a toy model."""
 
     seed: int = 0
 
@@ -145,7 +145,7 @@ def test_a_row_is_run_again_when_what_it_was_taken_on_changed(
         arguments = ["--variant", "noise=kv-cache"]
     code, out, _, again = compare(clip, *arguments, prompt=prompt)
     assert code == 0 and ran() > 0
-    if what == "variant":  # the rows that were there still hold, and only the new one was run
+    if what == "variant":  # the old rows are reused, and only the new one was run
         assert again[:2] == rows and keys(again)[2] == ("a", "noise=kv-cache")
         assert "2 of 3 rows had been kept" in out
     else:
