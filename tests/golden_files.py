@@ -1,4 +1,4 @@
-"""How the golden runs of the original implementations are read, repeated and compared."""
+"""Read, repeat and compare the golden runs of the original implementations."""
 
 import json
 from functools import cache
@@ -26,19 +26,19 @@ def tensors(path: Path) -> dict:
 
 
 def facts(path: Path) -> dict:
-    """The description beside a golden file."""
+    """The description of a golden file: the JSON file with the same name."""
     return json.loads(path.with_suffix(".json").read_text())
 
 
 def equal_but_for_half(ours, golden) -> bool:
-    """Whether ours is what was stored, but for the rounding to float16 and another order of summation."""
+    """Whether our values are the stored ones, up to rounding to float16 and another order of summation."""
     assert golden.dtype == torch.float16
     ours, golden = ours.float(), golden.float()
     return bool(((ours - golden).abs() <= 1e-3 * golden.abs() + 1e-3 * golden.std()).all())
 
 
 def tiny_transformer(folder: Path):
-    """The golden checkpoint as a stock diffusers model, its timesteps taken as the original takes them."""
+    """The golden checkpoint as a stock diffusers model, with timesteps embedded in float64 as in the original."""
     path = folder / "G2" / "tiny_checkpoint.pt"
     config = infer_config(read_checkpoint(path), HEAD_DIM)
     transformer = load_transformer(path, dtype=torch.float32, config=config)
@@ -47,7 +47,7 @@ def tiny_transformer(folder: Path):
 
 
 def tiny_model(folder: Path, prompt_rows, **recipe) -> CausalWan:
-    """That model behind lipar's adapter, with the first rows of its prompt; the others are zero."""
+    """The same model in lipar's adapter, with these first rows of the prompt; the other rows are zero."""
     model = CausalWan(tiny_transformer(folder), Recipe(**recipe))
     model.prompt_embeds = torch.zeros(1, TEXT_ROWS, TEXT_DIM)
     model.prompt_embeds[0, : prompt_rows.shape[0]] = prompt_rows.float()
@@ -55,7 +55,7 @@ def tiny_model(folder: Path, prompt_rows, **recipe) -> CausalWan:
 
 
 def recorded_noise(start, run: dict):
-    """The noise that the original drew: `start` for the first step, the run's re-noise for the others."""
+    """The noise of the original: `start` for the first step, the run's stored noise for the others."""
     start = start if start.ndim == 4 else start[0]
 
     def draw(frame: int, index: int, shape: tuple[int, int, int]):
@@ -68,7 +68,7 @@ def recorded_noise(start, run: dict):
 
 @attrs.define(eq=False)
 class Watch:
-    """Remembers the flow of every pass: (block, step) -> flow, layout; the clean pass is step -1."""
+    """Stores the flow of every pass: (block, step) -> flow, layout; the clean pass is step -1."""
 
     flows: dict = attrs.field(factory=dict)
 
@@ -81,7 +81,7 @@ class Watch:
 
 @attrs.frozen(eq=False)
 class GivenMasks:
-    """Prunes by masks that were made beforehand, `t rows cols` of a whole video."""
+    """Prunes by given masks, `t rows cols` of a whole video."""
 
     keep_mask: torch.Tensor
 
@@ -112,15 +112,15 @@ class Repeated:
 
 
 def repeat(model, config: Config, source, noise, golden: dict, *plugins, dense: bool = False) -> Repeated:
-    """Run a golden run's inputs through lipar."""
+    """Run lipar on the inputs of a golden run."""
     watch = Watch()
     host = load_plugins(watch, *plugins)
     scheduler = Scheduler(model, config, host=host, noise=noise, dense=dense)
     blocks, caches = [], []
     for block in scheduler.run([source]):
         blocks.append(block)
-        held = scheduler.job.cache
+        cache = scheduler.job.cache
         caches.append(
-            [tuple(x[0, : held.rows].clone() for x in (r.k, r.k_rotated, r.v)) for r in held._layers]
+            [tuple(x[0, : cache.rows].clone() for x in (r.k, r.k_rotated, r.v)) for r in cache._layers]
         )
     return Repeated(golden=golden, blocks=blocks, flows=watch.flows, caches=caches, sigmas=scheduler.sigmas)

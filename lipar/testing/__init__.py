@@ -1,1 +1,1 @@
-"""What the suite tests with, for plugin authors too. Needs the `test` extra."""
+"""Strategies, contracts and toys that the suite uses, for plugin authors too. Needs the extra `test`."""

@@ -1,4 +1,4 @@
-"""Self-attention of a model without the model: random queries, keys and values, block by block, through the core."""
+"""The self-attention of a stream of blocks with random queries, keys and values, without a model."""
 
 from collections.abc import Sequence
 
@@ -14,55 +14,59 @@ from lipar.protocols import Donation, ForwardPass, NoiseSource, Recovery, Recove
 from lipar.types import Heads, Indices, KeepMask
 
 LAYERS, HEADS, HEAD_DIM = 2, 2, 12
+"""Sizes of `AttentionStream`."""
 PASSES = (ForwardPass.at(0, 0.8), ForwardPass.at(1, 0.6), ForwardPass.at(-1, 0.0))
+"""The passes of a block: two denoise steps and the clean pass."""
 
 
 class FillAll:
-    """The plainest recovery: every place takes part."""
+    """The simplest recovery: the key and value of every pruned place are those of its donor."""
 
     fills = True
 
     def plan(self, layout: TokenLayout) -> RecoveryPlan:
-        """Nothing is left out and nothing is turned."""
+        """No place is left out, and no copy is rotated to another position than its own."""
         return RecoveryPlan()
 
 
 class SequenceDonors:
-    """The plainest noise source: a pruned token's restoration source, in the same pass."""
+    """The simplest noise source: the donor of a pruned token is its restoration source, in the same pass."""
 
     per_step = True
 
     def ready(self, layout: TokenLayout) -> bool:
-        """Always, since the source is in the block or in the cache."""
+        """True: the source is always in the block or in the cache."""
         return True
 
     def donors(self, donation: Donation) -> tuple[Heads, Heads]:
-        """Copies, noisy where they stand in the block."""
+        """Copies of the sources; noisy where the source is in the block."""
         return sequence_donors(donation)
 
     def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
-        """When the sources stood."""
+        """Frames of the sources, relative to the block."""
         first = layout.first_frame * layout.tokens_per_frame
         return (layout.restore_source[places] - first) // layout.tokens_per_frame
 
     def observe(self, donation: Donation) -> None:
-        """Learns nothing."""
+        """Does nothing: no state is kept."""
 
     def reset(self) -> None:
-        """Holds nothing."""
+        """Does nothing: no state is kept."""
 
 
 class AttentionStream:
-    """One video's self-attention, two denoise steps and a clean pass a block, two layers.
+    """The self-attention of one video: two layers, two denoise steps and a clean pass in each block.
 
-    Values are drawn for (seed, block, pass, layer, branch, place), so they do not depend on what is pruned.
+    Values depend on (seed, block, pass, layer, branch, place) only, so not on what is pruned. The cache has one sink
+    frame and a window of 4 frames, so blocks have at most 3.
 
     Args:
-        recovery: any; likewise `noise`. Blocks have at most 3 frames, in a window of 4.
-        branches: guidance branches to run together, of 0 and 1.
-        seed: of the values.
+        recovery: the recovery to run.
+        noise: the noise source to run; None: none, for a recovery that needs no donors.
+        branches: guidance branches that run together: 0, 1 or both.
+        seed: seed of the values.
         poison: put NaN in every row of the cache that no pass has written yet.
-        positions: as of `KVCache`.
+        positions: positions of the cache, see `KVCache`.
     """
 
     def __init__(
@@ -83,11 +87,19 @@ class AttentionStream:
         )
 
     def run(self, masks: Sequence[KeepMask]) -> list[Tensor]:
-        """Attention output of the kept tokens for every block, pass and layer, `b n heads head_dim`."""
+        """Run all blocks.
+
+        Returns:
+            Attention output of the kept tokens, `b n heads head_dim`, for every block, pass and layer.
+        """
         return [output for mask in masks for output in self.block(mask)]
 
     def block(self, mask: KeepMask) -> list[Tensor]:
-        """The next block; the first frame of the first must be whole."""
+        """Run the next block; the mask of the first block must keep all of its first frame.
+
+        Returns:
+            Attention output of the kept tokens, `b n heads head_dim`, for every pass and layer.
+        """
         layout = TokenLayout(mask, first_frame=self._first_frame, has_history=self._first_frame > 0)
         outputs = []
         if layout.kept_count == 0:
@@ -118,5 +130,5 @@ class AttentionStream:
         like = torch.empty(len(self._branches), 0, HEADS, HEAD_DIM)
         for layer in range(LAYERS):
             rows = self.cache.layer(layer, like, self.cache.rows + layout.token_count)
-            for held in (rows.k, rows.k_rotated, rows.v):
-                held[:, self.cache.rows :] = torch.nan
+            for states in (rows.k, rows.k_rotated, rows.v):
+                states[:, self.cache.rows :] = torch.nan

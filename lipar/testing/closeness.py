@@ -1,10 +1,10 @@
-"""Tolerances that say something of a method, not of one machine's kernels.
+"""Tolerances that test a method and not the kernels of one machine.
 
-A sum in another order, or a kernel for other instructions, moves float32 values by a few of their last bits; how much
-that is depends on how large the values are. So differences are measured in standard deviations of the values, and
-every bound is at least four times what was seen on any kernel set: `tox -e kernels` runs the suite on several and lets
-differences be no larger than a fourth of their bounds. Where the same kernels run in the same order, results are equal
-bit for bit, and tests say so by `torch.equal`.
+A sum in another order, or a kernel for other instructions, changes the last bits of float32 values, by an amount that
+depends on the size of the values. So differences are measured in standard deviations of the values, and every bound is
+at least four times the largest difference on any kernel set: `tox -e kernels` runs the suite on several and allows only
+a fourth of each bound. Where the same kernels run in the same order, results are equal bit for bit, and tests use
+`torch.equal`.
 """
 
 import math
@@ -13,23 +13,23 @@ import os
 from torch import Tensor
 
 HEADROOM = float(os.environ.get("LIPAR_HEADROOM", "1"))
-"""By how much every difference must stay below its bound; 4 in `tox -e kernels`."""
+"""Factor by which every difference must be below its bound; 4 in `tox -e kernels`."""
 
 
 def spread(values: Tensor) -> float:
-    """Standard deviation of all values; their size where all are the same, which rounding depends on then."""
+    """Standard deviation of all values; their size where all are equal, since rounding then depends on it."""
     values = values.detach().double()
     return float(values.std(correction=0)) or float(values.abs().max())
 
 
 def error(found: Tensor, expected: Tensor, *, of: Tensor | None = None) -> float:
-    """Largest difference, in standard deviations.
+    """Largest absolute difference, in standard deviations.
 
     Args:
-        found: of any shape; likewise `expected`, of the same shape.
-        expected: what it should be.
-        of: the values whose standard deviation is the unit; None: the expected ones. Give what both were computed
-            from where the expected values are few, almost equal or nearly zero, so that their own spread says nothing.
+        found: values of any shape.
+        expected: the right values, of the same shape.
+        of: the values whose standard deviation is the unit; None: the expected ones. Give the inputs of the computation
+            where the expected values are few, almost equal or almost zero, so that their own spread is no measure.
 
     Raises:
         AssertionError: the shapes differ.
@@ -45,18 +45,18 @@ def error(found: Tensor, expected: Tensor, *, of: Tensor | None = None) -> float
 
 
 def assert_near(found: Tensor, expected: Tensor, within: float, *, of: Tensor | None = None) -> None:
-    """Check that values differ by no more than rounding explains.
+    """Check that values differ by no more than rounding.
 
     Args:
-        found: of any shape; likewise `expected`, of the same shape and type.
-        expected: what it should be; no value is NaN or infinite.
-        within: the largest difference that is allowed, in standard deviations as `error` has them.
-        of: as for `error`.
+        found: values of any shape.
+        expected: the right values, of the same shape and type, all finite.
+        within: largest difference that is allowed, in the unit of `error`.
+        of: the values whose standard deviation is the unit, see `error`.
 
     Raises:
         AssertionError: they differ by more, or in shape or type, or a value is NaN or infinite.
     """
     assert found.dtype == expected.dtype, f"type {found.dtype}, expected {expected.dtype}"
     off = error(found, expected, of=of)
-    # so written, NaN fails as well
+    # in this form, NaN fails as well
     assert off <= within / HEADROOM, f"off by {off:.2g} standard deviations, allowed {within / HEADROOM:.2g}"

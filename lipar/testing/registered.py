@@ -10,6 +10,7 @@ from lipar.testing.contracts import Case, Law, cases
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make one test for each part with that name and each law of its kind."""
     try:
         found = list(cases(load_plugins(), metafunc.config.getoption("--lipar-part")))
     except LookupError as error:
@@ -25,4 +26,5 @@ def as_param(case: Case) -> Any:
 
 
 def test_contract(make: Callable[[], Any], law: Law) -> None:
+    """One law for one part."""
     law(make)

@@ -1,6 +1,7 @@
-"""Hypothesis strategies for what parts are given: masks, layouts, latents, token features, caches, configs.
+"""Hypothesis strategies for the inputs of parts: masks, layouts, latents, token features, caches, configs.
 
-Sizes and redundancy are drawn, values come from a drawn seed: quick to make, and what shrinks is what matters.
+Hypothesis draws the sizes, the redundancy and a seed; torch makes the values from the seed. So examples are quick to
+make, and only sizes and redundancy shrink.
 """
 
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from lipar.plugin.parts import make_parts
 from lipar.protocols import Change
 from lipar.types import Features, KeepMask, Latents
 
-# what hypothesis calls DrawFn, a protocol that cannot be checked at run time
+# Hypothesis' own DrawFn is a protocol that cannot be checked at run time.
 Draw: TypeAlias = Callable[..., Any]
 
 seeds = st.integers(0, 2**16 - 1)
@@ -37,11 +38,14 @@ def keep_masks(
     cols: st.SearchStrategy[int] | None = None,
     whole_first_frame: bool = False,
 ) -> KeepMask:
-    """Keep masks from empty to full, of any grid that is given.
+    """Keep masks from empty to full.
 
     Args:
-        frames: number of frames; 1 to 4 unless given. Likewise `rows` and `cols`, 1 to 6.
-        whole_first_frame: keep all of frame 0, as the start of a scene must.
+        draw: given by Hypothesis.
+        frames: number of frames; 1 to 4 unless given.
+        rows: rows of tokens; 1 to 6 unless given.
+        cols: columns of tokens; 1 to 6 unless given.
+        whole_first_frame: keep all of frame 0, as the start of a scene must be.
     """
     shape = (
         draw(st.integers(1, 4) if frames is None else frames),
@@ -70,11 +74,14 @@ def latents(
     """Latents of one video in which a drawn fraction of the tokens differs from the frame before.
 
     Args:
-        frames: number of latent frames; 1 to 8 unless given. Likewise `rows` and `cols` of tokens, 3 to 8.
+        draw: given by Hypothesis.
+        frames: number of latent frames; 1 to 8 unless given.
+        rows: rows of tokens; 3 to 8 unless given.
+        cols: columns of tokens; 3 to 8 unless given.
         channels: latent channels.
         patch: latent rows and columns of a token.
-        change: standard deviation of what a changed token gains.
-        noise: standard deviation of what every token gains from frame to frame.
+        change: standard deviation of the values that are added to a changed token.
+        noise: standard deviation of the values that are added to every token from frame to frame.
     """
     count = draw(st.integers(1, 8) if frames is None else frames)
     grid = (
@@ -94,22 +101,22 @@ def latents(
 
 
 def features(*, patch: int = 2, **drawn: Any) -> st.SearchStrategy[Features]:
-    """Token features of `latents`, with the same arguments."""
+    """Token features of the latents that `latents` draws, with the same arguments."""
     return latents(patch=patch, **drawn).map(lambda source: token_features(source, patch))
 
 
 @st.composite
 def layouts(draw: Draw, /, **drawn: Any) -> TokenLayout:
-    """Layouts of blocks at the start of a scene and later, with any share kept; arguments as for `keep_masks`."""
+    """Layouts of blocks at the start of a scene and later, with any kept fraction; arguments as for `keep_masks`."""
     first_frame = draw(st.integers(0, 40))
     keep_mask = draw(keep_masks(whole_first_frame=first_frame == 0, **drawn))
     return TokenLayout(keep_mask, first_frame=first_frame, has_history=first_frame > 0)
 
 
-# list[Any]: to check a list's items beartype draws one by the `random` module, which hypothesis forbids in here
+# list[Any]: to check the items, beartype picks one with the `random` module, which Hypothesis forbids here
 @st.composite
 def mask_streams(draw: Draw, *, frames: int = 2, rows: int = 2, cols: int = 3) -> list[Any]:
-    """Keep masks, a `KeepMask` each, of 2 to 4 blocks of a scene, the first block whole."""
+    """Lists of keep masks (`KeepMask`) of 2 to 4 blocks of a scene; the first block is kept in full."""
     masks = keep_masks(frames=st.just(frames), rows=st.just(rows), cols=st.just(cols))
     later = draw(st.lists(masks, min_size=1, max_size=3))
     return [torch.ones(frames, rows, cols, dtype=torch.bool), *later]
@@ -117,7 +124,7 @@ def mask_streams(draw: Draw, *, frames: int = 2, rows: int = 2, cols: int = 3) -
 
 @st.composite
 def changes(draw: Draw) -> Change:
-    """What refiners are given: distances from 0 to far beyond the thresholds, and a mask, of 1 to 5 small frames."""
+    """Inputs of refiners: 1 to 5 small frames with a mask and distances from 0 to far above the thresholds."""
     keep = draw(keep_masks(frames=st.integers(1, 5)))
     scale = draw(st.sampled_from([0.0, 1.0, 1e6]))
     generator = _generator(draw(seeds))
@@ -129,7 +136,7 @@ def changes(draw: Draw) -> Change:
 
 @st.composite
 def caches(draw: Draw, *, layers: int = 1, head_dim: int = 12) -> KVCache:
-    """Empty caches with any sink, window (at least 4 frames, or all) and positions."""
+    """Empty caches with 0 to 3 sink frames, a window of at least 4 frames or of all, and either kind of positions."""
     return KVCache(
         layers,
         RotaryEmbedding(head_dim),
@@ -141,7 +148,7 @@ def caches(draw: Draw, *, layers: int = 1, head_dim: int = 12) -> KVCache:
 
 @st.composite
 def configs(draw: Draw, host: PluginHost) -> Config:
-    """Configs of a host's parts with their default options, that can run on a causal model."""
+    """Configs that can run on a causal model, of any parts of a host with their default options."""
     names: dict[str, Any] = {
         kind: PartConfig(draw(st.sampled_from([part.name for part in host.registries[kind]])))
         for kind in ("criterion", "recovery", "noise", "restorer")
@@ -162,7 +169,7 @@ def configs(draw: Draw, host: PluginHost) -> Config:
 
 
 def splits(count: int) -> st.SearchStrategy[list[int]]:
-    """Positive sizes that add up to `count`: ways to feed a stream."""
+    """Lists of positive sizes that add up to `count`: ways to feed a stream in pieces."""
     cuts = st.sets(st.integers(1, count - 1)) if count > 1 else st.just(set())
     return cuts.map(lambda cuts: [after - before for before, after in pairwise([0, *sorted(cuts), count])])
 

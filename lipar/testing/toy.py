@@ -1,4 +1,4 @@
-"""A causal video transformer in miniature, with real seams: tests, also of plugins, run on it in milliseconds."""
+"""A small causal video transformer with random weights, on which tests of lipar and of plugins take milliseconds."""
 
 import zlib
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from lipar.types import Latents, PixelFrames, Tokens
 
 
 class ToyAutoencoder:
-    """Averages 4 frames of 4x4 pixels: three colours and their mean, about unit variance."""
+    """Averages 4 frames of 4x4 pixels: latents are three colours and their mean, with about unit variance."""
 
     spatial_factor = 4
     latent_channels = 4
@@ -28,6 +28,8 @@ class ToyAutoencoder:
     tau_long = 0.3
 
     def encoder(self) -> Callable[[PixelFrames], Latents]:
+        """A function from RGB in [0, 1] to latents; a multiple of 4 frames."""
+
         def encode(pixel_frames: PixelFrames) -> Latents:
             colours = reduce(pixel_frames, "b (t r) c (h p) (w q) -> b t c h w", "mean", r=4, p=4, q=4)
             return (torch.cat([colours, colours.mean(dim=2, keepdim=True)], dim=2) - 0.5) * 4
@@ -35,6 +37,8 @@ class ToyAutoencoder:
         return encode
 
     def decoder(self) -> Callable[[Latents], PixelFrames]:
+        """A function from latents to RGB in [0, 1]: every average fills its frames and pixels."""
+
         def decode(latents: Latents) -> PixelFrames:
             colours = (latents[:, :, :3] / 4 + 0.5).clamp(0, 1)
             return repeat(colours, "b t c h w -> b (t r) c (h p) (w q)", r=4, p=4, q=4)
@@ -45,12 +49,17 @@ class ToyAutoencoder:
 class ToyModel:
     """A block-causal transformer with random weights (implements `lipar.protocols.Model`).
 
-    Its layers hand self-attention to the core as a real adapter does, and see the timestep and the prompt.
+    Its layers pass self-attention to the core as those of a real adapter do, and depend on timestep and prompt.
 
     Args:
-        seed: of the weights.
-        guidance_scale: 1: the prompt alone; otherwise a second branch without a prompt.
-        autoencoder: None, to stand for a model whose latents come from elsewhere.
+        seed: seed of the weights.
+        num_layers: number of layers.
+        block_frames: latent frames of a block.
+        sink_frames: sink frames of the default cache.
+        window_frames: window of the default cache.
+        guidance_scale: 1: one branch with the prompt; otherwise a second branch without a prompt.
+        autoencoder: None: a model whose latents come from elsewhere.
+        dtype: number type of the weights.
     """
 
     patch_size = 2
@@ -82,7 +91,7 @@ class ToyModel:
         self.dtype = dtype
         self.prompt: str | None = None
         self.passes: list[ForwardPass] = []
-        """Every forward, in order: what was really computed."""
+        """The forward passes that were computed, in order."""
         self._generator = torch.Generator().manual_seed(seed)
         features = self.latent_channels * self.patch_size**2
         self._embed, self._head = self._weight(features, self.width), self._weight(self.width, features)
@@ -101,11 +110,11 @@ class ToyModel:
         return weight.to(self.dtype)
 
     def set_prompt(self, prompt: str) -> None:
-        """Take any text: it seeds the vector that conditions the tokens."""
+        """Set the prompt: any text, which is the seed of the vector that conditions the tokens."""
         self.prompt = prompt
 
     def sigmas(self, strength: float | None, steps: Sequence[int] | None = None) -> list[float]:
-        """Two steps of their own, warped by a shift of 5 as Self-Forcing's."""
+        """Noise levels of two denoise steps, warped by a shift of 5 as those of Self-Forcing; none at strength 0."""
         if strength == 0:
             return []
         if steps is None:
@@ -113,7 +122,11 @@ class ToyModel:
         return warped_sigmas(steps, 5.0)
 
     def forward(self, latents: Latents, forward_pass: ForwardPass, attention: BlockAttention) -> Latents:
-        """Flow of the kept tokens; zeros at pruned places."""
+        """Flow of the kept tokens; zeros at pruned places.
+
+        Raises:
+            RuntimeError: no prompt was set.
+        """
         if self.prompt is None:
             raise RuntimeError("no prompt yet: call set_prompt(text) before the first block")
         self.passes.append(forward_pass)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lipar.cli.summary import HARDLY_PRUNES, summarise
 from lipar.config import Config
 from lipar.events import EditOptions, EditReport
-from lipar.speedup import LEAST_PAIRS, MOST_SPREAD, ProbePlan, Speedup, first_steady_block
+from lipar.speedup import LEAST_PAIRS, MOST_SPREAD, ProbePlan, Speedup, first_steady_block, paired_ratio
 
 SECONDS = st.floats(1e-4, 1e3)
 
@@ -152,3 +152,10 @@ def test_counts_agree_with_their_nouns(tmp_path) -> None:
     assert (
         "; 2 scene cuts, each with a whole block at frames 24, 60" in said(tmp_path, scene_cuts=(24, 60))[1]
     )
+
+
+def test_paired_ratios_are_taken_within_a_round():
+    ratio = paired_ratio([2.0, 9.0, 4.0], [1.0, 3.0, 4.0])
+    assert (ratio.median, ratio.low, ratio.high, ratio.pairs) == (2.0, 1.0, 3.0, 3)
+    with pytest.raises(ValueError, match="as many times"):
+        paired_ratio([1.0], [])

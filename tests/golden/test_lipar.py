@@ -21,7 +21,7 @@ RUNS = [
 
 
 def repeat_run(folder, name):
-    """A run of the authors' code by its name: its switches become settings of the preset `released`."""
+    """Repeat a run of the authors' code; its switches become settings of the preset `released`."""
     path = folder / "G3" / f"{name}.safetensors"
     described = facts(path)
     golden = {**tensors(folder / "G3" / described["inputs"]), **tensors(path)}
@@ -58,7 +58,7 @@ def run(request, shared):
 
 @pytest.fixture(scope="module")
 def empty_block(shared):
-    """Of the authors' later code (v2): the released v1 crashes on a block without a kept token."""
+    """A run of the authors' later code (v2), since the released v1 crashes on a block without a kept token."""
     return repeat_run(shared / "golden", "v2_full_emptyblock")
 
 
@@ -84,7 +84,7 @@ def test_the_video_is_the_authors(run):
 
 
 def cached(run, pattern):
-    """The stored rows of a cache: name, golden tensor, and ours as (k, k_rotated, v)."""
+    """The stored rows of a cache: name, golden tensor, and our (k, k_rotated, v)."""
     for name, golden in run.golden.items():
         found = re.match(rf"kv\.b(\d+)\.layer(\d+)\.{pattern}$", name)
         if found:
@@ -119,7 +119,7 @@ def test_the_cache_after_a_block_without_a_kept_token_is_the_authors(empty_block
 
 
 def test_the_kept_tokens_around_a_block_without_any_are_the_authors(empty_block):
-    # pruned ones are not: v2 restores from the previous block even what was kept earlier in this one
+    # not the pruned tokens: v2 restores all of them from the previous block, even if kept earlier in this one
     for block in empty_block.blocks:
         theirs = empty_block.golden["final_latents"][:, block.first_frame : block.first_frame + 3]
         ours, theirs = (block.layout.prune(patchify(x, 2)) for x in (block.latents, theirs))

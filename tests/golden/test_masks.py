@@ -1,4 +1,4 @@
-"""The masks of the authors' code, bit for bit: from their outputs where those are at hand, and from their recipe."""
+"""The masks of the authors' code, bit for bit: compared with their outputs, and with a second implementation."""
 
 import json
 
@@ -29,7 +29,7 @@ CRITERIA = {
 
 @attrs.frozen(eq=False)
 class Watch:
-    """A refiner that changes nothing and remembers what passed."""
+    """A refiner that changes nothing and stores its inputs."""
 
     seen: list = attrs.field(factory=list)
     past_frames = 0
@@ -79,14 +79,14 @@ def golden(shared):
 
 @pytest.fixture(scope="module", params=CLIPS)
 def clip(request, golden):
-    """Arrays of one clip, its token features, and what each mask was made with."""
+    """Arrays of one clip, its token features, and the settings of each mask."""
     arrays = dict(np.load(golden / f"{request.param}.npz"))
     source = token_features(torch.from_numpy(arrays["latents"]).float(), 2)
     settings_of = json.loads((golden / "masks_meta.json").read_text())[request.param]["masks"]
     return arrays, source, settings_of
 
 
-# Their second version is checked as well as far as it decides over whole clips (its streaming mode is another thing).
+# The second version is compared for whole clips only: its streaming mode is another method.
 @pytest.mark.parametrize("version", [1, 2])
 def test_every_released_mask_bit_for_bit(clip, version):
     arrays, source, settings_of = clip
@@ -163,10 +163,10 @@ def test_every_helper_probe(golden):
         assert_near(smooth, probes[f"probe_gauss_{name}"], 2e-5)
 
 
-# --- the recipe, written out once more -------------------------------------------------------------------------
+# --- a second implementation -------------------------------------------------------------------------
 
 
-def spelled_out(source, tau_short, tau_long):
+def reference_mask(source, tau_short, tau_long):
     """The released mask with plain loops over frames; `source` in float32, t rows cols features."""
 
     def distance(a, b):
@@ -219,6 +219,6 @@ def spelled_out(source, tau_short, tau_long):
     tau_short=st.sampled_from([0.08, 0.1, 0.13, 0.2]),
     tau_long=st.sampled_from([0.15, 0.2, 0.3]),
 )
-def test_the_stream_follows_the_recipe_at_any_length(source, tau_short, tau_long):
+def test_the_stream_equals_the_second_implementation_at_any_length(source, tau_short, tau_long):
     keep_mask = released_mask(source, "L1_gaussian", tau_short, tau_long, released_chain("L1_gaussian"))
-    assert np.array_equal(keep_mask.numpy(), spelled_out(source.numpy(), tau_short, tau_long))
+    assert np.array_equal(keep_mask.numpy(), reference_mask(source.numpy(), tau_short, tau_long))

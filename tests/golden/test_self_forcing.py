@@ -37,7 +37,7 @@ def run(request, shared):
         shared / "golden",
         golden["prompt_embeds_first23_f16"],
         sink_frames=sink,
-        # theirs counts the sink in
+        # the original's window includes the sink
         window_frames=window - sink if window else 0,
     )
     config = Config(
@@ -62,7 +62,8 @@ def test_every_flow_is_the_originals(run):
 
 def test_every_clean_estimate_is_the_originals(run):
     half = [name for name in run.golden if re.match(r"b\d+\.s\d+\.x0_f16", name)]
-    for name in half:  # the real grid: four channels of each, and one step, so that it is the block's result
+    # the run at the real grid stores four channels; it has one step, whose estimate is the block's result
+    for name in half:
         block = int(name[1])
         assert equal_but_for_half(run.blocks[block].latents[:, :, [0, 4, 8, 12]], run.golden[name]), name
 
@@ -87,7 +88,7 @@ def test_the_cache_after_each_stored_block_is_the_originals(run):
 def test_noise_levels_are_the_originals(shared):
     golden = tensors(shared / "golden" / "G2" / "sf_main.safetensors")
     every_step = warped_sigmas(range(TRAIN_STEPS, 0, -1), shift=5.0)
-    # their float32 kernels, not ours, rounded these
+    # the stored levels were rounded by the original's float32 kernels
     assert_near(torch.tensor(every_step), golden["scheduler_sigmas"], 4e-6)
     told = [ForwardPass.at(0, sigma).timestep for sigma in every_step]
     assert_near(torch.tensor(told), golden["scheduler_timesteps"], 4e-6)

@@ -1,4 +1,4 @@
-"""Parity with TTM's own pipeline on tiny random weights: what goes in, every step, and the end."""
+"""Parity with the TTM authors' pipeline on tiny random weights: the inputs, every step, and the result."""
 
 from contextlib import contextmanager
 from unittest.mock import patch
@@ -19,7 +19,7 @@ RUNS = ["ttm_s10_tw2_ts5", "ttm_s50_tw3_ts6_default"]
 
 @attrs.define(eq=False)
 class Recorded:
-    """What a repeated run did; keys as in the golden files."""
+    """The values of a repeated run; keys as in the golden files."""
 
     golden: dict
     ours: dict = attrs.field(factory=dict)

@@ -1,7 +1,8 @@
-"""Law 6: what a token becomes depends on the kept tokens as a set: not on their order, their batch, or pruned values.
+"""Law 6: results depend on the kept tokens as a set: not on their order, their batch, or values at pruned places.
 
-Attention sees an order only through the rotary embedding. With its spatial frequencies at zero, exchanging positions
-within all frames is an exact symmetry of prune, forward and restore; only the order of float32 sums differs.
+Attention depends on order only through the rotary embedding. If its spatial frequencies are zero, permuting positions
+in the same way in all frames is an exact symmetry of prune, forward and restore; only the order of float32 sums
+differs.
 """
 
 import pytest
@@ -24,18 +25,19 @@ from lipar.testing.toy import ToyAutoencoder, ToyModel
 from lipar_adapters.wan.causal import CausalWan, Recipe
 
 TOLERANCE = 2e-5
-"""In standard deviations, after 9 passes of 2 layers in float32: sums in another order, or by another kernel."""
+"""Allowed difference in standard deviations, after 9 passes of 2 layers in float32: sums in another order, or by
+another kernel."""
 HOST = load_plugins()
 RECOVERIES = [part.name for part in HOST.registries["recovery"]]
-# a clean frame among the tokens stands before those that are permuted
+# not image-condition, whose clean frame comes before the tokens that are permuted
 NOISE = [part.name for part in HOST.registries["noise"] if part.name != "image-condition"]
-# of the others one looks at neighbours, some at something else than latents, and some are made of these
+# Of the others, one reads neighbours, some read something else than latents, and some are combinations of these.
 CRITERIA = ["cosine", "l1", "l1-trimmed", "l2"]
 GRID = 4, 4
 
 
 class SpaceBlind(RotaryEmbedding):
-    """Rotates by time alone."""
+    """Rotates by time only."""
 
     def rotation(self, time, row, col):
         return super().rotation(time, torch.zeros_like(row), torch.zeros_like(col))
@@ -49,14 +51,14 @@ def toy(*, rope=None, prompt="a dog", guidance_scale=1.0):
 
 
 def moved(video, order):
-    """Latents whose tokens of every frame are exchanged: position i shows what `order[i]` showed."""
+    """Latents whose tokens are permuted in every frame: position i gets the token of position `order[i]`."""
     frames, rows, cols = video.shape[1], video.shape[3] // 2, video.shape[4] // 2
     tokens = patchify(video, 2).unflatten(1, (frames, rows * cols))
     return unpatchify(tokens[:, :, order].flatten(1, 2), (frames, rows, cols), 2)
 
 
 def noise_of(order=None):
-    """Noise that moves with its token."""
+    """Noise that is permuted with the tokens."""
     drawn = seeded_noise(0)
     if order is None:
         return drawn
@@ -64,7 +66,7 @@ def noise_of(order=None):
 
 
 def clear_threshold(source, criterion):
-    """In the middle of the widest gap between distances, so that no last bit of one decides."""
+    """A threshold in the middle of the widest gap between distances, so that rounding decides nothing."""
     features = token_features(source, 2)
     measure = make_part(HOST, "criterion", PartConfig(criterion))
     distances = measure(features[1:], features[:-1]).flatten().sort().values
@@ -76,7 +78,7 @@ def blocks(source, model, recovery, noise, *, criterion="l1", host=HOST, draw=No
     tau = clear_threshold(source, criterion)
     config = Config(
         criterion=PartConfig(criterion),
-        refiners=(PartConfig("threshold"),),  # the others look at neighbours
+        refiners=(PartConfig("threshold"),),  # the others read neighbours
         prune=PruneConfig(tau_short=tau, tau_long=2 * tau, scene_cuts=False),
         recovery=PartConfig(recovery),
         noise=PartConfig(noise),
@@ -146,23 +148,23 @@ def test_branches_in_one_batch_are_those_of_batches_of_one(recovery, masks, seed
 
 @pytest.mark.parametrize("noise", NOISE)
 @pytest.mark.parametrize("recovery", RECOVERIES)
-def test_a_branch_beside_another_gives_the_video_that_it_gives_alone(recovery, noise):
-    # a scale of 0 takes the branch without a prompt, whatever the other one says
-    beside = blocks(clip(), toy(prompt="a dog", guidance_scale=0.0), recovery, noise)
+def test_a_branch_in_a_batch_with_another_gives_the_video_that_it_gives_alone(recovery, noise):
+    # a scale of 0 takes the result of the branch without a prompt only
+    together = blocks(clip(), toy(prompt="a dog", guidance_scale=0.0), recovery, noise)
     alone = blocks(clip(), toy(prompt=""), recovery, noise)
     assert pruned_some(alone)
-    assert_near(video(beside), video(alone), TOLERANCE)
+    assert_near(video(together), video(alone), TOLERANCE)
 
 
 class Poison:
-    """NaN at pruned places of all that the model and the restorer are given."""
+    """Puts NaN at the pruned places of the inputs of model and restorer."""
 
     def __init__(self):
         self.poisoned = 0
 
     @hookimpl(wrapper=True)
     def lipar_forward(self, latents, layout):
-        # the clean pass is given what was restored, which must come out again
+        # the input of the clean pass is the restored result, which must stay unchanged
         given = latents.clone()
         self.spoil(latents, layout)
         flow = yield

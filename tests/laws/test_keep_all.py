@@ -69,7 +69,7 @@ def test_a_transformer_whose_rotary_table_was_rounded_is_served_from_its_own_tab
 
 
 def test_a_pruned_block_with_a_timestep_for_each_token_tells_each_kept_token_its_own():
-    # of a block in which all other tokens are absent, a kept token's flow depends on its own timestep alone
+    # In a block whose other tokens are all absent, a kept token's flow depends on its own timestep only.
     transformer = small_wan()
     latents, told, prompt = inputs(1, torch.float32, "per token")
     mask = torch.zeros(GRID, dtype=torch.bool)
@@ -85,7 +85,7 @@ def test_a_pruned_block_with_a_timestep_for_each_token_tells_each_kept_token_its
 
 
 class Record:
-    """The latents that each pass was given, and the flow it gave."""
+    """Stores the latents and the flow of each pass."""
 
     def __init__(self):
         self.latents, self.flows = [], []

@@ -40,7 +40,7 @@ REACH = 1 + 1 + 1 + 2 + 1
 """Tokens that a change reaches in the default chain: median, Gaussian, median, opening with closing, dilation."""
 
 
-# relative-l1 is left out: its floor is a level of the whole frame
+# not relative-l1: its floor is computed from the whole frame
 @pytest.mark.parametrize("criterion", [L1(), TrimmedL1(), L2(), Cosine()], ids=repr)
 @settings_here
 @given(seed=seeds, row=st.integers(2, 17), col=st.integers(2, 17), at=st.integers(3, 7))
@@ -55,8 +55,8 @@ def test_an_object_that_is_added_changes_the_mask_only_around_it(criterion, seed
         column = min(col + t - at, 18)
         with_object[t, row : row + 2, column : column + 2] += 3
         touched[max(row - REACH, 0) : row + 2 + REACH, max(column - REACH, 0) : column + 2 + REACH] = True
-    # a place that is kept or not is compared with something else afterwards, so that what is kept differs on;
-    # without the long-term test nothing else can
+    # With the long-term test, a place that is kept is compared with another reference afterwards, so later masks could
+    # differ. Without it, only the object can make a difference.
     without, having = (
         clip_mask(clip, criterion, DEFAULT, tau_short=0.15, tau_long=None, block_frames=3)
         for clip in (source, with_object)
@@ -76,7 +76,7 @@ def test_each_test_against_a_fixed_reference_keeps_no_more_at_a_larger_tau(crite
 
 
 def refined(chain, distance, long_term, tau_short, tau_long):
-    """The mask of given distances after a chain; the long-term test stands where it always does."""
+    """The mask of given distances after a chain, with the long-term test at its usual place."""
     change = Change(
         distance=distance, raw=distance, long_term=long_term, tau_short=tau_short, tau_long=tau_long
     )
@@ -134,7 +134,7 @@ def test_a_larger_tau_never_keeps_more_of_given_distances(chain, seed, low, shor
     assert bool((at_high <= at_low).all())
 
 
-# These two choose how many tokens they add by how many there are, so the law holds for their number or not at all.
+# Bucket and MinKeep add tokens depending on how many are kept: the law is true for the number of tokens only, or not.
 @settings_here
 @given(seed=seeds, low=st.floats(0.05, 0.9), factor=st.floats(1, 3), multiple=st.integers(1, 40))
 def test_a_bucket_never_keeps_more_tokens_at_a_larger_tau(seed, low, factor, multiple):
@@ -150,7 +150,7 @@ def test_a_bucket_never_keeps_more_tokens_at_a_larger_tau(seed, low, factor, mul
 
 
 def test_min_keep_may_keep_more_at_a_larger_tau():
-    # few tokens are widened past what many would have been: that is what it is for
+    # by design: few kept tokens are dilated until there are more than from many
     distance = torch.zeros(1, 9, 9)
     distance[0, 4, 4] = 2.0
     distance[0, 0, :] = 1.0
@@ -160,11 +160,10 @@ def test_min_keep_may_keep_more_at_a_larger_tau():
 
 
 def test_a_larger_tau_may_keep_more_of_a_whole_clip():
-    """The counterexample: what a frame is compared with depends on what was kept before it.
+    """The counterexample: the reference of a frame depends on what was kept before it.
 
-    A token goes 0, 0.2, 0.2, 0.2, and back to 0. At the lower tau it is refreshed when it leaves, and when it comes
-    back; at the higher one it is neither. In a slow drift a refresh at the lower tau comes earlier, so that the next
-    is due later: in the frame that the higher tau keeps, the lower one need not.
+    In a slow drift, the lower tau keeps a token earlier than the higher one. Its reference is then newer, so its next
+    distance is smaller: in a frame that the higher tau keeps, the lower one need not.
     """
     drift = torch.tensor([0.0, 0.12, 0.24, 0.36, 0.48, 0.60]).reshape(-1, 1, 1, 1)
     keeps = [

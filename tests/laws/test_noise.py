@@ -29,11 +29,11 @@ from lipar_plugins.noise_sources import CleanHistory, NoisyChain, StepMatched
 from lipar_plugins.recoveries import MDegree, NaiveCopy
 
 FALSE_ALARM = 1e-6
-"""Of each test, over all that it compares."""
+"""Probability that a test of correct code fails, over all its comparisons."""
 POWER = 0.2
-"""Relative error of a factor that every test finds."""
+"""Relative error of a factor that every test detects."""
 SAMPLES = 20_000
-"""Draws of the noise, along the axis b."""
+"""Number of draws of the noise, along the axis b."""
 HEAD_DIM = 12
 FRAMES = 3
 SIGMA = 0.7
@@ -45,11 +45,12 @@ DENOISE, CLEAN = ForwardPass.at(0, SIGMA), ForwardPass.at(-1, 0.0)
 
 
 def chaos_radius(form, samples, comparisons):
-    """How far the mean of `samples` draws of eps A eps - tr(A) strays, but for FALSE_ALARM / comparisons.
+    """Distance of the mean of `samples` draws of eps A eps - tr(A) from 0, exceeded with probability FALSE_ALARM /
+    comparisons at most.
 
     Laurent and Massart (2000), lemma 1: a sum over eigenvalues a_i of a_i (X_i^2 - 1) exceeds
     2 |a|_2 sqrt(t) + 2 max(a) t with probability at most exp(-t). Their proof takes a_i of both signs, since the
-    negative ones only lower the exponential moment; each sample brings the same eigenvalues once more.
+    negative ones only lower the exponential moment; each sample has the same eigenvalues.
     """
     eigenvalues = torch.linalg.eigvalsh((form + form.mT) / 2)
     t = math.log(2 * comparisons / FALSE_ALARM)
@@ -57,7 +58,7 @@ def chaos_radius(form, samples, comparisons):
 
 
 def variance_radius(count, comparisons):
-    """Relative deviation of a mean of `count` squared unit normals, but for FALSE_ALARM / comparisons."""
+    """The same for the relative deviation of a mean of `count` squared unit normals."""
     t = math.log(2 * comparisons / FALSE_ALARM)
     return 2 * math.sqrt(t / count) + 2 * t / count
 
@@ -91,7 +92,7 @@ def token_noise(seed, antithetic):
 
 
 class Position:
-    """A block at one position behind a whole one; everywhere the same clean token, with noise of its own."""
+    """One position in a block after a block kept in full; all tokens have one clean value and their own noise."""
 
     def __init__(self, seed, weights, *, antithetic, kept_frames=(0,), recovery=None):
         generator = torch.Generator().manual_seed(seed + 1)
@@ -122,7 +123,7 @@ class Position:
         seen = {}
 
         def kernel(q, k, v):
-            # of the context the block alone: the frames before it have no noise and would only dilute it
+            # only the block's rows: the frames before it have no noise and would dilute the effect
             seen.update(q=q, k=k[:, FRAMES:].clone(), v=v[:, FRAMES:].clone())
             return q
 
@@ -130,12 +131,12 @@ class Position:
         return seen["q"], seen["k"], seen["v"]
 
     def scores(self, noise):
-        """Of the first kept query with the token of each frame of the block, `samples frames`."""
+        """Scores of the first kept query with the token of each frame of the block, `samples frames`."""
         q, k, _ = self.run(noise)
         return (q[:, :1, 0].double() * k[:, :, 0].double()).sum(dim=-1) / HEAD_DIM**0.5
 
     def form(self, frame):
-        """W between the query in frame 0 and a key of that frame."""
+        """W between the query in frame 0 and a key in this frame."""
         wq, wk, _ = self.weights
         turned = rotate(wk.T[None, :, None], prepare_rotation(rotation_at(torch.full((HEAD_DIM,), frame))))[
             0, :, 0
@@ -152,7 +153,7 @@ def rotation_at(times):
 
 
 def random_weights(seed, kind):
-    """Wq, Wk, Wv of a head: Wk near Wq ("like"), or anything ("any"), or the plain dot product."""
+    """Wq, Wk, Wv of a head. Kinds: Wk close to Wq (`like`), independent (`any`), or identities (`identity`)."""
     wq, other, wv = (
         torch.randn(3, HEAD_DIM, HEAD_DIM, generator=torch.Generator().manual_seed(seed)) / HEAD_DIM**0.5
     )
@@ -165,7 +166,7 @@ KINDS = ["identity", "like", "any"]
 
 
 def shifts(position, noise, forms):
-    """By how much the mean scores lie above those of the clean tokens, and what of it may be chance, per copy."""
+    """Mean score of each copy, less the score of the clean tokens."""
     measured = position.scores(noise).mean(dim=0)
     return [float(measured[frame]) - position.clean_score(form) for frame, form in enumerate(forms)]
 
@@ -180,7 +181,7 @@ def test_a_noisy_copy_shifts_the_score_by_the_trace_of_w(kind):
         expected = SIGMA**2 * float(forms[frame].trace())
         radius = SIGMA**2 * chaos_radius(forms[frame], SAMPLES // 2, FRAMES)
         assert abs(measured[frame] - expected) <= radius + 1e-5  # 1e-5: float32
-        if kind != "any":  # where W has any trace to speak of
+        if kind != "any":  # otherwise the trace of W is too small to test the power
             assert 2 * radius < POWER * abs(expected)
 
 
@@ -204,7 +205,7 @@ def test_a_clean_copy_shifts_no_score(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_independent_noise_shifts_no_score(kind):
-    """Step-matched donors, and the tokens of a block that keeps all; a shift of tr(W) would be found."""
+    """Step-matched donors, and the tokens of a block kept in full; a shift of tr(W) would be detected."""
     weights = random_weights(8, kind)
     for kept, noise in (((0,), StepMatched(in_block=False)), (range(FRAMES), NoisyChain())):
         position = Position(7, weights, antithetic=True, kept_frames=kept)
@@ -236,7 +237,7 @@ def test_the_summed_noise_of_values_is_n_times_that_of_independent_noise_for_cop
     weights = (torch.zeros(HEAD_DIM, HEAD_DIM), torch.eye(HEAD_DIM), torch.eye(HEAD_DIM))
     position = Position(9, weights, antithetic=False, kept_frames=kept)
     q, k, v = position.run(noise)
-    # queries of zero weigh all alike, so that attention gives the mean: 1/n^2 of the sum's variance
+    # queries of zero give equal weights, so attention gives the mean, with 1/n^2 of the sum's variance
     summed = FRAMES * sdpa(q, k, v)[:, 0, 0].double()
     unit = (summed - FRAMES * position.clean.double()) / SIGMA
     measured = float(unit.square().mean())

@@ -22,11 +22,11 @@ ROPE = RotaryEmbedding(HEAD_DIM)
 
 masks = keep_masks(whole_first_frame=True)
 places_in_time = st.lists(st.integers(-500, 2000), min_size=4, max_size=4)
-"""When each frame of a block is: any times, in any order."""
+"""Time of each frame of a block, in any order."""
 
 
 def duplicates(layout, seed):
-    """Queries of every place; keys and values of runs whose places are all equal to their kept token."""
+    """Queries of every place; keys and values where all places of a run are equal to their kept token."""
     generator = torch.Generator().manual_seed(seed)
     q, k, v = torch.randn(3, 1, layout.token_count, HEADS, HEAD_DIM, generator=generator)
     k, v = (layout.fill(None, layout.prune(x)) for x in (k, v))
@@ -34,7 +34,7 @@ def duplicates(layout, seed):
 
 
 def attended(layout, recovery, qkv, times, kernel=sdpa):
-    """Attention of a block by itself, its frames at these times."""
+    """Attention of a block without other frames, its own frames at these times."""
     rotation = ROPE.grid_rotation(torch.tensor(times[: layout.frames]), *layout.grid[1:])
     cache = KVCache(1, ROPE, sink_frames=0, window_frames=0, persistent=False)
     context = BlockContext(cache, layout, recovery, NoisyChain(), rotation=rotation)
@@ -67,7 +67,7 @@ def test_law_1_needs_the_rotation_of_each_place():
 
 
 def exp_sums(q, k, v):
-    """The denominators of softmax attention, in the place of its output."""
+    """A kernel that returns the denominators of softmax attention instead of its output."""
     scores = torch.einsum("b n h c, b m h c -> b n h m", q, k) / q.shape[-1] ** 0.5
     return scores.exp().sum(dim=-1, keepdim=True).expand_as(q)
 
@@ -86,7 +86,7 @@ def test_law_2_the_truncated_sum_is_below_the_full_one_and_never_falls_with_m(ma
 
 
 def terms(q, k, query_time, count):
-    """Scores q.e^(l theta) k of the copies at frames 0 .. count - 1, for one query."""
+    """Scores of one query with the copies at frames 0 .. count - 1: q . e^(l theta) k."""
     here = torch.zeros(count, dtype=torch.long)
     rotated_q = rotate(q, prepare_rotation(ROPE.rotation(torch.tensor([query_time]), here[:1], here[:1])))
     copies = rotate(
@@ -121,13 +121,13 @@ def test_the_newest_copies_are_the_largest_terms_for_queries_in_phase_within_pi_
 @pytest.mark.parametrize(
     ("query_time", "count", "opposed"),
     [
-        (0, 3, False),  # the query stands before the copies: a block's first frames do
+        (0, 3, False),  # the query is earlier than the copies, as in a block's first frames
         (6, 7, False),  # further back than pi frames: the fastest channel has come round again
         (2, 3, True),  # the query points away from the key
     ],
 )
 def test_the_newest_copies_are_not_the_largest_terms_beyond_that(query_time, count, opposed):
-    # all in the fastest channel pair of time, which turns by 1 a frame
+    # only the fastest channel pair of time, which rotates by 1 radian per frame
     k = torch.zeros(1, 1, 1, HEAD_DIM)
     k[..., 0] = 1.0
     assert not newest_are_largest(terms(-k if opposed else k, k, query_time, count))
@@ -135,7 +135,7 @@ def test_the_newest_copies_are_not_the_largest_terms_beyond_that(query_time, cou
 
 @given(masks, st.integers(0, 1000), seeds, st.sampled_from(["recent", "first"]))
 def test_law_5_proportional_is_m_degree_with_all_copies_where_offsets_vanish(mask, time, seed, stands):
-    """c exp(q.k) v = exp(q.k + log c) v: equal copies without a rotation between them are one of weight c."""
+    """c exp(q.k) v = exp(q.k + log c) v: c equal copies at one position are one copy with weight c."""
     layout = TokenLayout(mask, has_history=False)
     qkv, times = duplicates(layout, seed), [time] * 4
     every_copy = attended(layout, MDegree(), qkv, times)

@@ -1,4 +1,4 @@
-"""The clips of an ablation: files, or those that a model's adapter makes together with their exact edits."""
+"""The clips of an ablation: video files, or clips that an adapter makes together with their exact edits."""
 
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -17,15 +17,15 @@ Clip = Float[Tensor, "pixel_frames 3 height width"]
 
 @attrs.frozen(eq=False, kw_only=True)
 class AblationClip:
-    """One clip, in [0, 1], and the edit asked for."""
+    """One clip with its prompt; pixels are RGB in [0, 1]."""
 
     name: str
     prompt: str
     pixels: Tensor = attrs.field(validator=shaped(Clip))
     target: Tensor | None = attrs.field(default=None, validator=attrs.validators.optional(shaped(Clip)))
-    """The edit as it should be, where it can be rendered exactly."""
+    """The exactly rendered edit; None where there is none."""
     kind: str = ""
-    """A group that the report also gives by itself, such as `still camera`."""
+    """A group of clips that has its own column in the report, such as `still camera`."""
 
 
 @runtime_checkable
@@ -36,24 +36,29 @@ class MakesClips(Protocol):
         """Clip number `index`, the same in every run.
 
         Args:
+            index: number of the clip, from 0.
+            pixel_frames: number of frames.
             size: height and width in pixels.
-            photos: photographs to draw on, in the adapter's own format.
+            photos: photographs to take textures from, in the adapter's own format; None: procedural textures.
         """
         ...
 
 
 @attrs.frozen(kw_only=True)
 class ClipSource:
-    """Which clips an ablation takes: files where there are any, else clips of the adapter's making."""
+    """The clips of an ablation: the files in `paths`, or, without any, clips that the adapter makes."""
 
     paths: tuple[Path, ...] = ()
     prompts: tuple[str, ...] = ()
-    """For files; they rotate over them."""
+    """Prompts for the files; file i takes prompt i modulo their number."""
     count: int = 24
+    """Number of clips to make."""
     pixel_frames: int = 60
+    """Frames of every clip."""
     size: int = 256
-    """Of clips that are made; files are taken at the model's own size."""
+    """Height and width in pixels of clips that are made; files are resized to the model's own size."""
     photos: Path | None = None
+    """Photographs for clips that are made."""
 
     def __len__(self) -> int:
         return len(self.paths) or self.count
@@ -61,8 +66,13 @@ class ClipSource:
     def get(self, index: int, adapter: object, model: Model) -> AblationClip:
         """Read or make one clip.
 
+        Args:
+            index: number of the clip, from 0.
+            adapter: the adapter, which makes clips where there are no files.
+            model: decides the size of files.
+
         Raises:
-            ValueError: neither a file nor an adapter that makes clips, or too short a file.
+            ValueError: there are no files and the adapter makes no clips, or a file is too short.
         """
         if self.paths:
             path = self.paths[index]

@@ -14,15 +14,18 @@ PixelClip = Float[Tensor, "pixel_frames 3 height width"]
 PixelMask = Bool[Tensor, "pixel_frames height width"]
 LatentMask = Bool[Tensor, "t h w"]
 STILL = 2 / 255
-"""Mean change from frame to frame below which 8x8 pixels of the source count as still."""
+"""Mean change from frame to frame below which a cell of the source counts as still."""
 CELL = 8
+"""Side of such a cell in pixels."""
 
 
 def psnr(a: Tensor, b: Tensor, *, peak: float = 1.0, where: Tensor | None = None) -> float | None:
     """Peak signal-to-noise ratio in dB; None where the two are equal or nothing is compared.
 
     Args:
-        peak: largest difference that can be.
+        a: values of any shape.
+        b: values of the same shape.
+        peak: largest possible difference.
         where: a mask that broadcasts to `a`; None: everything.
     """
     squared = (a.double() - b.double()).square()
@@ -35,10 +38,11 @@ def psnr(a: Tensor, b: Tensor, *, peak: float = 1.0, where: Tensor | None = None
 
 
 def still_pixels(source: PixelClip, cell: int = CELL) -> PixelMask:
-    """Pixels in cells whose source hardly changes from the frame before; the first frame has none.
+    """Pixels in cells where the source changes by less than `STILL` from the frame before; none in the first frame.
 
     Args:
-        cell: side of a cell in pixels; 1 finds those pixels, too, that are equal by chance in what moves.
+        source: frames in [0, 1].
+        cell: side of a cell in pixels; with 1, single pixels of a moving object can count as still by chance.
     """
     change = (source[1:] - source[:-1]).abs().mean(1, keepdim=True)
     cells = F.avg_pool2d(change, cell, ceil_mode=True) < STILL
@@ -64,23 +68,26 @@ def high_frequencies(clip: PixelClip, where: PixelMask | None = None) -> float |
 
 
 @attrs.frozen(eq=False, kw_only=True)
-class Yardstick:
-    """What every row of one clip, strength and mask is measured against; frames of the first block are left out."""
+class Baseline:
+    """What all rows of one clip and strength are compared with, without the frames of the first block."""
 
     latents: Latents
-    """The dense run's."""
+    """Latents of the dense run."""
     pixels: PixelClip
+    """Decoded pixels of the dense run."""
     source: PixelClip
     target: PixelClip | None
+    """The exact edit."""
     still: PixelMask
+    """Pixels on which flicker is measured."""
     energy: float | None
-    """High frequencies of the dense run."""
+    """High frequencies of the dense run, see `high_frequencies`."""
 
     @classmethod
     def of(
         cls, latents: Latents, pixels: PixelClip, source: PixelClip, target: PixelClip | None
-    ) -> "Yardstick":
-        """From the dense run and the clip."""
+    ) -> "Baseline":
+        """From the dense run's latents and pixels, and the clip's source and exact edit."""
         return cls(
             latents=latents,
             pixels=pixels,
@@ -92,11 +99,16 @@ class Yardstick:
 
 
 def figures(
-    latents: Latents, pixels: PixelClip, dense: Yardstick, latent_mask: LatentMask, pixel_mask: PixelMask
+    latents: Latents, pixels: PixelClip, dense: Baseline, latent_mask: LatentMask, pixel_mask: PixelMask
 ) -> dict[str, Any]:
-    """All figures of one run.
+    """All figures of one run, by the key they have in the record; PSNR in dB, flicker in levels of 255.
 
-    The peak of latents is the range of the dense run's. Masks are True where tokens were kept.
+    Args:
+        latents: latents of the run after the first block.
+        pixels: decoded pixels of the same frames, in [0, 1].
+        dense: the baseline. The peak of PSNR between latents is the range of its latents.
+        latent_mask: True where tokens were kept, at the resolution of latents.
+        pixel_mask: the same at the resolution of pixels.
     """
     peak = float(dense.latents.max() - dense.latents.min())
     kept, kept_pixels = latent_mask[None, :, None], pixel_mask[:, None]

@@ -1,4 +1,4 @@
-"""What an ablation runs, and the model and the plugins that one process runs it with."""
+"""What an ablation runs, and the loaded model that runs it in one process."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,27 +17,29 @@ from lipar_lab.ablation.rows import Row
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """Everything that decides an ablation; it travels to worker processes."""
+    """Everything that decides the figures of an ablation; it is sent to worker processes."""
 
     base: Config
-    """Gives the adapter, the cache and the mask."""
+    """The config from which adapter, cache and masks are taken."""
     rows: tuple[Row, ...]
     configs: dict[str, Config]
-    """Of each row, before strength."""
+    """Config of each row by its name, without the strength."""
     clips: ClipSource
     kept: tuple[float, ...]
+    """Wanted kept fractions of the blocks after the first, above 0 and at most 1."""
     strengths: tuple[float, ...]
+    """Strengths of the edit, 0..1."""
     device: str = "cpu"
 
     def config(self, row: Row, strength: float) -> Config:
-        """A row's config at a strength."""
+        """The config of a row at a strength; `other-seed` gets the next seed."""
         config = attrs.evolve(self.configs[row.name], strength=strength)
         if row.how == "other-seed":
             config = attrs.evolve(config, seed=config.seed + 1)
         return config
 
     def cells(self) -> Iterator["Cell"]:
-        """Every cell, clip by clip."""
+        """All cells, clip by clip, then by strength, kept fraction and row."""
         for clip in range(len(self.clips)):
             for strength in self.strengths:
                 for kept in self.kept:
@@ -45,7 +47,7 @@ class Plan:
                         yield Cell(clip, strength, kept, row.name)
 
     def sameness(self) -> dict[str, Any]:
-        """What must agree between cells that are compared; stands at the top of the record."""
+        """What must be equal for all cells of one record: its first line. JSON values."""
         clips = attrs.asdict(self.clips)
         clips.pop("count")  # clip i is the same however many there are
         return {"base": repr(self.base), "clips": {key: repr(value) for key, value in clips.items()}}
@@ -53,52 +55,54 @@ class Plan:
 
 @attrs.frozen
 class Cell:
-    """One run to be made: the row's name, and under what."""
+    """One run of the plan."""
 
     clip: int
+    """Number of the clip."""
     strength: float
     kept: float
     row: str
+    """Name of the row."""
 
     @classmethod
     def of(cls, line: dict[str, Any]) -> "Cell":
-        """The cell that a line of the record is of."""
+        """The cell of a line of the record."""
         return cls(line["clip"], line["strength"], line["kept"], line["row"])
 
 
 @attrs.frozen(kw_only=True)
-class Bench:
-    """A loaded model and its plugins."""
+class LoadedModel:
+    """A model with its autoencoder, its adapter and the plugins."""
 
     adapter: object
     model: Model
-    coder: Autoencoder
+    autoencoder: Autoencoder
     host: PluginHost
 
     @classmethod
-    def load(cls, plan: Plan) -> "Bench":
-        """Load the plan's model.
+    def load(cls, plan: Plan) -> "LoadedModel":
+        """Load the plan's model in float32, and turn TF32 off in this process.
 
         Raises:
-            ValueError: it has no autoencoder, so there is no picture to judge.
+            ValueError: the model has no autoencoder, so pixels cannot be compared.
         """
         host = load_plugins()
         adapter = make_adapter(host, plan.base)
-        # float32 as it stands: rounding must not pass for a strategy's error
+        # full float32, so that rounding is not counted as an error of a strategy
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
         model = adapter.load(torch.device(plan.device), torch.float32)
         if model.autoencoder is None:
             raise ValueError("this model has no autoencoder; an ablation compares decoded pixels too")
-        return cls(adapter=adapter, model=model, coder=model.autoencoder, host=host)
+        return cls(adapter=adapter, model=model, autoencoder=model.autoencoder, host=host)
 
     def clip(self, plan: Plan, index: int) -> AblationClip:
-        """Clip number `index` of the plan."""
+        """Read or make clip number `index` of the plan."""
         return plan.clips.get(index, self.adapter, self.model)
 
 
 def reason_it_cannot_run(host: PluginHost, config: Config) -> str | None:
-    """Why a row's parts cannot be made or cannot run on the model, or None."""
+    """Why the parts of a row cannot be made or cannot run on the model; None if they can."""
     try:
         check_config(host, config)
     except (LookupError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""The record of an ablation: one JSON line per finished cell, appended as it comes."""
+"""The record of an ablation: one JSON line per finished cell, appended when the cell is done."""
 
 import json
 from pathlib import Path
@@ -8,15 +8,15 @@ from lipar_lab.ablation.plan import Cell, Plan
 
 
 class Record:
-    """Lines of `cells.jsonl` in a folder; an interrupted ablation goes on from them.
+    """The lines of `cells.jsonl` in a folder, from which an interrupted ablation continues.
 
     Args:
-        folder: made where it is missing.
-        plan: what the cells belong to.
+        folder: folder of the file; made if it is missing.
+        plan: the plan of the cells.
 
     Raises:
-        ValueError: the folder holds cells of another plan, or lines that are none.
-        OSError: the folder cannot be made or written to.
+        ValueError: the file contains cells of another plan, or a line that is no line of a record.
+        OSError: the folder cannot be made, or not be written to.
     """
 
     def __init__(self, folder: Path, plan: Plan) -> None:
@@ -36,13 +36,13 @@ class Record:
             ) from error
 
     def _resume(self, wanted: dict[str, Any]) -> None:
-        # what is no UTF-8 is no JSON either, and said to be so
+        # bytes that are not UTF-8 are not JSON either; `_parsed` names their line
         text = self.path.read_text("utf-8", errors="replace")
         whole = text[: text.rfind("\n") + 1]
         head, *lines = [self._parsed(number, line) for number, line in enumerate(whole.splitlines(), 1)] or [
             {}
         ]
-        if not lines:  # whatever was asked for before, nothing came of it
+        if not lines:  # no cell was finished, so the file can become that of this plan
             self.path.write_text("", "utf-8")
             self._write(wanted)
             return
@@ -50,7 +50,7 @@ class Record:
             self.path.write_text(whole, "utf-8")
         if head != wanted:
             raise ValueError(
-                f"{self.path} holds cells of other clips or of another config; name another --out, or delete it"
+                f"{self.path} contains cells of other clips or of another config; name another --out, or delete it"
             )
         # a row whose settings changed is run again
         self.lines = [line for line in lines if line["settings"] == self._settings.get(line["row"])]
@@ -70,7 +70,7 @@ class Record:
         return line
 
     def add(self, line: dict[str, Any]) -> None:
-        """Keep a line, on disk at once."""
+        """Append a line to the file at once."""
         self._write(line)
         self.lines.append(line)
 
@@ -79,9 +79,9 @@ class Record:
             file.write(json.dumps(line) + "\n")
 
     def of(self, what: str) -> list[dict[str, Any]]:
-        """The lines of a kind: `cell`, `time`, `mechanism`."""
+        """The lines of one kind: `cell`, `time` or `mechanism`."""
         return [line for line in self.lines if line["what"] == what]
 
     def done(self) -> set[Cell]:
-        """Cells that need not be run again."""
+        """Cells that are in the record and need not be run again."""
         return {Cell.of(line) for line in self.of("cell")}

@@ -1,4 +1,4 @@
-"""The tables of an ablation, in markdown."""
+"""The tables of an ablation, as Markdown."""
 
 import statistics
 from collections import defaultdict
@@ -9,34 +9,7 @@ from lipar.text import escaped
 from lipar.wording import counted
 from lipar_lab.ablation.plan import Plan
 from lipar_lab.ablation.rows import REFERENCE
-from lipar_lab.ablation.statistics import Interval, t_interval
-
-Line = dict[str, Any]
-
-
-def by_clip(cells: Iterable[Line], figure: str) -> dict[int, float]:
-    """The mean of a figure over each clip's cells; equal and missing ones are left out."""
-    values: dict[int, list[float]] = defaultdict(list)
-    for cell in cells:
-        if cell[figure] is not None:
-            values[cell["clip"]].append(cell[figure])
-    return {clip: statistics.fmean(found) for clip, found in values.items()}
-
-
-def paired(cells: Sequence[Line], row: str, figure: str, other: str = REFERENCE) -> Interval | None:
-    """Mean over clips of a row's figure minus another row's in the same cell; None where no cell has both."""
-    against = {
-        (cell["clip"], cell["strength"], cell["kept"]): cell[figure] for cell in cells if cell["row"] == other
-    }
-    differences = []
-    for cell in cells:
-        if cell["row"] != row or cell[figure] is None:
-            continue
-        value = against.get((cell["clip"], cell["strength"], cell["kept"]))
-        if value is not None:
-            differences.append({"clip": cell["clip"], "difference": cell[figure] - value})
-    means = by_clip(differences, "difference")
-    return t_interval(list(means.values())) if means else None
+from lipar_lab.ablation.statistics import Interval, Line, by_clip, paired, time_ratios
 
 
 def _select(cells: Iterable[Line], **wanted: Any) -> list[Line]:
@@ -57,13 +30,13 @@ def _mean(cells: Sequence[Line], figure: str, digits: int = 1) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A markdown table."""
+    """A Markdown table; control characters are escaped."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(map(escaped, line)) + " |" for line in lines)
 
 
 def nearness(plan: Plan, cells: Sequence[Line], strength: float, figure: str = "psnr_latent_kept") -> str:
-    """One strength: the paper's figure, and every other row's difference to it, by kept fraction."""
+    """The table of one strength by kept fraction: the figure of `paper`, and the difference of every other row."""
     columns = {kept: _select(cells, strength=strength, kept=kept) for kept in plan.kept}
     head = ["strategy"]
     for kept, found in columns.items():
@@ -88,7 +61,7 @@ def nearness(plan: Plan, cells: Sequence[Line], strength: float, figure: str = "
 
 
 def picture(plan: Plan, cells: Sequence[Line], times: Sequence[Line]) -> str:
-    """All kept fractions and strengths together, every clip once."""
+    """The table of decoded pixels, memory and time: means over kept fractions and strengths, then over clips."""
     head = [
         "strategy",
         "PSNR to dense, pixels",
@@ -108,7 +81,7 @@ def picture(plan: Plan, cells: Sequence[Line], times: Sequence[Line]) -> str:
         if not own:
             continue
         near = row.name not in (REFERENCE, "dense")
-        held = max(cell["noise_bytes"] for cell in own)
+        stored = max(cell["noise_bytes"] for cell in own)
         body.append(
             [
                 f"`{row.name}`",
@@ -119,26 +92,15 @@ def picture(plan: Plan, cells: Sequence[Line], times: Sequence[Line]) -> str:
                 _mean(own, "flicker", 3),
                 _mean(own, "psnr_target", 2),
                 _signed(paired(cells, row.name, "psnr_target")) if row.name != REFERENCE else "",
-                f"{held / 2**20:.2f} MiB" if held else "none",
+                f"{stored / 2**20:.2f} MiB" if stored else "none",
                 f"{ratios[row.name]:.2f}x" if row.name in ratios else "",
             ]
         )
     return table(head, body)
 
 
-def time_ratios(times: Sequence[Line]) -> dict[str, float]:
-    """Each row's denoise time over the paper's in the same round; the median over rounds and kept fractions."""
-    latest = {(line["row"], line["kept"], line["round"]): line["seconds"] for line in times}
-    ratios: dict[str, list[float]] = defaultdict(list)
-    for (row, kept, number), seconds in latest.items():
-        reference = latest.get((REFERENCE, kept, number))
-        if reference:
-            ratios[row].append(seconds / reference)
-    return {row: statistics.median(found) for row, found in ratios.items()}
-
-
 def mechanism(lines: Sequence[Line]) -> str:
-    """Every watched row: means over clips and layers."""
+    """The table of donors: means over clips and layers for each row that was recorded."""
     figures = {
         "offset of k": "offset_k",
         "of v": "offset_v",
@@ -153,9 +115,9 @@ def mechanism(lines: Sequence[Line]) -> str:
     body = []
     for row, found in groups.items():
         means = (statistics.fmean(line[key] for line in found) for key in figures.values())
-        apart = statistics.fmean(abs(line["mass"] - line["mass_dense"]) for line in found)
-        body.append([f"`{row}`", *(f"{mean:.3f}" for mean in means), f"{apart:.3f}"])
-    return table(["donors", *figures, "apart, by layer"], body)
+        difference = statistics.fmean(abs(line["mass"] - line["mass_dense"]) for line in found)
+        body.append([f"`{row}`", *(f"{mean:.3f}" for mean in means), f"{difference:.3f}"])
+    return table(["donors", *figures, "difference, by layer"], body)
 
 
 def report(
@@ -165,13 +127,21 @@ def report(
     watched: Sequence[Line],
     left_out: dict[str, str],
 ) -> str:
-    """All tables, with what their figures mean."""
+    """All tables, each with an explanation of its figures.
+
+    Args:
+        plan: what was run.
+        cells: lines of the record of the kind `cell`; likewise `times` and `watched` of `time` and `mechanism`.
+        times: see `cells`.
+        watched: see `cells`.
+        left_out: reason by the name of each row that cannot run.
+    """
     clips = len({cell["clip"] for cell in cells})
     parts = [
         f"{counted(clips, 'clip')}, {counted(plan.clips.pixel_frames, 'frame')} each; "
         "seeds, keep masks and noise are shared by all rows. "
         "± is half a 95 % interval (Student's t over clips) of the paired difference to `paper`; bold: it excludes 0. "
-        "Figures are of the blocks after the first, which is whole."
+        "Figures are those of the blocks after the first, which is always computed in full."
     ]
     for strength in plan.strengths:
         parts.append(
@@ -181,7 +151,7 @@ def report(
     parts.append(
         "Decoded pixels, all strengths and kept fractions. *High frequencies*: energy over the dense run's. *Flicker*: "
         "mean change from frame to frame where the source is still, in levels of 255. *Target*: the exactly rendered "
-        "edit. *Memory*: what the noise source holds. *Time*: denoise passes, the median ratio to `paper`, interleaved."
+        "edit. *Memory*: tensors of the noise source. *Time*: denoise passes, the median ratio to `paper`, interleaved."
     )
     parts.append(picture(plan, cells, times))
     kinds = sorted({cell["kind"] for cell in cells if cell["kind"]})
@@ -190,9 +160,9 @@ def report(
         parts.append(_by_kind(plan, cells, kinds))
     if watched:
         parts.append(
-            "Donors beside the dense run's keys and values, as parts of their norm. *Offset*: of the mean over pruned "
-            "places; *error*: of each. Attention: of kept queries; *apart*: their mean distance in a layer. All are "
-            "means over layers, which `results.json` has by themselves."
+            "Donors versus the dense run's keys and values, as fractions of their norm. *Offset*: of the mean over "
+            "pruned places; *error*: of each. Attention: that of the kept queries; *difference*: the mean absolute "
+            "difference of both in a layer. All are means over layers; `results.json` has every layer."
         )
         parts.append(mechanism(watched))
     for name, reason in left_out.items():

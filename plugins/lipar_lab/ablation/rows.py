@@ -1,4 +1,4 @@
-"""The rows of an ablation: what is run beside the dense model."""
+"""The rows of an ablation: strategies, and references to compare them with."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,21 +9,23 @@ import attrs
 from lipar.config import Config, build_config
 
 How = Literal["strategy", "dense", "other-seed", "random", "ceiling", "ceiling-source"]
-"""`strategy` prunes by the shared masks; `random` at random places, as many in every frame; the rest are yardsticks."""
+"""How a row is run: `strategy` prunes by the shared masks, `random` the same number of tokens in every frame at random
+places; the others prune nothing and are references."""
 
 REFERENCE = "paper"
-"""The row that others are paired with."""
+"""The row from which the differences of the others are taken."""
 
 
 @attrs.frozen(kw_only=True)
 class Row:
-    """One row, by its settings over the run's own config."""
+    """One row: its settings are applied on top of the config of the ablation."""
 
     name: str
     settings: tuple[str, ...] = ()
-    """As `--set` takes them."""
+    """`key=value`, as for the option `--set`."""
     how: How = "strategy"
     about: str = ""
+    """What the row is, in a few words."""
 
 
 _CLEAN = ("recovery=m-degree", "noise=kv-cache")
@@ -39,7 +41,7 @@ def _strategy(name: str, about: str, *settings: str) -> Row:
 
 ROWS: tuple[Row, ...] = (
     Row(name="dense", how="dense", about="every token computed"),
-    Row(name="other-seed", how="other-seed", about="dense with another seed: a yardstick"),
+    Row(name="other-seed", how="other-seed", about="dense with another seed, for reference"),
     _strategy("none", "pruned tokens are absent from attention", "recovery=none"),
     _strategy(REFERENCE, "clean donors of the last frame before the block, every copy rotated", *_CLEAN),
     _strategy("paper-m1", "the same, one copy", *_CLEAN, "recovery.degree=1"),
@@ -82,7 +84,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         name="ceiling",
         how="ceiling",
-        about="clean history with fresh noise through the whole network: costs what is saved, a yardstick",
+        about="clean history with fresh noise through the whole network: saves nothing, for reference",
     ),
     Row(
         name="ceiling-source",
@@ -99,17 +101,28 @@ def row_config(
     file: Path | None = None,
     settings: Iterable[str | Mapping[str, Any]] = (),
 ) -> Config:
-    """The config of a row; scenes are not cut, since masks are fixed beforehand."""
+    """The config of a row; scene cuts are off, since masks are made before the run.
+
+    Args:
+        row: the row; without settings, as for references, it gets those of `paper`.
+        preset: preset to start from.
+        file: TOML file with a config.
+        settings: `key=value` for all rows, applied before the row's own.
+    """
     wanted = [*settings, *(row.settings or _CLEAN), "prune.scene_cuts=false"]
     return build_config(preset=preset, file=file, settings=wanted)
 
 
 def chosen_rows(names: Sequence[str] | None, extra: Sequence[Row]) -> tuple[Row, ...]:
-    """The rows of these names, in the order of the table; None: all. `dense` and `paper` are always among them.
+    """The rows with these names, in the order of `ROWS`; `dense`, `paper` and the extra rows are always included.
+
+    Args:
+        names: names of rows; None: all.
+        extra: rows in addition to `ROWS`.
 
     Raises:
-        LookupError: no row of that name.
-        ValueError: an extra row has a name that is taken.
+        LookupError: no row has that name.
+        ValueError: an extra row has the name of another row.
     """
     known = {row.name: row for row in ROWS}
     for row in extra:

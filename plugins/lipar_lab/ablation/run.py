@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from lipar.files.owner import Outputs
 from lipar_lab.ablation.mechanism import clip_mechanism
-from lipar_lab.ablation.plan import Bench, Cell, Plan
+from lipar_lab.ablation.plan import Cell, LoadedModel, Plan
 from lipar_lab.ablation.record import Record
 from lipar_lab.ablation.report import report
 from lipar_lab.ablation.timing import timed_rows
@@ -20,14 +20,16 @@ from lipar_lab.ablation.workers import run_here, run_in_workers, tasks_of
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """Where the tables are, and what they say."""
+    """The result of an ablation."""
 
     folder: Path
+    """Folder with the record and the tables."""
     text: str
+    """The tables as Markdown."""
     cells: int
-    """That the plan has."""
+    """Number of cells in the plan."""
     resumed: int
-    """Of them were on record before."""
+    """Number of those that an earlier run had recorded."""
 
 
 def run_ablation(
@@ -44,18 +46,18 @@ def run_ablation(
 
     Args:
         plan: what to run.
-        folder: an ablation of the same clips and config goes on from what lies there.
-        workers: processes; 1: this one.
+        folder: folder of the record; an ablation of the same clips and config continues from what is there.
+        workers: number of processes; 1: only this one.
         timing_rounds: times that every row is timed; 0: no timing.
-        mechanism_clips: clips on which donors are watched; 0: none.
-        left_out: rows that cannot run, and why.
-        quiet: without a progress bar.
+        mechanism_clips: number of clips on which donors are recorded; 0: none.
+        left_out: reason by the name of each row that cannot run.
+        quiet: no progress bar.
 
     Raises:
-        ValueError: the folder holds another ablation, another run is writing there, or a clip does not fit the model.
+        ValueError: the folder contains another ablation, another run is writing there, or a clip does not fit the model.
         WorkerError: a worker process failed.
     """
-    with contextlib.suppress(OSError):  # the record says what is wrong with the folder
+    with contextlib.suppress(OSError):  # `Record` raises the error that names the folder
         folder.mkdir(parents=True, exist_ok=True)
     with Outputs() as outputs:
         targets = (folder.resolve() / "tables.md", folder.resolve() / "results.json")
@@ -92,15 +94,15 @@ def _run_missing(plan: Plan, record: Record, done: set[Cell], workers: int, quie
 def _in_this_process(
     plan: Plan, record: Record, timing_rounds: int, mechanism_clips: int
 ) -> Iterator[dict[str, Any]]:
-    """Timing, which needs the machine to itself, and the mechanism."""
+    """The lines of timing, which needs the machine without other load, and of the mechanism."""
     timed = {line["row"] for line in record.of("time")}
     watched = {line["clip"] for line in record.of("mechanism")}
     clips = [index for index in range(mechanism_clips) if index not in watched]
     time_again = timing_rounds > 0 and not {row.name for row in plan.rows} <= timed
     if not clips and not time_again:
         return
-    bench = Bench.load(plan)
+    loaded = LoadedModel.load(plan)
     if time_again:
-        yield from list(timed_rows(plan, bench, timing_rounds))  # all or nothing
+        yield from list(timed_rows(plan, loaded, timing_rounds))  # all or nothing
     for index in clips:
-        yield from list(clip_mechanism(plan, bench, index))
+        yield from list(clip_mechanism(plan, loaded, index))

@@ -1,4 +1,4 @@
-"""Time of the denoise passes, row against row, interleaved in one process."""
+"""Time of the denoise passes, rows interleaved in one process."""
 
 import typing
 from collections.abc import Iterator
@@ -9,21 +9,22 @@ import torch
 
 from lipar.hookspecs import hookimpl
 from lipar.watch.clock import Stopwatch
-from lipar_lab.ablation.cells import ClipBench
-from lipar_lab.ablation.plan import Bench, Plan
+from lipar_lab.ablation.plan import LoadedModel, Plan
+from lipar_lab.ablation.prepared_clip import PreparedClip
 
 
 @attrs.define(eq=False)
 class PassClock:
-    """A plugin that adds up the seconds of denoise passes after the first block."""
+    """A plugin that sums the seconds of denoise passes after the first block."""
 
     device: torch.device
     seconds: float = 0.0
 
-    # pluggy takes a generator function for a wrapper, whatever the annotation says
+    # no type check: pluggy requires a generator function, whatever its annotation says
     @hookimpl(wrapper=True)
     @typing.no_type_check
     def lipar_forward(self, forward_pass, layout):
+        """The model's flow, unchanged."""
         watch = Stopwatch(self.device)
         answer = yield
         if layout.has_history and not forward_pass.clean:
@@ -31,19 +32,25 @@ class PassClock:
         return answer
 
 
-def timed_rows(plan: Plan, bench: Bench, rounds: int) -> Iterator[dict[str, Any]]:
-    """Seconds of every row on the first clip at the middle strength; all rows in turn, `rounds` times.
+def timed_rows(plan: Plan, loaded: LoadedModel, rounds: int) -> Iterator[dict[str, Any]]:
+    """Seconds of each row on the first clip at the middle strength, the rows in turn.
 
-    A round before them warms up and is not given.
+    Args:
+        plan: what the ablation runs.
+        loaded: the model to run.
+        rounds: times that each row is timed, after one round that is not counted.
+
+    Yields:
+        Lines of the record.
     """
-    work = ClipBench.make(plan, bench, 0, plan.kept)
-    bench.model.set_prompt(work.clip.prompt)
+    prepared = PreparedClip.make(plan, loaded, 0, plan.kept)
+    loaded.model.set_prompt(prepared.clip.prompt)
     strength = plan.strengths[len(plan.strengths) // 2]
     for kept in plan.kept:
         for number in range(-1, rounds):
             for row in plan.rows:
-                clock = PassClock(bench.model.device)
-                work.denoise(row, strength, work.mask(row, kept), clock)
+                clock = PassClock(loaded.model.device)
+                prepared.denoise(row, strength, prepared.mask(row, kept), clock)
                 if number >= 0:
                     yield {
                         "what": "time",

@@ -1,4 +1,4 @@
-"""Cells in parallel processes, each with its own model: small models leave a GPU waiting for the host."""
+"""Cells in parallel processes, each with its own model, since one small model does not fill a GPU."""
 
 import queue
 import traceback
@@ -11,18 +11,18 @@ import torch
 import torch.multiprocessing as multiprocessing
 
 from lipar_lab.ablation.cells import clip_cells
-from lipar_lab.ablation.plan import Bench, Cell, Plan
+from lipar_lab.ablation.plan import Cell, LoadedModel, Plan
 
 Task = tuple[int, float, tuple[Cell, ...]]
 """A clip, a strength, and the cells wanted there."""
 
 
 class WorkerError(RuntimeError):
-    """A worker process failed; the message holds its traceback."""
+    """A worker process failed; the message contains its traceback."""
 
 
 def tasks_of(plan: Plan, done: Collection[Cell]) -> list[Task]:
-    """The cells that are left, by clip and strength, since these share a dense run."""
+    """The cells that are not done, in one task per clip and strength, since these share a dense run."""
     left = [cell for cell in plan.cells() if cell not in done]
     return [
         (clip, strength, tuple(cells))
@@ -31,19 +31,24 @@ def tasks_of(plan: Plan, done: Collection[Cell]) -> list[Task]:
 
 
 def run_here(plan: Plan, tasks: list[Task]) -> Iterator[dict[str, Any]]:
-    """Cells one after the other in this process."""
+    """Run tasks one after another in this process, and yield the lines of their cells."""
     if not tasks:
         return
-    bench = Bench.load(plan)
+    loaded = LoadedModel.load(plan)
     for clip, strength, cells in tasks:
-        yield from clip_cells(plan, bench, clip, strength, cells)
+        yield from clip_cells(plan, loaded, clip, strength, cells)
 
 
 def run_in_workers(plan: Plan, tasks: list[Task], workers: int) -> Iterator[dict[str, Any]]:
-    """Cells as they come from `workers` processes, in any order.
+    """Run tasks in several processes, and yield the lines of their cells in the order in which they finish.
+
+    Args:
+        plan: what the ablation runs; sent to every process.
+        tasks: what to run.
+        workers: number of processes.
 
     Raises:
-        WorkerError: a process raised or died; the others are ended.
+        WorkerError: a process raised or died; the others are terminated.
     """
     context = multiprocessing.get_context("spawn")
     waiting: Any = context.Queue()
@@ -88,15 +93,15 @@ def _work(plan: Plan, waiting: Any, results: Any) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     torch.set_num_threads(1)
-    warnings.simplefilter("ignore")  # each would come once per process; the first process said them
+    warnings.simplefilter("ignore")  # the main process has shown them; here each would come once per process
     try:
-        bench = Bench.load(plan)
+        loaded = LoadedModel.load(plan)
         while (task := waiting.get()) is not None:
             clip, strength, cells = task
-            for line in clip_cells(plan, bench, clip, strength, cells):
+            for line in clip_cells(plan, loaded, clip, strength, cells):
                 results.put(("cell", line))
                 if not parent.is_alive():
-                    return  # killed: nobody writes what comes, and the processors are wanted elsewhere
+                    return  # the main process was killed, so results are no longer written
         results.put(("ended", None))
     except Exception:
         results.put(("failed", traceback.format_exc()))

@@ -1,4 +1,4 @@
-"""What a figure was taken on: names and versions, and the ceiling of its matrix products."""
+"""The machine that figures were measured on: names, versions, speed of matrix products, peak memory."""
 
 import gc
 import platform
@@ -14,7 +14,12 @@ from lipar.watch.clock import Stopwatch
 
 
 def describe(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
-    """Device, versions and date."""
+    """Device, versions and date; the date in UTC, the device memory in GiB.
+
+    Args:
+        device: where the model runs.
+        dtype: number type of its weights.
+    """
     found: dict[str, Any] = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "device": _processor() if device.type == "cpu" else torch.cuda.get_device_name(device),
@@ -33,6 +38,11 @@ def describe(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
         found["driver"] = _driver()
         found["device_memory_gib"] = torch.cuda.get_device_properties(device).total_memory / 2**30
     return found
+
+
+def machine_lines(machine: dict[str, Any]) -> list[str]:
+    """One line with what `describe` returned."""
+    return ["  ".join(f"{name} {value}" for name, value in machine.items() if value is not None)]
 
 
 def _processor() -> str:
@@ -55,7 +65,14 @@ def _driver() -> str | None:
 def matmul_ceiling(
     device: torch.device, dtype: torch.dtype, *, size: int, repeats: int = 10
 ) -> dict[str, float]:
-    """FLOP/s of a square matrix product of random data, median and best."""
+    """FLOP/s of a square matrix product of random data, median and best.
+
+    Args:
+        device: where the product runs.
+        dtype: number type of the matrices.
+        size: rows and columns.
+        repeats: timed products (on a GPU, groups of ten); two more before them are not counted.
+    """
     left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     inner = 10 if device.type == "cuda" else 1
     speeds = []
@@ -69,12 +86,17 @@ def matmul_ceiling(
     return {"size": float(size), "median": statistics.median(speeds), "best": max(speeds)}
 
 
+def ceiling_lines(ceiling: dict[str, float]) -> list[str]:
+    """One line with what `matmul_ceiling` returned."""
+    return [f"matrix product of {ceiling['size']:.0f}^2: {ceiling['median'] / 1e12:.2f} TFLOP/s (median)"]
+
+
 def peak_memory(device: torch.device) -> int:
-    """Peak bytes of this process: allocated on the GPU since `reset_peak_memory`, or resident since it began."""
+    """Peak bytes of this process: on a GPU allocated since `reset_peak_memory`, on a CPU resident since its start."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
-        # unlike ru_maxrss, which a child inherits from its parent
+        # not ru_maxrss first: a child process inherits its parent's
         status = Path("/proc/self/status").read_text("utf-8")
         return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
     except (OSError, StopIteration):
@@ -84,7 +106,7 @@ def peak_memory(device: torch.device) -> int:
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Begin to measure anew; has no effect on a CPU, where a new process does."""
+    """Start a new measurement of peak memory; without effect on a CPU, where only a new process starts one."""
     if device.type == "cuda":
         gc.collect()
         torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""What the bench asks of a model."""
+"""The protocol of a model that the bench can measure."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,7 +11,7 @@ from lipar_adapters.wan.shapes import Shape
 
 @runtime_checkable
 class BenchModel(Model, Protocol):
-    """A model that can also run as its library has it, on the same weights."""
+    """A model that also runs without lipar, on the same weights."""
 
     shape: Shape
 
@@ -19,12 +19,13 @@ class BenchModel(Model, Protocol):
         """The library's own forward of a block, without lipar.
 
         Args:
-            timestep: `b`, or `b places` where every token has its own.
+            latents: noisy latents of the block, in the scale the DiT sees.
+            timestep: 0..1000, `b`, or `b tokens` where every token has its own.
         """
         ...
 
     def forward_at(self, latents: Latents, timestep: Tensor, attention: BlockAttention) -> Latents:
-        """The same forward through lipar, with nothing memoised; zeros at pruned places."""
+        """The same forward through lipar, nothing reused from earlier calls; zeros at pruned tokens."""
         ...
 
     def stock_pipeline(self) -> Any:
@@ -32,9 +33,11 @@ class BenchModel(Model, Protocol):
         ...
 
     def denoise(self, pipe: Any, frames: int, steps: int) -> Latents:
-        """Run such a pipeline from noise, the same at every call, without decoding.
+        """Denoise with such a pipeline, from the same noise at every call, without decoding.
 
         Args:
+            pipe: from `stock_pipeline`.
             frames: latent frames.
+            steps: denoise steps.
         """
         ...

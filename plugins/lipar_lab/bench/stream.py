@@ -1,4 +1,4 @@
-"""A stream of random blocks through the real scheduler, in steady state, each with the mask that it is given."""
+"""A stream of random blocks through the scheduler, in steady state, each with a given mask."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -27,26 +27,29 @@ TASKS: tuple[Task, ...] = ("video-to-video", "text-to-video")
 
 @attrs.define(eq=False)
 class GivenMasks:
-    """A plugin that answers `lipar_prune` with the mask at hand."""
+    """A plugin that prunes every block by the mask that is set at that moment."""
 
     keep_mask: Tensor
 
     @hookimpl
     def lipar_prune(self, job: Job, first_frame: int) -> TokenLayout:
+        """The layout of the current mask."""
         return TokenLayout(self.keep_mask, first_frame=first_frame, has_history=job.history is not None)
 
 
 @attrs.define(eq=False)
 class Prefill:
-    """A plugin that, while active, fills the KV cache with random rows instead of running the model."""
+    """A plugin that, while active, fills the KV cache with random rows and does not run the model."""
 
     heads: int
+    """Attention heads of the model."""
     active: bool = False
 
     @hookimpl
     def lipar_forward(
         self, job: Job, latents: Latents, forward_pass: ForwardPass, layout: TokenLayout
     ) -> Latents | None:
+        """Zeros; in the clean pass, random keys and values enter the cache. None while not active."""
         if not self.active:
             return None
         assert job.context is not None
@@ -74,24 +77,26 @@ def bench_config(
     keep_whole_video: bool = False,
     steps: tuple[int, ...] | None = None,
 ) -> Config:
-    """The defaults with one of the two windows.
+    """The default config with one of the two windows.
 
     Args:
+        shape: sizes of the model.
         window: `trimmed`: first frame and last 6; `full`: as many frames as a training clip has.
-        keep_whole_video: the full window never forgets, as an offline run has it, so that memory can be seen to grow.
-        steps: step indices to take instead of the task's.
+        task: `video-to-video` edits at strength 0.4, `text-to-video` denoises from pure noise.
+        keep_whole_video: the full window keeps every frame of the video, so that the growth of memory is seen.
+        steps: denoise steps as indices of 1000, instead of the task's.
     """
     if window == "trimmed":
         cache = CacheConfig(sink_frames=1, window_frames=2 * shape.block_frames)
     elif keep_whole_video:
         cache = CacheConfig(sink_frames=0, window_frames=0)
     else:
-        # all frames but the block's own and the one before it are sink: the context stays at a clip's length
+        # All frames except the block's own and the one before it are sink, so the context keeps a clip's length.
         window_frames = shape.block_frames + 1
         cache = CacheConfig(sink_frames=shape.clip_frames - window_frames, window_frames=window_frames)
     return Config(
         adapter=PartConfig("random-wan"),
-        # donors that a cache has which was filled in without the model
+        # the only donors that exist in a cache that was filled without the model
         noise=PartConfig("kv-cache"),
         prune=PruneConfig(tau_short=0.15, tau_long=0.3, scene_cuts=False),
         cache=cache,
@@ -101,10 +106,10 @@ def bench_config(
 
 
 class BlockStream:
-    """Runs one block after the other, each with a mask of its own.
+    """Runs one block after the other, each with its own mask.
 
     Args:
-        model: a causal one.
+        model: a causal model.
         config: from `bench_config`.
     """
 
@@ -128,28 +133,28 @@ class BlockStream:
 
     @property
     def context_frames(self) -> int:
-        """Frames that a block attends to in steady state, its own included."""
+        """Latent frames that a block attends to in steady state, its own included."""
         cache = self.scheduler.job.cache
         return cache.sink_frames + cache.window_frames
 
     def prefill(self, blocks: int) -> None:
-        """Run blocks without the model."""
+        """Run so many blocks without the model: random rows fill the cache."""
         self._prefill.active = True
         for _ in range(blocks):
             self.run(self._everything)
         self._prefill.active = False
 
     def fill_window(self) -> None:
-        """Prefill until every further block pushes another out."""
+        """Prefill until the window is full: from then on, every block evicts one."""
         self.prefill(-(-self.context_frames // self.grid[0]))
 
     def run(self, keep_mask: KeepMask) -> RestoredBlock:
-        """The next block, from noise to clean pass."""
+        """Run the next block, from noise to clean pass."""
         self._masks.keep_mask = keep_mask
         return next(self._blocks)
 
     def run_staged(self, keep_mask: KeepMask) -> dict[str, float]:
-        """The next block with seconds per stage; what no stage has (block begin, noise) is `other`."""
+        """Run the next block and return the seconds of each stage; `other` is the rest (context, noise)."""
         timer = StageTimer(self.device)
         manager = self.scheduler.host.manager
         manager.register(timer)

@@ -1,4 +1,4 @@
-"""Digests by which a figure is bound to the model and the clip it was taken on."""
+"""Digests of the model and the clip that a figure was measured with."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -11,13 +11,17 @@ from torch import Tensor
 
 
 def file_digest(path: Path) -> str:
-    """Of a file's bytes."""
+    """SHA-256 of the bytes of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def weights_digest(*models: Any) -> str:
-    """Of every tensor that objects hold, however deep, in the order in which they hold them."""
+    """BLAKE2b digest of all tensors inside objects, in hexadecimal.
+
+    Args:
+        *models: objects whose attributes, mappings, sequences and closures are followed at any depth, in their order.
+    """
     digest = hashlib.blake2b(digest_size=32)
     seen: set[int] = set()
     for model in models:
@@ -35,12 +39,12 @@ def _tensors(thing: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Tenso
     if thing is None or isinstance(thing, str | bytes | int | float | type | ModuleType) or id(thing) in seen:
         return
     seen.add(id(thing))
-    for part, held in _held(thing):
-        yield from _tensors(held, f"{name}.{part}", seen)
+    for part, value in _parts(thing):
+        yield from _tensors(value, f"{name}.{part}", seen)
 
 
-def _held(thing: Any) -> Iterator[tuple[str, Any]]:
-    """What an object is made of, by name."""
+def _parts(thing: Any) -> Iterator[tuple[str, Any]]:
+    """The parts of an object, by name."""
     if isinstance(thing, Mapping):
         yield from ((str(key), value) for key, value in thing.items())
     elif isinstance(thing, list | tuple):

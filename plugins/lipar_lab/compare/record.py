@@ -1,4 +1,4 @@
-"""The rows of `lipar compare`, on disk as soon as each is finished, and found again by the next run."""
+"""The rows of `lipar compare` in a JSON file, written as soon as each is finished and reused by the next run."""
 
 import hashlib
 import json
@@ -18,31 +18,31 @@ _BOUND_TO = "bound_to"
 
 
 class ComparisonRecord:
-    """A JSON list of rows, whole after every row (implements `lipar_lab.compare.rows.KeepsRows`).
+    """A JSON list of rows, complete on disk after every row (implements `lipar_lab.compare.rows.KeepsRows`).
 
-    Each row carries a digest of what it was taken on, by which the next run knows it. Rows of other comparisons stay;
-    one of the same clip and variant that is bound to something else is replaced when it has been run again.
+    Each row has a digest of everything it depends on, by which the next run finds it. Rows of other comparisons are
+    kept; a row of the same clip and variant with another digest is replaced once it has been run again.
 
     Args:
-        path: absolute, links resolved; claimed by `outputs`.
-        outputs: the owner of the file, which keeps other runs away.
-        taken_on: what all rows of this run depend on beside clip and config, such as prompt and weights.
+        path: absolute path, links resolved; claimed by `outputs`.
+        outputs: owner of the file, which keeps other runs from writing it.
+        taken_on: what all rows of this run depend on in addition to clip and config, such as prompt and weights.
 
     Raises:
-        VideoError: the file is there and holds no rows of a comparison.
+        VideoError: the file exists and contains no rows of a comparison.
     """
 
     def __init__(self, path: Path, outputs: Outputs, taken_on: dict[str, Any]) -> None:
         self.path, self._outputs, self._taken_on = path, outputs, taken_on
         self._rows = _read(path) if path.exists() and path.stat().st_size else []
         self._current: set[str] = set()
-        """Digests of the rows that this run has taken or found."""
+        """Digests of the rows that this run has measured or found."""
         self._clips: dict[Path, str] = {}
         self.found = 0
-        """Rows that need not be run again."""
+        """Number of rows that were in the file and need not be run again."""
 
     def find(self, clip: Path, variant: str, config: Config) -> Comparison | None:
-        """The row that was taken on exactly this, or None."""
+        """The row with the same clip, variant, config and everything else it depends on; None: there is none."""
         digest = self._digest(clip, variant, config)
         row = next((_row(found) for found in self._rows if found.get(_BOUND_TO) == digest), None)
         if row is not None:
@@ -51,7 +51,7 @@ class ComparisonRecord:
         return row
 
     def add(self, clip: Path, row: Comparison, config: Config) -> None:
-        """Keep a row, on disk at once."""
+        """Add a row and rewrite the file."""
         digest = self._digest(clip, row.variant, config)
         figures = attrs.asdict(row) | {"psnr": row.psnr if math.isfinite(row.psnr) else None}
         self._rows = [other for other in self._rows if not self._is_replaced(other, row, digest)]
@@ -61,7 +61,7 @@ class ComparisonRecord:
 
     def _is_replaced(self, other: dict[str, Any], row: Comparison, digest: str) -> bool:
         bound_to = other.get(_BOUND_TO)
-        # two clips of one name have rows of one name, which both stay
+        # two clips with the same name have rows with the same name; both are kept
         same = (other["clip"], other["variant"]) == (row.clip, row.variant)
         return bound_to == digest or (same and bound_to not in self._current)
 
@@ -86,7 +86,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
         isinstance(r, dict) and {"clip", "variant"} <= r.keys() for r in rows
     ):
         raise VideoError(
-            f"{path} is there and holds no rows of `lipar compare`; name another file, or delete it"
+            f"{path} exists and contains no rows of `lipar compare`; name another file, or delete it"
         )
     return rows
 

@@ -1,4 +1,4 @@
-"""Pruned beside dense, on real clips: how much is kept, how much faster, how near the picture stays."""
+"""Pruned versus dense on real clips: tokens kept, speed-up, and PSNR to the dense output."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from lipar.config import Config
 from lipar.editing.encoder import BlockEncoder, cut_frame
 from lipar.editing.run import model_size
 from lipar.hookspecs import hookimpl
-from lipar.job import RestoredBlock
+from lipar.job import Job, RestoredBlock
 from lipar.layout import TokenLayout
 from lipar.masks.source import SourcePiece, moved
 from lipar.plugin.host import PluginHost
@@ -29,82 +29,88 @@ RANDOM = "random at the same rate"
 
 @attrs.frozen(kw_only=True)
 class Comparison:
-    """One way of pruning one clip, against the dense run of the same model, seed and window."""
+    """One row: one clip pruned in one way, versus the dense run of the same model, seed and window."""
 
     clip: str
+    """Name of the file, without its suffix."""
     variant: str
     frames: int
     """Pixel frames decoded; the last block is filled with copies of the clip's last frame."""
     kept_fraction: float
-    """Of the blocks after the first, which is whole."""
+    """Kept fraction of the blocks after the first, which is always computed in full."""
     speedup: float | None
-    """Denoising and clean pass, dense seconds over pruned, the median of those blocks that have their whole context,
-    prune anything and are not filled up with copies; None where one cannot tell."""
+    """Dense over pruned seconds of denoising and clean pass: the median of the timed blocks, which are those that have
+    their whole context, prune something and are not filled with copies. None where the times do not allow a figure."""
     speedup_range: tuple[float, float] | None
-    """The lowest and the highest of them; None where there is none."""
+    """The lowest and the highest ratio of the timed blocks; None where there is none."""
     speedup_verdict: Verdict
     timed_blocks: int
-    """How many they are."""
+    """Number of timed blocks."""
     psnr: float
-    """Pixels of those blocks against the dense run's, in dB (peak 1); infinite where they are equal."""
+    """PSNR of the decoded pixels of the blocks after the first to the dense run's, in dB (peak 1); infinite where they
+    are equal."""
     scene_cuts: tuple[int, ...]
-    """Pixel frames at which the blocks begin in which a new scene does, the first block excepted."""
+    """First pixel frame of each block that starts a new scene, the first block excepted."""
     kept_per_block: tuple[int, ...]
-    """Tokens kept in each block."""
+    """Number of tokens kept in each block."""
 
 
 @runtime_checkable
 class KeepsRows(Protocol):
-    """Where finished rows are kept from run to run."""
+    """A store of finished rows, from which later runs take those that need not be run again."""
 
     def find(self, clip: Path, variant: str, config: Config) -> Comparison | None:
-        """The row that was taken on exactly this, or None."""
+        """The stored row with the same clip, variant and config; None: there is none."""
         ...
 
     def add(self, clip: Path, row: Comparison, config: Config) -> None:
-        """Keep a row."""
+        """Store a row."""
         ...
 
 
 @attrs.define(eq=False)
 class SameRate:
-    """A plugin that prunes at random, as many tokens in every block as another run kept there."""
+    """A plugin that prunes at random and keeps the same number of tokens in every block as another run."""
 
     kept_per_block: dict[int, int]
+    """Tokens to keep by the first latent frame of the block."""
     seed: int = 0
 
     @hookimpl
-    def lipar_prune(self, source: Latents, first_frame: int, job: object) -> TokenLayout:
+    def lipar_prune(self, source: Latents, first_frame: int, job: Job) -> TokenLayout:
         """Keep that many tokens, uniformly at random."""
-        patch = job.patch_size  # type: ignore[attr-defined] # a Job, which imports this module's parts
+        patch = job.patch_size
         grid = (source.shape[1], source.shape[3] // patch, source.shape[4] // patch)
         count = math.prod(grid)
         generator = torch.Generator().manual_seed(self.seed + first_frame)
         keep = torch.zeros(count, dtype=torch.bool)
         keep[torch.randperm(count, generator=generator)[: self.kept_per_block[first_frame]]] = True
-        has_history = job.history is not None  # type: ignore[attr-defined]
         return TokenLayout(
-            keep.view(grid).to(source.device), first_frame=first_frame, has_history=has_history
+            keep.view(grid).to(source.device), first_frame=first_frame, has_history=job.history is not None
         )
 
 
 def encode_clip(model: Model, path: Path) -> list[SourcePiece]:
-    """Source of a clip at the model's size, in blocks, on the CPU."""
+    """The source latents of a clip at the model's size, block by block, on the CPU, with their pixel frames.
+
+    Raises:
+        ValueError: the model has no autoencoder.
+    """
     return _encoded(model, path)[0]
 
 
 def _encoded(model: Model, path: Path) -> tuple[list[SourcePiece], int | None]:
-    """The source, and the index of the block that copies fill up."""
+    """The source, and the index of the block that is filled with copies of the last frame; None: no block is."""
     from lipar.video import VideoReader
 
-    coder = model.autoencoder
-    if coder is None:
+    autoencoder = model.autoencoder
+    if autoencoder is None:
         raise ValueError(
             "this model has no autoencoder, so it cannot read a clip; take another adapter (`lipar models`)"
         )
     with VideoReader(path) as reader, torch.no_grad():
         reader.size = model_size(model, (reader.info.width, reader.info.height))
-        encoder = BlockEncoder(reader, model, coder)
+        encoder = BlockEncoder(reader, model, autoencoder)
         return [moved(piece, "cpu") for piece in encoder], encoder.filled_block
 
 
@@ -117,7 +123,7 @@ def _decoded(model: Model, blocks: Sequence[RestoredBlock]) -> Iterator[Tensor]:
 
 
 def psnr(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
-    """Peak signal-to-noise ratio in dB of pixels in [0, 1]."""
+    """Peak signal-to-noise ratio in dB over all pairs of tensors, in [0, 1]; infinite where all are equal."""
     squared = sum(float((x - y).double().square().sum()) for x, y in zip(a, b, strict=True))
     count = sum(x.numel() for x in a)
     return math.inf if squared == 0 else -10 * math.log10(squared / count)
@@ -132,13 +138,20 @@ def compare_clip(
     random: bool = True,
     record: KeepsRows | None = None,
 ) -> Iterator[Comparison]:
-    """Run a clip dense, then every variant, then (where asked) random pruning at the first variant's rate.
+    """Compare each variant with the dense run, then random pruning that keeps as many tokens as the first variant.
 
-    Dense and pruned blocks are timed alternately, each pruned block right after its own dense run.
+    Blocks are timed dense and pruned in turn, each pruned block right after the dense run of the same block.
 
     Args:
-        variants: name -> config; all share the first one's seed, strength and cache for a fair dense run.
-        record: keeps rows as they are finished, and gives those that were taken before, which are not run again.
+        model: its prompt must be set.
+        path: the clip.
+        variants: config by name. Those with equal seed, strength and cache share one dense run.
+        host: plugins.
+        random: whether random pruning is a row, too.
+        record: store of finished rows, which are not run again; None: no store.
+
+    Yields:
+        A row as soon as it is finished.
     """
     runs = _ClipRuns(model, path, host, record)
     kept: tuple[int, ...] = ()
@@ -153,7 +166,7 @@ def compare_clip(
 
 
 class _ClipRuns:
-    """The runs of one clip: its source is encoded once, and each dense run is made once, when it is needed."""
+    """The runs of one clip; its source is encoded once, and each dense run is made once, when it is first needed."""
 
     def __init__(self, model: Model, path: Path, host: PluginHost, record: KeepsRows | None) -> None:
         self._model, self._path, self._host, self._record = model, path, host, record
@@ -164,7 +177,7 @@ class _ClipRuns:
         return _encoded(self._model, self._path)
 
     def row(self, name: str, config: Config) -> Comparison:
-        """From the record, or run and put on record."""
+        """The row from the record, or a new one, which is added to the record."""
         row = None if self._record is None else self._record.find(self._path, name, config)
         if row is None:
             row = self._compare(name, config)
@@ -188,7 +201,7 @@ class _ClipRuns:
 
 
 def _without_pruning(config: Config) -> Config:
-    """What the dense run depends on: neither the mask nor the recovery."""
+    """The config with the default mask and recovery, on which a dense run does not depend."""
     plain = Config()
     return attrs.evolve(
         config,

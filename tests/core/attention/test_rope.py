@@ -6,7 +6,7 @@ from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lipar.attention.rope import RotaryEmbedding, prepare_rotation, rotate, take_rows
+from lipar.attention.rope import PreparedRotation, RotaryEmbedding, prepare_rotation, rotate, take_rows
 from lipar.testing.closeness import assert_near
 
 
@@ -58,3 +58,13 @@ def test_a_selected_rotation_rotates_the_selected_tokens():
         rotate(states[:, some], prepare_rotation(take_rows(rotation, some))),
         rotate(states, prepare_rotation(rotation))[:, some],
     )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("head_dim", [12, 128])
+def test_a_gpu_s_rotation_has_the_bits_of_a_cpu_s(dtype, head_dim):
+    rotation = RotaryEmbedding(head_dim).grid_rotation(torch.arange(2), 3, 5)
+    cos, sin = rotation[0][:, None], rotation[1][:, None]
+    on_gpu = PreparedRotation(cos.repeat_interleave(2, dim=-1), torch.stack([-sin, sin], dim=-1).flatten(-2))
+    states = torch.randn(2, 30, 3, head_dim).to(dtype)
+    assert torch.equal(rotate(states, on_gpu), rotate(states, prepare_rotation(rotation)))

@@ -1,4 +1,4 @@
-"""Time to decide a block's mask."""
+"""Time to decide a block's keep mask."""
 
 import statistics
 from typing import Any
@@ -13,13 +13,32 @@ from lipar.speedup import paired_ratio
 from lipar.types import Features
 from lipar.watch.clock import Stopwatch
 from lipar_lab.bench.ratios import interleave
+from lipar_lab.bench.setup import Setup
 
 TAUS = (0.15, 0.3)
 """The paper's thresholds, in the scale of Wan 2.1 latents."""
 
 
+def fits(setup: Setup) -> bool:
+    """Masks do not depend on the model."""
+    return True
+
+
+def measure(setup: Setup) -> dict[str, Any]:
+    """The figures of `measure_mask` for a block of the shape; at least 20 rounds, since a mask takes milliseconds."""
+    shape = setup.model.shape
+    grid = (shape.block_frames, shape.rows, shape.cols)
+    return measure_mask(setup.host, grid, setup.device, repeats=max(20, setup.settings.repeats))
+
+
 def drifting_features(grid: tuple[int, int, int], features: int, device: torch.device) -> Features:
-    """Token features of which about a third changes from frame to frame."""
+    """Random token features of a block in which about a third of the places changes from frame to frame.
+
+    Args:
+        grid: frames, rows, columns of tokens.
+        features: values of a token.
+        device: where the result is.
+    """
     generator = torch.Generator().manual_seed(0)
     frames, rows, cols = grid
     still = torch.randn(1, rows, cols, features, generator=generator)
@@ -32,7 +51,14 @@ def drifting_features(grid: tuple[int, int, int], features: int, device: torch.d
 
 
 class MaskTimer:
-    """Decides the masks of a scene block by block; each call takes the next block and gives its seconds."""
+    """Decides the masks of a scene block by block: each call decides the next block and returns its seconds.
+
+    Args:
+        host: plugins that offer criterion and refiners.
+        preset: preset of the config; None: the defaults at the thresholds `TAUS`.
+        grid: frames, rows, columns of tokens of a block.
+        device: where the masks are computed.
+    """
 
     def __init__(
         self, host: PluginHost, preset: str | None, grid: tuple[int, int, int], device: torch.device
@@ -53,10 +79,11 @@ class MaskTimer:
         )
         self._features = drifting_features(grid, 64, device)
         self.kept_fraction = 1.0
-        for _ in range(3):  # the first blocks of a scene have less to do
+        for _ in range(3):  # the first blocks of a scene have less to compare
             self()
 
     def __call__(self) -> float:
+        """Decide the next block's mask."""
         watch = Stopwatch(self._device)
         decided = self._stream.push(self._features)
         seconds = watch.seconds()
@@ -69,7 +96,14 @@ class MaskTimer:
 def measure_mask(
     host: PluginHost, grid: tuple[int, int, int], device: torch.device, *, repeats: int
 ) -> dict[str, Any]:
-    """Milliseconds per block of the default chain and of the released one."""
+    """Milliseconds per block with the default refiners and with those of the preset `released`, interleaved.
+
+    Args:
+        host: plugins that offer criterion and refiners.
+        grid: frames, rows, columns of tokens of a block.
+        device: where the masks are computed.
+        repeats: interleaved rounds; three more before them are not counted.
+    """
     timers = {
         "default": MaskTimer(host, None, grid, device),
         "released": MaskTimer(host, "released", grid, device),
@@ -83,3 +117,16 @@ def measure_mask(
         "ratio": {"default_to_released": paired_ratio(times["default"], times["released"])},
         "seconds": times,
     }
+
+
+def lines(figures: dict[str, Any]) -> list[str]:
+    """Milliseconds per block of both chains."""
+    frames, rows, cols = figures["grid"]
+    chains = "  ".join(
+        f"{name} {taken:.2f} ms (fastest {figures['fastest_milliseconds'][name]:.2f}, kept {figures['kept'][name]:.2f})"
+        for name, taken in figures["milliseconds"].items()
+    )
+    return [
+        f"mask of a block of {frames}x{rows}x{cols} tokens, median: {chains}",
+        f"  default / released: {figures['ratio']['default_to_released']}",
+    ]

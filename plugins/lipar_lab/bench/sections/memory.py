@@ -1,4 +1,4 @@
-"""Peak memory: full window and trimmed, dense and pruned, at some lengths of video."""
+"""Peak memory for several lengths of video: full and trimmed window, dense and pruned."""
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
@@ -7,24 +7,22 @@ from typing import Any
 import attrs
 import torch
 
-from lipar.config import PartConfig
-from lipar.plugin.host import load_plugins
-from lipar.plugin.parts import make_part
-from lipar.protocols import Adapter
 from lipar_lab.bench.machine import peak_memory, reset_peak_memory
-from lipar_lab.bench.masks import random_mask
 from lipar_lab.bench.model import BenchModel
+from lipar_lab.bench.random_masks import random_mask
+from lipar_lab.bench.setup import Setup, load_model
 from lipar_lab.bench.stream import WINDOWS, BlockStream, Window, bench_config
 
+GIB = 2**30
 PRUNED = 0.68
 """Kept fraction of the pruned runs: the paper's average."""
 STEPS = (400,)
-"""One denoise step and the clean pass: the peak of a block does not depend on how many there are."""
+"""One denoise step and the clean pass, since the peak of a block does not depend on the number of steps."""
 
 
 @attrs.frozen(kw_only=True)
 class MemoryCase:
-    """One cell of the table; plain values, so that another process can be told."""
+    """One row of the table, in plain values that can be sent to another process."""
 
     shape: str
     layers: int | None
@@ -33,35 +31,44 @@ class MemoryCase:
     size: tuple[int, int] | None
     window: Window
     kept: float
+    """Kept fraction of the last block."""
     frames: int
+    """Latent frames of the video."""
 
 
-def load_model(
-    shape: str,
-    layers: int | None,
-    device: torch.device,
-    dtype: torch.dtype,
-    size: tuple[int, int] | None = None,
-) -> BenchModel:
-    """The adapter's random model; `size` puts other rows and columns of tokens than the shape's."""
-    options = {"shape": shape} | ({} if layers is None else {"layers": layers})
-    adapter: Adapter = make_part(load_plugins(), "adapter", PartConfig("random-wan", options))
-    model = adapter.load(device, dtype)
-    assert isinstance(model, BenchModel)
-    if size is not None:
-        model.shape = attrs.evolve(model.shape, rows=size[0], cols=size[1])
-    return model
+def fits(setup: Setup) -> bool:
+    """Causal models only: the others have no cache."""
+    return setup.model.shape.causal
+
+
+def measure(setup: Setup) -> dict[str, Any]:
+    """The figures of `measure_memory` with the run's settings."""
+    settings = setup.settings
+    case = MemoryCase(
+        shape=settings.shape,
+        layers=settings.layers,
+        device=settings.device,
+        dtype=settings.dtype,
+        size=settings.size,
+        window="full",
+        kept=1.0,
+        frames=0,
+    )
+    return measure_memory(case, list(settings.lengths), model=setup.model if setup.on_cuda else None)
 
 
 def run_case(case: MemoryCase) -> dict[str, Any]:
-    """Peak of a video whose last block is run by the model, the ones before filled in at random."""
+    """Load the model of the case and return its size and `peak_of`, in bytes."""
     device = torch.device(case.device)
     model = load_model(case.shape, case.layers, device, getattr(torch, case.dtype), case.size)
     return {"model_bytes": _model_bytes(model), **peak_of(model, case)}
 
 
 def peak_of(model: BenchModel, case: MemoryCase) -> dict[str, Any]:
-    """The same with a model at hand."""
+    """Cache and peak memory in bytes after the last block of a video.
+
+    The model runs only the last block; the blocks before it enter the cache as random rows.
+    """
     config = bench_config(model.shape, case.window, "video-to-video", keep_whole_video=True, steps=STEPS)
     reset_peak_memory(model.device)
     stream = BlockStream(model, config)
@@ -82,7 +89,13 @@ def _model_bytes(model: BenchModel) -> int:
 def measure_memory(
     case: MemoryCase, lengths: list[int], *, model: BenchModel | None = None
 ) -> dict[str, Any]:
-    """All cells; each in a new process on a CPU, whose peak never falls, and with `model` on a GPU."""
+    """Measure all windows and kept fractions at all lengths.
+
+    Args:
+        case: what all rows have in common; its window, kept fraction and frames are replaced.
+        lengths: latent frames of the videos.
+        model: the model to use on a GPU. None, on a CPU: each row is a new process, since a process's peak never falls.
+    """
     cases = [
         attrs.evolve(case, window=window, kept=kept, frames=frames)
         for frames in lengths
@@ -94,3 +107,16 @@ def measure_memory(
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
         return {"rows": list(pool.map(run_case, cases))}
+
+
+def lines(figures: dict[str, Any]) -> list[str]:
+    """A table of cache and peak memory."""
+    return [
+        "  frames   window    kept   cache GiB   peak GiB",
+        *(
+            f"  {row['frames']:6d}   {row['window']:7s}   {row['kept']:.2f}   {row['cache_bytes'] / GIB:9.3f}"
+            f"   {row['peak_bytes'] / GIB:8.3f}"
+            for row in figures["rows"]
+        ),
+        f"  of which weights {figures['rows'][0]['model_bytes'] / GIB:.3f} GiB",
+    ]

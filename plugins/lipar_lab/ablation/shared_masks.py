@@ -1,4 +1,4 @@
-"""Keep masks at a wanted rate, made once per clip and shared by all rows."""
+"""Keep masks with a wanted kept fraction, made once for each clip and shared by all rows."""
 
 from collections.abc import Callable
 
@@ -16,27 +16,32 @@ from lipar.masks.stream import clip_mask
 from lipar.types import Features, KeepMask, Latents
 
 _LOWEST, _HIGHEST = -14.0, 8.0
-"""Bounds of log2 of the factor on both thresholds."""
+"""Bounds of log2 of the factor by which both thresholds are multiplied."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class RatedMask:
-    """A mask of a whole clip."""
+    """A mask of a whole clip, and how it was reached."""
 
     keep_mask: KeepMask
     kept: float
-    """Kept fraction of the blocks after the first, which is whole."""
+    """Kept fraction of the blocks after the first, which is always kept in full."""
     factor: float
-    """On both thresholds."""
+    """Factor by which both thresholds were multiplied."""
 
 
 def mask_by(
     factor: float, features: Features, *, config: Config, measure: Measure, parts: Parts, block_frames: int
 ) -> RatedMask:
-    """The mask of a clip with both thresholds times `factor`.
+    """The mask of a clip with both thresholds multiplied by `factor`.
 
     Args:
-        features: what `measure` has read of the clip, in whole blocks.
+        factor: above 0.
+        features: features that `measure` has read from the clip, in whole blocks.
+        config: its `prune` decides what frames are compared with.
+        measure: the criterion, with its thresholds.
+        parts: the refiners, and the checks of their answers.
+        block_frames: latent frames of a block.
 
     Raises:
         ValueError: the criterion has no thresholds.
@@ -58,13 +63,15 @@ def mask_by(
 
 
 def mask_at_rate(wanted: float, mask_at: Callable[[float], RatedMask], *, halvings: int = 16) -> RatedMask:
-    """The mask whose kept fraction after the first block is nearest to `wanted`, by bisection of the thresholds.
+    """The mask whose kept fraction after the first block is closest to `wanted`, by bisection of the thresholds.
 
-    The rate falls nearly monotonically with them; where it jumps past `wanted`, the nearest that was met is taken.
+    The kept fraction falls almost monotonically with the thresholds. Where it jumps past `wanted`, the closest of the
+    masks that were tried is taken.
 
     Args:
-        wanted: kept fraction, above 0 and up to 1.
-        mask_at: gives the mask with both thresholds times a factor.
+        wanted: kept fraction, above 0 and at most 1.
+        mask_at: returns the mask with both thresholds multiplied by a factor.
+        halvings: number of masks to try.
     """
     low, high = _LOWEST, _HIGHEST
     met = []
@@ -76,22 +83,23 @@ def mask_at_rate(wanted: float, mask_at: Callable[[float], RatedMask], *, halvin
 
 
 def random_like(keep_mask: KeepMask, seed: int) -> KeepMask:
-    """A mask that keeps as many tokens of every frame, at random places."""
+    """A mask that keeps the same number of tokens in every frame, at random places."""
     generator = torch.Generator().manual_seed(seed)
     shuffled = [frame.flatten()[torch.randperm(frame.numel(), generator=generator)] for frame in keep_mask]
     return torch.stack(shuffled).view_as(keep_mask)
 
 
 def enlarged(keep_mask: KeepMask, size: int) -> Bool[Tensor, "t h w"]:
-    """The mask with every token `size` rows and columns large: of latents, or of pixels."""
+    """The mask with `size` x `size` entries for every token, at the resolution of latents or of pixels."""
     return keep_mask.repeat_interleave(size, 1).repeat_interleave(size, 2)
 
 
 @attrs.define(eq=False)
 class SharedMasks:
-    """A plugin that prunes by a mask made beforehand."""
+    """A plugin that prunes by a given mask."""
 
     keep_mask: KeepMask
+    """Mask of the whole clip."""
 
     @hookimpl
     def lipar_prune(self, job: Job, source: Latents, first_frame: int) -> TokenLayout:

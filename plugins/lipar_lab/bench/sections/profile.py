@@ -1,46 +1,38 @@
-"""What only a GPU can tell: where the host waits for the device, and a trace of a block."""
+"""A profile of one denoise step and the clean pass, and its Chrome trace."""
 
-import collections
-import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lipar_lab.bench.masks import random_mask
 from lipar_lab.bench.model import BenchModel
+from lipar_lab.bench.random_masks import random_mask
+from lipar_lab.bench.setup import Setup
 from lipar_lab.bench.stream import BlockStream, bench_config
 
+KEPT = (1.0, 0.35)
+"""Kept fractions that are profiled; the trace is of the last."""
 
-def count_syncs(model: BenchModel, kept: float) -> dict[str, Any]:
-    """Waits of the host for the device inside one pruned block, by the line that waits.
 
-    Counted by PyTorch's own warning; the two with which a block is timed are not among them.
-    """
-    stream = BlockStream(model, bench_config(model.shape, "trimmed", "video-to-video"))
-    stream.fill_window()
-    keep_mask = random_mask(stream.grid, kept).to(model.device)
-    stream.run(keep_mask)
-    torch.cuda.set_sync_debug_mode("warn")
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            stream.run(keep_mask)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    lines = collections.Counter(
-        f"{'/'.join(Path(one.filename).parts[-2:])}:{one.lineno}"
-        for one in caught
-        if "synchroniz" in str(one.message)
-    )
-    return {"count": sum(lines.values()), "lines": dict(lines.most_common())}
+def fits(setup: Setup) -> bool:
+    """Causal models, where a file for the trace is given."""
+    return setup.model.shape.causal and setup.trace is not None
+
+
+def measure(setup: Setup) -> Iterator[dict[str, Any]]:
+    """The profile of a block at each fraction of `KEPT`."""
+    for kept in KEPT:
+        yield profile_block(setup.model, kept, setup.trace if kept == KEPT[-1] else None)
 
 
 def profile_block(model: BenchModel, kept: float, trace: Path | None) -> dict[str, Any]:
-    """Where the device and the host spend one denoise step and the clean pass.
+    """Time of every operation in one denoise step and the clean pass, the 40 most expensive ones listed.
 
     Args:
-        trace: write a Chrome trace here; a name ending in `.gz` is compressed.
+        model: a causal model.
+        kept: kept fraction of the block.
+        trace: file for a Chrome trace, compressed if its name ends in `.gz`; None: no trace.
     """
     stream = BlockStream(model, bench_config(model.shape, "trimmed", "video-to-video", steps=(400,)))
     stream.fill_window()
@@ -68,3 +60,15 @@ def profile_block(model: BenchModel, kept: float, trace: Path | None) -> dict[st
             for event in top
         ],
     }
+
+
+def lines(figures: dict[str, Any]) -> list[str]:
+    """The number and time of kernels, then the 20 most expensive operations."""
+    return [
+        f"one step and clean pass at kept {figures['kept']:.2f}: {figures['kernels']} kernels, "
+        f"{figures['kernel_seconds'] * 1000:.1f} ms on the device of {figures['seconds_profiled'] * 1000:.1f} ms",
+        *(
+            f"  {one['milliseconds']:9.2f} ms  {one['count']:6d}  {one['name']}"
+            for one in figures["top"][:20]
+        ),
+    ]

@@ -22,11 +22,13 @@ def random_mask(
 
     Args:
         grid: frames, rows, columns.
-        spread: `clustered`: regions some tokens wide, as moving things are; `uniform`: each token by itself.
-        whole_first_frame: keep frame 0 whole, within that number, as the start of a clip must.
+        kept_fraction: fraction of the tokens to keep, 0..1.
+        spread: `clustered`: regions some tokens wide, as moving objects give; `uniform`: independent for each token.
+        seed: seed of the random field.
+        whole_first_frame: keep all of frame 0, counted in that number, as the start of a clip must be.
 
     Raises:
-        ValueError: a fraction outside 0..1, or too small for a whole first frame.
+        ValueError: the fraction is outside 0..1, or too small to keep all of frame 0.
     """
     tokens = grid[0] * grid[1] * grid[2]
     count = round(kept_fraction * tokens)

@@ -1,0 +1,137 @@
+"""Time of a whole block against kept fraction."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from lipar_adapters.wan.shapes import forward_flops
+from lipar_lab.bench.model import BenchModel
+from lipar_lab.bench.random_masks import Spread, random_mask
+from lipar_lab.bench.ratios import fraction_row, rounds
+from lipar_lab.bench.setup import Setup
+from lipar_lab.bench.stream import BlockStream, Task, Window, bench_config
+
+
+def fits(setup: Setup) -> bool:
+    """Causal models only; `forward` is for bidirectional ones."""
+    return setup.model.shape.causal
+
+
+def measure(setup: Setup) -> Iterator[dict[str, Any]]:
+    """The figures of `measure_sweep` for each task and window."""
+    settings = setup.settings
+    for task in settings.tasks:
+        for window in settings.windows:
+            yield measure_sweep(
+                setup.model,
+                list(settings.fractions),
+                window=window,  # type: ignore[arg-type]  # click accepts no others
+                task=task,  # type: ignore[arg-type]
+                repeats=settings.repeats,
+                spread=settings.masks,  # type: ignore[arg-type]
+                steps=settings.steps,
+                peak_flops=setup.peak_flops,
+            )
+
+
+def measure_sweep(
+    model: BenchModel,
+    fractions: list[float],
+    *,
+    window: Window,
+    task: Task,
+    repeats: int,
+    spread: Spread = "clustered",
+    steps: tuple[int, ...] | None = None,
+    peak_flops: float | None = None,
+) -> dict[str, Any]:
+    """Time blocks in steady state: the fractions in turn, a new mask for each block.
+
+    Args:
+        model: a causal model.
+        fractions: kept fractions; 1.0 is added where it is missing, since ratios are relative to it.
+        window: frames that a block attends to, see `bench_config`.
+        task: what is denoised, see `bench_config`.
+        repeats: interleaved rounds; one more before them is not counted.
+        spread: how random masks are distributed, see `random_mask`.
+        steps: denoise steps as indices of 1000, instead of the task's.
+        peak_flops: FLOP/s that the device reaches in a matrix product.
+    """
+    stream = BlockStream(model, bench_config(model.shape, window, task, steps=steps))
+    stream.fill_window()
+    names = {f"{fraction:g}": fraction for fraction in sorted({1.0, *fractions}, reverse=True)}
+    seconds = _timed_blocks(stream, names, repeats, spread)
+    stages = {
+        name: stream.run_staged(random_mask(stream.grid, fraction, spread=spread).to(model.device))
+        for name, fraction in names.items()
+    }
+    passes = len(stream.scheduler.sigmas) + 1  # denoise steps and the clean pass
+    return {
+        "window": window,
+        "task": task,
+        "context_frames": stream.context_frames,
+        "passes": passes,
+        "masks": spread,
+        "rows": [
+            _row(model, stream, passes, fraction, seconds[name], seconds["1"], peak_flops)
+            | {"stages": stages[name]}
+            for name, fraction in names.items()
+        ],
+    }
+
+
+def _timed_blocks(
+    stream: BlockStream, names: dict[str, float], repeats: int, spread: Spread
+) -> dict[str, list[float]]:
+    """Seconds of blocks by the name of the fraction; the first round warms up."""
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for index, order in enumerate(rounds(list(names), repeats + 1)):
+        for name in order:
+            keep_mask = random_mask(stream.grid, names[name], spread=spread, seed=index).to(stream.device)
+            block = stream.run(keep_mask)
+            if index:
+                seconds[name].append(block.seconds)
+    return seconds
+
+
+def _row(
+    model: BenchModel,
+    stream: BlockStream,
+    passes: int,
+    fraction: float,
+    seconds: list[float],
+    dense: list[float],
+    peak_flops: float | None,
+) -> dict[str, Any]:
+    shape = model.shape
+    tokens = shape.block_frames * shape.tokens_per_frame
+    kept = round(fraction * tokens)
+    context = stream.context_frames * shape.tokens_per_frame
+    return fraction_row(
+        seconds,
+        dense,
+        kept=kept,
+        tokens=tokens,
+        flops=passes * forward_flops(shape, kept, context, layers=model.num_layers),
+        peak_flops=peak_flops,
+        pixel_frames=shape.pixel_frames * shape.block_frames,
+    )
+
+
+def lines(figures: dict[str, Any]) -> list[str]:
+    """A table of kept fractions, and the time of each stage at the largest and the smallest one."""
+    found = [
+        f"{figures['task']}, window of {figures['context_frames']} frames ({figures['window']}), "
+        f"{figures['passes']} passes, {figures['masks']} masks",
+        "  kept   T(kept)/T(1) (min..max)   over kept   speed-up   of 1/kept    s/block      FPS   TFLOP/s  of ceiling",
+    ]
+    for row in figures["rows"]:
+        of_ceiling = f"{row['of_ceiling']:10.1%}" if "of_ceiling" in row else ""
+        found.append(
+            f"  {row['kept']:.3f}  {row['ratio_to_dense']!s:>22}   {row['ratio_over_kept']:9.3f}"
+            f"   {row['speedup']:8.2f}   {row['speedup_over_ideal']:9.1%}  {row['median_seconds']:9.4f}"
+            f"  {row['fps']:7.2f}  {row['tflops']:8.2f}{of_ceiling}"
+        )
+    for row in (figures["rows"][0], figures["rows"][-1]):
+        stages = "  ".join(f"{name} {seconds * 1000:.1f}" for name, seconds in row["stages"].items())
+        found.append(f"  ms per stage at kept {row['kept']:.2f}: {stages}")
+    return found

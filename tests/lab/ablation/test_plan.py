@@ -1,0 +1,53 @@
+"""The plan: its cells, the configs of its rows, and rows that cannot run."""
+
+import json
+
+import attrs
+import pytest
+import torch
+from lab_toys import toy_plan
+
+from lipar.plugin.host import load_plugins
+from lipar.testing.toy import ToyModel
+from lipar_lab.ablation.plan import LoadedModel, reason_it_cannot_run
+from lipar_lab.ablation.rows import Row, row_config
+
+
+def test_a_row_whose_part_is_not_registered_is_said_to_be_so() -> None:
+    row = Row(name="mine", settings=("noise=no-such-source",))
+    reason = reason_it_cannot_run(load_plugins(), row_config(row))
+    assert reason is not None and "no noise named 'no-such-source'" in reason
+    assert reason_it_cannot_run(load_plugins(), row_config(Row(name="fine"))) is None
+
+
+def test_cells_are_all_combinations_clip_by_clip() -> None:
+    plan = toy_plan("none", kept=(0.7, 0.3), strengths=(0.2, 0.4))
+    cells = list(plan.cells())
+    assert len(cells) == len(set(cells)) == 2 * 2 * 2 * 3
+    assert [cell.clip for cell in cells] == sorted(cell.clip for cell in cells)
+
+
+def test_a_row_has_the_strength_and_other_seed_the_next_seed() -> None:
+    plan = toy_plan("other-seed", settings=("seed=5",))
+    seeds = {row.name: plan.config(row, 0.3).seed for row in plan.rows}
+    assert seeds == {"dense": 5, "other-seed": 6, "paper": 5}
+    assert all(plan.config(row, 0.3).strength == 0.3 for row in plan.rows)
+
+
+def test_the_number_of_clips_may_change_between_runs_and_their_size_may_not() -> None:
+    plan = toy_plan()
+    more, larger = (
+        attrs.evolve(plan, clips=attrs.evolve(plan.clips, **c)) for c in ({"count": 9}, {"size": 32})
+    )
+    assert more.sameness() == plan.sameness() != larger.sameness()
+    json.dumps(plan.sameness())
+
+
+def test_a_model_without_an_autoencoder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Adapter:
+        def load(self, device: torch.device, dtype: torch.dtype) -> ToyModel:
+            return ToyModel()
+
+    monkeypatch.setattr("lipar_lab.ablation.plan.make_adapter", lambda host, config: Adapter())
+    with pytest.raises(ValueError, match="no autoencoder"):
+        LoadedModel.load(toy_plan())

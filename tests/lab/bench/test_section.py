@@ -1,0 +1,44 @@
+"""Every name of a section has a module with the functions of a section."""
+
+import inspect
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import lipar_lab.bench.sections
+from lipar_lab.bench import SECTIONS
+from lipar_lab.bench import section as module
+from lipar_lab.bench.section import Section, section_named
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_every_section_has_the_functions_that_the_protocol_lists(name):
+    section = section_named(name)
+    assert isinstance(section, Section)
+    for function in ("fits", "measure", "lines"):
+        wanted = inspect.signature(getattr(Section, function))
+        found = inspect.signature(getattr(section, function))
+        assert list(found.parameters) == list(wanted.parameters)[1:], function
+
+
+def test_every_module_in_the_folder_is_named():
+    (folder,) = lipar_lab.bench.sections.__path__
+    modules = {path.stem for path in Path(folder).glob("*.py")} - {"__init__"}
+    assert modules == {name.replace("-", "_") for name in SECTIONS}
+
+
+def test_a_hyphen_of_a_name_is_an_underscore_of_its_module(monkeypatch):
+    added = ModuleType("lipar_lab.bench.sections.end_to_end")
+    monkeypatch.setitem(sys.modules, added.__name__, added)
+    monkeypatch.setattr(module, "SECTIONS", (*SECTIONS, "end-to-end"))
+    with pytest.raises(Exception, match="Section"):  # the shape checker: a module without the functions
+        section_named("end-to-end")
+    added.fits = added.measure = added.lines = lambda *_: None
+    assert section_named("end-to-end") is added
+
+
+def test_an_unknown_name_is_refused_with_all_names():
+    with pytest.raises(LookupError, match="no section named 'speed'; there are: overhead, sweep"):
+        section_named("speed")
