@@ -12,12 +12,13 @@ from typing import Any
 from torch import Tensor
 
 from lipar.config import Config
+from lipar.scheduler import Scheduler
 from lipar.types import KeepMask
 from lipar_lab.ablation.ceiling import FreshNoise
 from lipar_lab.ablation.plan import LoadedModel, Plan
 from lipar_lab.ablation.prepared_clip import PreparedClip, plugged
 from lipar_lab.ablation.rows import Row
-from lipar_lab.ablation.watching import Seen, WatchedScheduler, Watcher, WatchPasses
+from lipar_lab.ablation.watching import Seen, Watcher, WatchPasses, record_donors
 
 
 def watched_run(prepared: PreparedClip, row: Row, strength: float, keep_mask: KeepMask) -> Watcher:
@@ -38,8 +39,8 @@ def watched_run(prepared: PreparedClip, row: Row, strength: float, keep_mask: Ke
     if not ceilings:
         plugins.append(WatchPasses(watcher=watcher, keep_mask=keep_mask if dense else None))
     with plugged(prepared.loaded.host, *plugins):
-        scheduler = WatchedScheduler(prepared.loaded.model, config, host=prepared.loaded.host, dense=dense)
-        scheduler.watcher = watcher
+        scheduler = Scheduler(prepared.loaded.model, config, host=prepared.loaded.host, dense=dense)
+        record_donors(scheduler, watcher)
         for _ in scheduler.run([prepared.piece]):
             pass
     return watcher

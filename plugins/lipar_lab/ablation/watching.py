@@ -132,20 +132,10 @@ class WatchedNoise:
         self.inner.reset()
 
 
-class WatchedScheduler(Scheduler):
-    """A scheduler whose noise source is recorded."""
-
-    watcher: Watcher
-    """To be set before `run`."""
-
-    def _new_job(self) -> Job:
-        job = super()._new_job()
-        if hasattr(
-            self, "watcher"
-        ):  # absent while `Scheduler.__init__` makes the first job, which runs nothing
-            parts: Parts = attrs.evolve(job.parts, noise=WatchedNoise(job.parts.noise, self.watcher))
-            job.parts = parts
-        return job
+def record_donors(scheduler: Scheduler, watcher: Watcher) -> None:
+    """Have the donors of a scheduler's first run recorded."""
+    parts: Parts = attrs.evolve(scheduler.job.parts, noise=WatchedNoise(scheduler.job.parts.noise, watcher))
+    scheduler.job.parts = parts
 
 
 @attrs.define(eq=False, kw_only=True)

@@ -4,8 +4,9 @@ import pytest
 import torch
 from lab_toys import toy_loaded, toy_plan
 
+from lipar.scheduler import Scheduler
 from lipar_lab.ablation.prepared_clip import PreparedClip, plugged
-from lipar_lab.ablation.watching import WatchedScheduler, Watcher, WatchPasses, attention_share
+from lipar_lab.ablation.watching import Watcher, WatchPasses, attention_share, record_donors
 
 
 def test_attention_on_equal_keys_is_shared_evenly() -> None:
@@ -22,8 +23,8 @@ def test_a_recorded_run_has_the_bits_of_one_that_is_not() -> None:
     config, watcher = plan.config(row, 0.4), Watcher()
     plain, _ = prepared.denoise(row, 0.4, keep_mask)
     with plugged(loaded.host, *prepared.plugins(row, config, keep_mask), WatchPasses(watcher=watcher)):
-        scheduler = WatchedScheduler(loaded.model, config, host=loaded.host)
-        scheduler.watcher = watcher
+        scheduler = Scheduler(loaded.model, config, host=loaded.host)
+        record_donors(scheduler, watcher)
         recorded = torch.cat([block.latents for block in scheduler.run([prepared.piece])], dim=1)
     assert torch.equal(plain, recorded)
     layers = {(3 * block, step, layer) for block in (1, 2) for step in (0, 1) for layer in (0, 1)}
