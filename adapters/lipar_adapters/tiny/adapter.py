@@ -15,9 +15,9 @@ from lipar.plugin.compatibility import CAUSAL
 from lipar.protocols import Model
 from lipar.spec import CoderSpec, ModelSpec
 from lipar.types import Latents
-from lipar_adapters.tiny.pipeline import CONFIG, read_recipe
+from lipar_adapters.tiny.clips import ExactEdit
+from lipar_adapters.tiny.parts import CONFIG, read_recipe
 from lipar_adapters.weights import MissingCheckpointError, reading
-from lipar_lab.ablation.clips import AblationClip
 
 PixelClip: TypeAlias = Float[Tensor, "b pixel_frames 3 height width"]
 
@@ -46,9 +46,9 @@ class Tiny:
         lines = [f"  {theme}: {', '.join(phrases)}" for theme, phrases in THEMES.items()]
         return "\n".join(["It knows these words; others are named in a warning:", *lines])
 
-    def ablation_clip(self, index: int, *, pixel_frames: int, size: int, photos: Path | None) -> AblationClip:
-        """A held-back procedural clip with its exactly rendered edit (see `lipar ablate`)."""
-        from lipar_adapters.tiny.recipe.exact_edits import exact_edit
+    def ablation_clip(self, index: int, *, pixel_frames: int, size: int, photos: Path | None) -> ExactEdit:
+        """A held-out procedural clip with its exactly rendered edit, for `lipar ablate`."""
+        from lipar_adapters.tiny.clips.exact_edits import exact_edit
 
         return exact_edit(index, pixel_frames=pixel_frames, size=size, photos=photos)
 
@@ -77,7 +77,7 @@ class Tiny:
         """
         folder = self._folder()
         recipe, tau_short, tau_long = read_recipe(folder / CONFIG)
-        from lipar_adapters.tiny.pipeline import load
+        from lipar_adapters.tiny.parts import load
         from lipar_adapters.wan.causal import CausalWan
 
         parts = load(device, dtype, folder)

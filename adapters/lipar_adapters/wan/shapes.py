@@ -4,9 +4,6 @@ from typing import Literal
 
 import attrs
 
-SECTIONS = ("overhead", "sweep", "forward", "pipeline", "mask", "memory", "syncs", "profile")
-"""What can be measured."""
-
 
 @attrs.frozen(kw_only=True)
 class Shape:

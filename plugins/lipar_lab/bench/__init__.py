@@ -3,3 +3,6 @@
 Every figure that compares is a ratio of runs that were interleaved, given with its spread, so that a busy machine
 makes the spread wide rather than the figure wrong.
 """
+
+SECTIONS = ("overhead", "sweep", "forward", "pipeline", "mask", "memory", "syncs", "profile")
+"""What can be measured."""

@@ -10,8 +10,8 @@ import attrs
 import torch
 
 from lipar.cli import output
-from lipar_adapters.wan.shapes import SECTIONS, forward_flops
-from lipar_lab.bench import report
+from lipar_adapters.wan.shapes import forward_flops
+from lipar_lab.bench import SECTIONS, report
 from lipar_lab.bench.machine import describe, matmul_ceiling
 from lipar_lab.bench.model import BenchModel
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from lipar.testing.closeness import assert_near
-from lipar_adapters.tiny import pipeline
+from lipar_adapters.tiny.clips.looks import apply_look
+from lipar_adapters.tiny.parts import TinyParts, load
 from lipar_adapters.tiny.recipe.evaluate import (
     JUDGED,
     edge_correlation,
@@ -14,18 +15,17 @@ from lipar_adapters.tiny.recipe.evaluate import (
     reconstruct,
 )
 from lipar_adapters.tiny.recipe.lean_forward import Window, teacher_forced_flow
-from lipar_adapters.tiny.recipe.looks import apply_look
 from lipar_adapters.tiny.recipe.preview import sample, seeded_noise, shifted_sigmas, steps_for_strength
 from lipar_adapters.tiny.vocabulary import THEMES, split_words, unknown_words, words
 
 
 @pytest.fixture(scope="module")
-def parts() -> pipeline.TinyParts:
-    return pipeline.load()
+def parts() -> TinyParts:
+    return load()
 
 
 @torch.no_grad()
-def test_the_lean_forward_is_the_stock_one_for_a_block_without_context(parts: pipeline.TinyParts) -> None:
+def test_the_lean_forward_is_the_stock_one_for_a_block_without_context(parts: TinyParts) -> None:
     noisy, text = torch.randn(2, 3, 16, 8, 12), parts.encode_prompt(["night", "oil painting"])
     lean = teacher_forced_flow(
         parts.transformer, torch.randn_like(noisy), noisy, torch.tensor([[0.5], [0.8]]), text, Window()
@@ -37,7 +37,7 @@ def test_the_lean_forward_is_the_stock_one_for_a_block_without_context(parts: pi
 
 
 @torch.no_grad()
-def test_a_block_sees_no_later_one(parts: pipeline.TinyParts) -> None:
+def test_a_block_sees_no_later_one(parts: TinyParts) -> None:
     clean, noisy, text = (
         torch.randn(1, 9, 16, 4, 4),
         torch.randn(1, 9, 16, 4, 4),
@@ -55,7 +55,7 @@ def test_a_context_is_the_sink_and_the_window() -> None:
 
 
 @torch.no_grad()
-def test_an_edit_is_repeatable_and_depends_on_its_prompt(parts: pipeline.TinyParts) -> None:
+def test_an_edit_is_repeatable_and_depends_on_its_prompt(parts: TinyParts) -> None:
     source = torch.randn(2, 6, 16, 8, 8)[:1].expand(2, -1, -1, -1, -1)
     sigmas = shifted_sigmas(steps_for_strength(parts.config["edit_steps"], 0.4), parts.config["shift"])
     text = parts.encode_prompt(["night", "snow"])
@@ -66,7 +66,7 @@ def test_an_edit_is_repeatable_and_depends_on_its_prompt(parts: pipeline.TinyPar
     assert (first[0] - first[1]).abs().mean() > 0.1
 
 
-def test_text_is_padded_with_zero_rows(parts: pipeline.TinyParts) -> None:
+def test_text_is_padded_with_zero_rows(parts: TinyParts) -> None:
     text = parts.encode_prompt(["pencil sketch", ""])
     assert text.shape == (2, parts.config["text_length"], parts.transformer.config.text_dim)
     assert (text[0, 3:] == 0).all() and (text[0, :3] != 0).any(-1).all()
@@ -102,14 +102,14 @@ def test_every_theme_is_in_the_vocabulary_and_every_word_in_the_tokenizer() -> N
     assert 2 in tokenize(tokenizer, ["dragonfly"])
 
 
-def test_the_config_has_what_the_adapter_reads(parts: pipeline.TinyParts) -> None:
+def test_the_config_has_what_the_adapter_reads(parts: TinyParts) -> None:
     assert 0 < parts.config["tau_short"] < parts.config["tau_long"]
     sigmas = shifted_sigmas(parts.config["edit_steps"], parts.config["shift"])
     assert sigmas == sorted(sigmas, reverse=True)
 
 
 @pytest.fixture(scope="module")
-def judged(parts: pipeline.TinyParts) -> dict[str, float]:
+def judged(parts: TinyParts) -> dict[str, float]:
     return look_report(parts, None, count=3, size=128)
 
 
@@ -122,7 +122,7 @@ def test_an_edit_keeps_the_edges_of_its_clip(judged: dict[str, float]) -> None:
     assert judged["edges"] >= 2 * judged["edges of a shuffled clip"]
 
 
-def test_the_judge_tells_exact_looks_apart_through_the_autoencoder(parts: pipeline.TinyParts) -> None:
+def test_the_judge_tells_exact_looks_apart_through_the_autoencoder(parts: TinyParts) -> None:
     clips = held_back_clips(3, 12, 128)
     exact = torch.stack([torch.stack([apply_look(clip, look) for look in JUDGED]) for clip in clips])
     for targets in exact:

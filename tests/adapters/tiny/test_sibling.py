@@ -13,10 +13,11 @@ from diffusers import WanTransformer3DModel
 
 from lipar.testing.closeness import assert_near
 from lipar_adapters.tiny import pipeline
-from lipar_adapters.tiny.recipe.export import BIDIRECTIONAL, export_bidirectional, load_text, load_vae
+from lipar_adapters.tiny.clips.library import Library, build_library
+from lipar_adapters.tiny.parts import BIDIRECTIONAL, WEIGHTS, load_config, load_text, load_vae
+from lipar_adapters.tiny.recipe.export import export_bidirectional
 from lipar_adapters.tiny.recipe.latent_pool import Grid, draw_look, make_chunk
 from lipar_adapters.tiny.recipe.lean_forward import bidirectional_flow
-from lipar_adapters.tiny.recipe.library import Library, build_library
 from lipar_adapters.tiny.recipe.train_bidirectional import (
     LAYERS,
     Judge,
@@ -38,7 +39,7 @@ SMALL = Grid(2, 2, 2)
 @pytest.fixture(scope="module")
 def start() -> WanTransformer3DModel:
     """The untrained sibling: some of the causal model's layers."""
-    causal = WanTransformer3DModel.from_pretrained(pipeline.WEIGHTS / "transformer", local_files_only=True)
+    causal = WanTransformer3DModel.from_pretrained(WEIGHTS / "transformer", local_files_only=True)
     return begin_from(causal).eval()
 
 
@@ -46,7 +47,7 @@ def start() -> WanTransformer3DModel:
 def folder(start: WanTransformer3DModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights with an untrained sibling among them."""
     folder = tmp_path_factory.mktemp("weights")
-    for part in pipeline.WEIGHTS.iterdir():
+    for part in WEIGHTS.iterdir():
         if part.name != BIDIRECTIONAL:
             (folder / part.name).symlink_to(part)
     export_bidirectional(start, folder)
@@ -55,7 +56,7 @@ def folder(start: WanTransformer3DModel, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def vae() -> TinyWanAutoencoder:
-    return TinyWanAutoencoder.around(load_vae(pipeline.WEIGHTS), 0.1, 0.2)
+    return TinyWanAutoencoder.around(load_vae(WEIGHTS), 0.1, 0.2)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def library() -> Library:
 
 
 def test_exported_weights_do_not_say_where_they_were_made(folder: Path) -> None:
-    for config in (folder / BIDIRECTIONAL, pipeline.WEIGHTS / BIDIRECTIONAL):
+    for config in (folder / BIDIRECTIONAL, WEIGHTS / BIDIRECTIONAL):
         assert "_name_or_path" not in (config / "config.json").read_text()
 
 
@@ -102,7 +103,7 @@ def test_an_image_is_never_noised_and_out_of_the_loss(start: WanTransformer3DMod
 
 
 def test_the_sibling_begins_from_layers_of_the_causal_model(start: WanTransformer3DModel) -> None:
-    causal = WanTransformer3DModel.from_pretrained(pipeline.WEIGHTS / "transformer", local_files_only=True)
+    causal = WanTransformer3DModel.from_pretrained(WEIGHTS / "transformer", local_files_only=True)
     for place, layer in enumerate(LAYERS):
         assert torch.equal(start.blocks[place].ffn.net[2].weight, causal.blocks[layer].ffn.net[2].weight)
     assert torch.equal(start.proj_out.weight, causal.proj_out.weight)
@@ -118,8 +119,8 @@ def test_training_goes_on_from_a_sibling_where_there_is_one(
 
 
 def test_clips_for_image_to_video_begin_with_one_pixel_frame(library: Library) -> None:
-    tokenizer, _ = load_text(pipeline.WEIGHTS)
-    coder = load_vae(pipeline.WEIGHTS)
+    tokenizer, _ = load_text(WEIGHTS)
+    coder = load_vae(WEIGHTS)
     chunk = make_chunk(3, Grid(2, 2, 3), coder, library, tokenizer, 2, edits=1, first_frame_alone=True)
     assert chunk.source is None and chunk.target.shape == (2, 1, 3, 16, 4, 4)
     first = coder.decode(chunk.target[:, 0])[0][:, :4]
@@ -140,8 +141,8 @@ def test_grids_take_all_lengths_and_shapes() -> None:
 
 
 def test_a_resumed_sibling_has_the_same_weights(library: Library, tmp_path: Path) -> None:
-    coder = load_vae(pipeline.WEIGHTS)
-    tokenizer, text_encoder = load_text(pipeline.WEIGHTS)
+    coder = load_vae(WEIGHTS)
+    tokenizer, text_encoder = load_text(WEIGHTS)
 
     def train(out: Path, resume: bool = False, stop: int | None = None) -> dict[str, torch.Tensor]:
         torch.manual_seed(0)
@@ -164,10 +165,8 @@ def test_a_resumed_sibling_has_the_same_weights(library: Library, tmp_path: Path
 
 
 def test_the_judge_says_the_same_of_the_same_weights(library: Library, start: WanTransformer3DModel) -> None:
-    tokenizer, text_encoder = load_text(pipeline.WEIGHTS)
-    chunk = make_chunk(
-        0, SMALL, load_vae(pipeline.WEIGHTS), library, tokenizer, 1, edits=1, first_frame_alone=True
-    )
+    tokenizer, text_encoder = load_text(WEIGHTS)
+    chunk = make_chunk(0, SMALL, load_vae(WEIGHTS), library, tokenizer, 1, edits=1, first_frame_alone=True)
     judge = Judge(chunk, text_encoder, torch.float32)
     first = judge(start)
     assert first == judge(start)
@@ -222,7 +221,7 @@ def test_the_autoencoder_says_what_pipelines_ask(vae: TinyWanAutoencoder, folder
     assert config.latents_mean == [0.0] * 16 and config.latents_std == [1.0] * 16
     assert 2 ** len(vae.temperal_downsample) == 8 and 2 ** sum(vae.temperal_downsample) == 4
     pipe = pipeline.image_to_video_pipeline(folder=folder)
-    assert pipe.vae.tau_short == pipeline.load_config()["tau_short"]
+    assert pipe.vae.tau_short == load_config()["tau_short"]
 
 
 @torch.no_grad()
@@ -281,7 +280,7 @@ def test_a_sibling_fits_beside_the_causal_model(folder: Path) -> None:
     sizes = {path.name: path.stat().st_size for path in (folder / BIDIRECTIONAL).iterdir()}
     others = sum(
         path.stat().st_size
-        for path in pipeline.WEIGHTS.rglob("*")
+        for path in WEIGHTS.rglob("*")
         if path.is_file() and BIDIRECTIONAL not in path.parts
     )
     assert sum(sizes.values()) + others <= 16_000_000

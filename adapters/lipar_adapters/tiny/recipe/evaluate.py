@@ -19,12 +19,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from lipar_adapters.tiny.pipeline import TinyParts, load
-from lipar_adapters.tiny.recipe.library import build_library
-from lipar_adapters.tiny.recipe.looks import LOOKS, apply_look, edges
+from lipar.video.quality import flicker, psnr, still_pixels
+from lipar_adapters.tiny.clips.library import build_library
+from lipar_adapters.tiny.clips.looks import LOOKS, apply_look, edges
+from lipar_adapters.tiny.clips.scenes import make_scenes, render
+from lipar_adapters.tiny.parts import TinyParts, load
 from lipar_adapters.tiny.recipe.preview import sample, seeded_noise, shifted_sigmas, steps_for_strength
-from lipar_adapters.tiny.recipe.scenes import make_scenes, render
-from lipar_lab.ablation.figures import flicker, still_pixels
 
 PROMPTS = (
     "photo",
@@ -67,18 +67,16 @@ def held_back_clips(
     return render(make_scenes(77, count, frames, library, zoom), library, size, size)
 
 
-def psnr(a: Tensor, b: Tensor) -> float:
-    return float(-10 * (a - b).square().mean().log10())
-
-
 @torch.no_grad()
 def reconstruct(
     parts: TinyParts, clip: Float[Tensor, "b frames 3 height width"]
 ) -> Float[Tensor, "b frames 3 height width"]:
+    """A clip after encoding and decoding."""
     return parts.autoencoder.decode(parts.autoencoder.encode(clip)[0])[0]
 
 
 def flicker_of(clip: Float[Tensor, "1 frames 3 height width"], still: Tensor) -> float:
+    """Flicker in levels of 255 on still pixels; NaN where there are none."""
     value = flicker(clip[0], still)
     return math.nan if value is None else value
 

@@ -11,10 +11,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lipar_adapters.tiny.autoencoder import TEMPORAL_STRIDE, TinyVideoAutoencoder, hold_first_frame
+from lipar_adapters.tiny.clips.library import Library
+from lipar_adapters.tiny.clips.looks import LOOKS, MODIFIERS, apply_look
+from lipar_adapters.tiny.clips.scenes import PixelFrames, add_sensor_noise, make_scenes, render
 from lipar_adapters.tiny.recipe.captions import caption
-from lipar_adapters.tiny.recipe.library import Library
-from lipar_adapters.tiny.recipe.looks import LOOKS, MODIFIERS, apply_look
-from lipar_adapters.tiny.recipe.scenes import PixelFrames, add_sensor_noise, make_scenes, render
 from lipar_adapters.tiny.recipe.training import seeded
 from lipar_adapters.tiny.text import tokenize
 

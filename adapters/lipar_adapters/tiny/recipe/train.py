@@ -13,16 +13,14 @@ from pathlib import Path
 
 import torch
 
-from lipar_adapters.tiny.pipeline import WEIGHTS
+from lipar_adapters.tiny.clips.library import build_library
+from lipar_adapters.tiny.parts import WEIGHTS, load_text, load_vae
 from lipar_adapters.tiny.recipe.export import (
     export_bidirectional,
     export_text_and_transformer,
     export_vae,
-    load_text,
-    load_vae,
 )
 from lipar_adapters.tiny.recipe.latent_pool import Grid
-from lipar_adapters.tiny.recipe.library import build_library
 from lipar_adapters.tiny.recipe.train_autoencoder import train_autoencoder
 from lipar_adapters.tiny.recipe.train_bidirectional import TRAIN_SHIFT as BIDIRECTIONAL_SHIFT
 from lipar_adapters.tiny.recipe.train_bidirectional import grid_for, load_start, train_bidirectional

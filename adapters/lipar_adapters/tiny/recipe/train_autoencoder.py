@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
-from lipar_adapters.tiny.recipe.export import load_vae
-from lipar_adapters.tiny.recipe.library import Library
-from lipar_adapters.tiny.recipe.looks import LOOKS, MODIFIERS, apply_look
-from lipar_adapters.tiny.recipe.scenes import PixelFrames, add_sensor_noise, make_scenes, render
+from lipar_adapters.tiny.clips.library import Library
+from lipar_adapters.tiny.clips.looks import LOOKS, MODIFIERS, apply_look
+from lipar_adapters.tiny.clips.scenes import PixelFrames, add_sensor_noise, make_scenes, render
+from lipar_adapters.tiny.parts import load_vae
 from lipar_adapters.tiny.recipe.training import Budget, Loop, seeded
 
 FRAMES = 12

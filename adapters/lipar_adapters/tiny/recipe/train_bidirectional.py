@@ -15,10 +15,10 @@ from diffusers import WanTransformer3DModel
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lipar_adapters.tiny.recipe.export import BIDIRECTIONAL
+from lipar_adapters.tiny.clips.library import Library
+from lipar_adapters.tiny.parts import BIDIRECTIONAL
 from lipar_adapters.tiny.recipe.latent_pool import Chunk, Grid, LatentPool, make_chunk
 from lipar_adapters.tiny.recipe.lean_forward import bidirectional_flow
-from lipar_adapters.tiny.recipe.library import Library
 from lipar_adapters.tiny.recipe.train_transformer import HOME, SMALL, draw_sigmas
 from lipar_adapters.tiny.recipe.training import Budget, Loop, seeded
 from lipar_adapters.tiny.text import embed_tokens

@@ -16,11 +16,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
+from lipar_adapters.tiny.clips.library import Library
+from lipar_adapters.tiny.parts import load_text
 from lipar_adapters.tiny.recipe import lean_forward
-from lipar_adapters.tiny.recipe.export import load_text
 from lipar_adapters.tiny.recipe.latent_pool import Grid, LatentPool
 from lipar_adapters.tiny.recipe.lean_forward import BLOCK_FRAMES, Window, teacher_forced_flow
-from lipar_adapters.tiny.recipe.library import Library
 from lipar_adapters.tiny.recipe.training import Budget, Loop, seeded
 from lipar_adapters.tiny.text import TEXT_DIM, build_text_encoder, build_tokenizer, embed_tokens
 

@@ -11,13 +11,14 @@ from diffusers import WanTransformer3DModel
 
 from lipar.testing.closeness import assert_near
 from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
+from lipar_adapters.tiny.clips.library import Library, build_library
+from lipar_adapters.tiny.clips.looks import LOOKS, MODIFIERS, apply_look
+from lipar_adapters.tiny.clips.photos import load_pack, stamp_word
+from lipar_adapters.tiny.clips.scenes import Scene, make_scenes, render
+from lipar_adapters.tiny.parts import load_text, load_vae
 from lipar_adapters.tiny.recipe.captions import caption
-from lipar_adapters.tiny.recipe.export import export_text_and_transformer, export_vae, load_text, load_vae
+from lipar_adapters.tiny.recipe.export import export_text_and_transformer, export_vae
 from lipar_adapters.tiny.recipe.latent_pool import HARD_LOOKS, Grid, draw_edit
-from lipar_adapters.tiny.recipe.library import Library, build_library
-from lipar_adapters.tiny.recipe.looks import LOOKS, MODIFIERS, apply_look
-from lipar_adapters.tiny.recipe.photos import load_pack, stamp_word
-from lipar_adapters.tiny.recipe.scenes import Scene, make_scenes, render
 from lipar_adapters.tiny.recipe.train import main
 from lipar_adapters.tiny.recipe.train_autoencoder import train_autoencoder
 from lipar_adapters.tiny.recipe.train_transformer import train_transformer

@@ -4,7 +4,7 @@ Nothing is downloaded and nothing collected here is committed: the pack is an in
 packages with a stated licence (docs/reference/model-card.md lists them). Without a pack there are only procedural
 pictures.
 
-python -m lipar_adapters.tiny.recipe.photos --root /usr/share --out .tiny_photos/pack.npz
+python -m lipar_adapters.tiny.clips.photos --root /usr/share --out .tiny_photos/pack.npz
 """
 
 import argparse
@@ -142,7 +142,7 @@ def load_pack(
     photos, stamps, words = [], [], []
     if not zipfile.is_zipfile(path):
         raise ValueError(
-            f"{path} is no pack of photographs; make one with python -m lipar_adapters.tiny.recipe.photos"
+            f"{path} is no pack of photographs; make one with python -m lipar_adapters.tiny.clips.photos"
         )
     with np.load(path) as pack:
         for key in sorted(pack.files):

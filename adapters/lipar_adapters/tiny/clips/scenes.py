@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from lipar_adapters.tiny.recipe.library import Library
+from lipar_adapters.tiny.clips.library import Library
 
 PixelFrames: TypeAlias = Float[Tensor, "b frames 3 height width"]
 OBJECTS = 3
