@@ -10,8 +10,9 @@ from safetensors.torch import load_file
 
 from lipar import Config, Scheduler, TokenLayout, load_plugins
 from lipar.hookspecs import hookimpl
-from lipar_adapters.wan.causal import CausalWan, Recipe
+from lipar_adapters.wan.causal import CausalWan
 from lipar_adapters.wan.checkpoints import infer_config, load_transformer, read_checkpoint
+from lipar_adapters.wan.run_settings import RunSettings
 from lipar_adapters.wan.seam import Float64Timesteps
 
 BLOCK = 3
@@ -48,7 +49,7 @@ def tiny_transformer(folder: Path):
 
 def tiny_model(folder: Path, prompt_rows, **recipe) -> CausalWan:
     """That model behind lipar's adapter, with the first rows of its prompt; the others are zero."""
-    model = CausalWan(tiny_transformer(folder), Recipe(**recipe))
+    model = CausalWan(tiny_transformer(folder), RunSettings(**recipe))
     model.prompt_embeds = torch.zeros(1, TEXT_ROWS, TEXT_DIM)
     model.prompt_embeds[0, : prompt_rows.shape[0]] = prompt_rows.float()
     return model

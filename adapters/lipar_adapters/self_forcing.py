@@ -16,7 +16,7 @@ from lipar.bounds import Within, falling
 from lipar.plugin.compatibility import CAUSAL
 from lipar.protocols import Model
 from lipar.spec import CoderSpec, ModelSpec
-from lipar_adapters.wan.recipe import Recipe
+from lipar_adapters.wan.run_settings import RunSettings
 from lipar_adapters.wan.target import WanDoor
 from lipar_adapters.weights import MissingCheckpointError, reading
 
@@ -66,8 +66,8 @@ class SelfForcing(WanDoor):
 
     gives = CAUSAL
 
-    def _recipe(self) -> Recipe:
-        return Recipe(
+    def _run_settings(self) -> RunSettings:
+        return RunSettings(
             block_frames=self.block_frames,
             sink_frames=self.sink_frames,
             window_frames=self.window_frames,
@@ -87,14 +87,14 @@ class SelfForcing(WanDoor):
         from lipar_adapters.wan.autoencoder import TAU_LONG, TAU_SHORT, WanAutoencoder
 
         if self.autoencoder == "none":
-            return self._recipe().spec(None)
+            return self._run_settings().spec(None)
         coder = CoderSpec(
             first_pixel_frames=WanAutoencoder.first_pixel_frames,
             next_pixel_frames=WanAutoencoder.next_pixel_frames,
             tau_short=TAU_SHORT,
             tau_long=TAU_LONG,
         )
-        return self._recipe().spec(coder)
+        return self._run_settings().spec(coder)
 
     def load(self, device: torch.device, dtype: torch.dtype) -> Model:
         """A model on `device`; time embedding and norms stay in float32.
@@ -131,7 +131,7 @@ class SelfForcing(WanDoor):
             with reading(base / "vae", "the autoencoder of a Wan model"):
                 coder = WanAutoencoder(vae)
         with reading(checkpoint, "a causal Wan transformer, and the other parts of its model"):
-            return CausalWan(transformer, self._recipe(), autoencoder=coder, encode_prompt=text)
+            return CausalWan(transformer, self._run_settings(), autoencoder=coder, encode_prompt=text)
 
     def _find(self) -> tuple[Path, Path | None]:
         """Where the checkpoint and the other parts lie; all that will be needed is there."""

@@ -418,7 +418,7 @@ def test_an_index_that_names_what_is_no_part_is_told(folders, tmp_path, key_valu
     ],
     ids=str,
 )
-def test_a_recipe_out_of_bounds_is_told(folders, tmp_path, key_value):
+def test_run_settings_out_of_bounds_are_refused(folders, tmp_path, key_value):
     folder = damaged(folders, tmp_path, "tiny")
     entry(*key_value)(folder / "model_config.json")
     with pytest.raises(CheckpointError) as caught:

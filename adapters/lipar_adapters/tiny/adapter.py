@@ -16,7 +16,7 @@ from lipar.protocols import Model
 from lipar.spec import CoderSpec, ModelSpec
 from lipar.types import Latents
 from lipar_adapters.tiny.clips import ExactEdit
-from lipar_adapters.tiny.parts import CONFIG, read_recipe
+from lipar_adapters.tiny.parts import CONFIG, read_run_settings
 from lipar_adapters.weights import MissingCheckpointError, reading
 
 PixelClip: TypeAlias = Float[Tensor, "b pixel_frames 3 height width"]
@@ -59,14 +59,14 @@ class Tiny:
             MissingCheckpointError: the folder is not whole.
             CheckpointError: its configuration is none.
         """
-        recipe, tau_short, tau_long = read_recipe(self._folder() / CONFIG)
+        settings, tau_short, tau_long = read_run_settings(self._folder() / CONFIG)
         coder = CoderSpec(
             first_pixel_frames=TinyAutoencoder.first_pixel_frames,
             next_pixel_frames=TinyAutoencoder.next_pixel_frames,
             tau_short=tau_short,
             tau_long=tau_long,
         )
-        return recipe.spec(coder)
+        return settings.spec(coder)
 
     def load(self, device: torch.device, dtype: torch.dtype) -> Model:
         """The model, with its autoencoder and text encoder.
@@ -76,7 +76,7 @@ class Tiny:
             CheckpointError: its configuration lacks an entry, or its weights are damaged.
         """
         folder = self._folder()
-        recipe, tau_short, tau_long = read_recipe(folder / CONFIG)
+        settings, tau_short, tau_long = read_run_settings(folder / CONFIG)
         from lipar_adapters.tiny.parts import load
         from lipar_adapters.wan.causal import CausalWan
 
@@ -84,7 +84,7 @@ class Tiny:
         coder = TinyAutoencoder(parts.autoencoder, tau_short=tau_short, tau_long=tau_long)
         encode_prompt = TinyText(parts.encode_prompt)
         with reading(folder, "the parts of one model"):
-            return CausalWan(parts.transformer, recipe, autoencoder=coder, encode_prompt=encode_prompt)
+            return CausalWan(parts.transformer, settings, autoencoder=coder, encode_prompt=encode_prompt)
 
     def _folder(self) -> Path:
         bundled = Path(str(resources.files("lipar_adapters.tiny"))) / "weights"

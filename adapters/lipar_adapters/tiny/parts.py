@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lipar.bounds import THRESHOLD, check_taus
 from lipar.config import structure_value
-from lipar_adapters.wan.recipe import Recipe
+from lipar_adapters.wan.run_settings import RunSettings
 from lipar_adapters.weights import CheckpointError, read_json
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -95,7 +95,7 @@ def load_text(folder: Path, device: torch.device | str = "cpu") -> tuple[Any, An
     return tokenizer, text_encoder.eval().requires_grad_(False)
 
 
-def read_recipe(path: Path) -> tuple[Recipe, float, float]:
+def read_run_settings(path: Path) -> tuple[RunSettings, float, float]:
     """How the model is run, and the short-term and long-term threshold of its latents.
 
     Raises:
@@ -108,11 +108,11 @@ def read_recipe(path: Path) -> tuple[Recipe, float, float]:
             raise CheckpointError(f"{path} has no entry {name!r}")
         return structure_value(entries[name], type_, f"{path}: {name}")
 
-    own = {field.name: field.type for field in attrs.fields(Recipe) if field.name != "home_pixels"}
+    own = {field.name: field.type for field in attrs.fields(RunSettings) if field.name != "home_pixels"}
     try:
         values = {name: entry(name, type_) for name, type_ in own.items()}
         width, height = entry("home_size", tuple[int, int])
-        recipe = Recipe(home_pixels=width * height, **values)
+        settings = RunSettings(home_pixels=width * height, **values)
         taus = [entry(name, float) for name in ("tau_short", "tau_long")]
         for name, tau in zip(("tau_short", "tau_long"), taus):
             THRESHOLD.check(name, tau)
@@ -121,7 +121,7 @@ def read_recipe(path: Path) -> tuple[Recipe, float, float]:
         raise
     except ValueError as error:
         raise CheckpointError(f"{path}: {error.args[0]}") from error
-    return recipe, taus[0], taus[1]
+    return settings, taus[0], taus[1]
 
 
 @contextmanager

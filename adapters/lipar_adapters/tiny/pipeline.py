@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from lipar_adapters.tiny.parts import BIDIRECTIONAL, CONFIG, WEIGHTS, load_text, load_vae, read_recipe
+from lipar_adapters.tiny.parts import BIDIRECTIONAL, CONFIG, WEIGHTS, load_text, load_vae, read_run_settings
 from lipar_adapters.weights import MissingCheckpointError
 
 FLOW_SHIFT = 3.0
@@ -60,7 +60,7 @@ def _sibling(device: torch.device | str, dtype: torch.dtype, folder: Path) -> di
             f"{folder} has no bidirectional model; missing: {BIDIRECTIONAL}/config.json"
             " (`python -m lipar_adapters.tiny.recipe.train bidirectional` makes one)"
         )
-    _, tau_short, tau_long = read_recipe(folder / CONFIG)
+    _, tau_short, tau_long = read_run_settings(folder / CONFIG)
     transformer = load_transformer(folder / BIDIRECTIONAL, dtype=dtype, device=device)
     vae = TinyWanAutoencoder.around(load_vae(folder, dtype, device), tau_short, tau_long)
     for module in (transformer, vae):

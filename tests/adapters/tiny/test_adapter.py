@@ -49,8 +49,8 @@ def test_it_runs_as_its_config_says(weights: Path) -> None:
     assert isinstance(model, Model)
     assert isinstance(model.autoencoder, Autoencoder)
     for name in ("block_frames", "sink_frames", "window_frames", "shift", "guidance_scale"):
-        assert getattr(model.recipe, name) == config[name]
-    assert list(model.recipe.edit_steps) == config["edit_steps"]
+        assert getattr(model.run_settings, name) == config[name]
+    assert list(model.run_settings.edit_steps) == config["edit_steps"]
     assert model.home_pixels == config["home_size"][0] * config["home_size"][1]
     assert (model.autoencoder.tau_short, model.autoencoder.tau_long) == (0.4, 0.8)
 

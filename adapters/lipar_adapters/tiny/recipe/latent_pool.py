@@ -155,13 +155,13 @@ class LatentPool:
             number = self.names[-1][0] + 1 if self.names else newest
             self.add(number, grid_for(number))
 
-    def recipe(self) -> list[list[int]]:
+    def contents(self) -> list[list[int]]:
         """What a checkpoint keeps of the pool: number and grid of each chunk."""
         return [[name, grid.rows, grid.columns, grid.frames] for name, grid in self.names]
 
-    def restore(self, recipe: list[list[int]]) -> None:
+    def restore(self, contents: list[list[int]]) -> None:
         """Make the chunks of a checkpoint again."""
-        for name, *grid in recipe:
+        for name, *grid in contents:
             self.add(name, Grid(*grid))
 
     def draw(self, rng: np.random.Generator, tokens: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -162,7 +162,7 @@ def train_bidirectional(
 
     def one_step(step: int, progress: float) -> dict[str, Any]:
         pool.refill(seed * 1_000_000 + step // refresh, lambda number: grids(progress, number))
-        loop.state["pool"] = pool.recipe()
+        loop.state["pool"] = pool.contents()
         rng = np.random.default_rng([seed, step, 3])
         generator = seeded(device, seed, step)
         _, clean, token_ids = pool.draw(rng, tokens)

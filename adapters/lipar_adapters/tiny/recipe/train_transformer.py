@@ -140,7 +140,7 @@ def train_transformer(
 
     def one_step(step: int, progress: float) -> dict[str, Tensor]:
         pool.refill(seed * 1_000_000 + step // refresh, lambda number: grids(progress, number))
-        loop.state["pool"] = pool.recipe()
+        loop.state["pool"] = pool.contents()
         rng = np.random.default_rng([seed, step, 3])
         generator = seeded(device, seed, step)
         source, target, token_ids = pool.draw(rng, tokens)
