@@ -4,7 +4,6 @@ Self-Forcing (arXiv 2506.08009) and its relatives share one layout, so another c
 `checkpoint=` and, where it was trained so, of other blocks and steps.
 """
 
-import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,11 +20,6 @@ from lipar_adapters.wan.target import WanDoor
 from lipar_adapters.weights import MissingCheckpointError, reading
 
 HOME_PIXELS = 480 * 832
-_GIB = 2**30
-
-
-class MemoryWarning(UserWarning):
-    """The model will hardly fit."""
 
 
 @attrs.frozen(kw_only=True)
@@ -104,7 +98,7 @@ class SelfForcing(WanDoor):
             CheckpointError: they are not of this family, or damaged.
 
         Warns:
-            MemoryWarning: weights and KV cache are about to take more than is free.
+            MemoryWarning: weights and text encoder are about to take more than is free.
         """
         checkpoint, base = self._find()
         from lipar_adapters.loading import load_diffusers_model
@@ -180,41 +174,13 @@ class SelfForcing(WanDoor):
     def _warn_of_memory(
         self, checkpoint: Path, base: Path | None, device: torch.device, dtype: torch.dtype
     ) -> None:
-        from lipar_adapters.wan.checkpoints import free_bytes, stored_bytes, transformer_folder
+        from lipar_adapters.wan.checkpoints import stored_bytes, transformer_folder
+        from lipar_adapters.wan.memory import warn_of_weights
 
-        free = free_bytes(device)
-        if free is None:
-            return
         weights = stored_bytes(transformer_folder(checkpoint) if checkpoint.is_dir() else checkpoint, dtype)
         text = 0
         if base is not None and self.autoencoder == "wan":
             weights += stored_bytes(base / "vae", dtype)
         if base is not None and (base / "text_encoder").is_dir():
             text = stored_bytes(base / "text_encoder", dtype)
-        # the text encoder is gone, unless kept, before the cache grows
-        cache = self._cache_bytes(checkpoint, base, dtype)
-        needed = weights + (text + cache if self.keep_text_encoder else max(text, cache))
-        if needed > free:
-            warnings.warn(
-                f"about {needed / _GIB:.1f} GiB are needed on {device} and {free / _GIB:.1f} are free: weights "
-                f"{weights / _GIB:.1f}, text encoder {text / _GIB:.1f}, KV cache at 480x832 "
-                f"{cache / _GIB:.1f} (cache.window_frames makes it smaller, adapter.keep_text_encoder=false drops the "
-                "text encoder)",
-                MemoryWarning,
-                stacklevel=3,
-            )
-
-    def _cache_bytes(self, checkpoint: Path, base: Path | None, dtype: torch.dtype) -> int:
-        """The KV cache at 480x832, keys stored and rotated, and values; with what the default noise source keeps."""
-        from lipar.config import Config
-        from lipar.plugin.host import load_plugins
-        from lipar.plugin.parts import make_part
-
-        config = self._config(checkpoint, base)
-        noise = make_part(load_plugins(), "noise", Config().noise)
-        steps = max(len(self.edit_steps), len(self.text_to_video_steps))
-        cached = self.sink_frames + (self.window_frames or 21)
-        width = config["num_attention_heads"] * config["attention_head_dim"]
-        tokens = HOME_PIXELS // 8**2 // 2**2
-        tensors = 3 * cached + 2 * steps * noise.frames_held(self.block_frames)
-        return int(tensors * tokens * width * config["num_layers"] * dtype.itemsize)
+        warn_of_weights(weights, text, device)

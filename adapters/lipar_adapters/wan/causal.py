@@ -105,6 +105,19 @@ class CausalWan:
             )
         self.prompt_embeds = embeds
 
+    def kv_frame_bytes(self, pixels: int) -> int:
+        """Bytes of the keys, or of the values, of one latent frame in all layers and guidance branches.
+
+        Args:
+            pixels: rows x columns of a pixel frame; without an autoencoder a latent is taken to be 8x8 of them.
+        """
+        config = self.transformer.config
+        branches = 1 if self.run_settings.guidance_scale == 1 else 2
+        factor = self.autoencoder.spatial_factor if self.autoencoder is not None else 8
+        tokens = pixels // (factor * self.patch_size) ** 2
+        channels = config.num_attention_heads * config.attention_head_dim
+        return int(branches * self.num_layers * tokens * channels * self.dtype.itemsize)
+
     def sigmas(self, strength: float | None, steps: Sequence[int] | None = None) -> list[float]:
         """Noise levels, falling; none at strength 0. Given steps are taken as they are, the model's own are scaled."""
         settings = self.run_settings

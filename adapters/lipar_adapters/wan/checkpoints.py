@@ -228,16 +228,3 @@ def stored_bytes(path: Path, dtype: torch.dtype) -> int:
         else:
             count += sum(math.prod(header.shape) for header in read_headers(file).values())
     return count * dtype.itemsize
-
-
-def free_bytes(device: torch.device) -> int | None:
-    """Memory that a device has to give; None where it cannot be asked."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    memory = Path("/proc/meminfo")
-    if device.type != "cpu" or not memory.is_file():
-        return None
-    for line in memory.read_text("ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None
