@@ -13,7 +13,7 @@ from lipar.plugin.parts import make_adapter
 from lipar.protocols import Adapter, Autoencoder, Model
 from lipar.testing.closeness import assert_near
 from lipar_adapters.tiny.adapter import Tiny
-from lipar_adapters.tiny.vocabulary import UnknownWordsWarning, warn_of_unknown_words
+from lipar_adapters.tiny.vocabulary import UnknownWordsWarning
 
 CPU = torch.device("cpu")
 
@@ -87,13 +87,6 @@ def test_unknown_words_are_named_with_their_neighbours(weights: Path) -> None:
         UnknownWordsWarning, match=r"know 'watercolours' \(did you mean 'watercolour'\?\); `lipar"
     ):
         model.set_prompt("watercolours, snow")
-
-
-def test_a_long_prompt_is_not_answered_by_a_longer_list() -> None:
-    with pytest.warns(
-        UnknownWordsWarning, match=r"'qoppa'[^\n]*, 12 more words; `lipar models show tiny` lists"
-    ):
-        warn_of_unknown_words("qoppa " + " ".join(f"qoppa{i}" for i in range(19)), stacklevel=1)
 
 
 def test_a_folder_that_is_not_whole_is_refused(weights: Path, tmp_path: Path) -> None:

@@ -1,13 +1,11 @@
 """The bundled autoencoder: streaming, causality, and what it keeps of clips it never saw."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from lipar.testing.closeness import assert_near
 from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
-from lipar_adapters.tiny.parts import load, load_vae
+from lipar_adapters.tiny.parts import load
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +46,6 @@ def test_later_latents_do_not_change_earlier_pixels(small: TinyVideoAutoencoder)
 def test_frames_that_fill_no_group_of_four_are_refused(small: TinyVideoAutoencoder) -> None:
     with pytest.raises(ValueError, match="5 frames of 32x32 pixels"):
         small.encode(torch.rand(1, 5, 3, 32, 32))
-
-
-def test_statistics_that_are_set_after_training_are_exported(
-    small: TinyVideoAutoencoder, tmp_path: Path
-) -> None:
-    from lipar_adapters.tiny.recipe.export import export_vae
-
-    trained = TinyVideoAutoencoder(widths=(8, 12, 16))
-    trained.register_to_config(latents_mean=[0.5] * 16, latents_std=[3.0] * 16)
-    export_vae(trained, tmp_path)
-    assert torch.equal(load_vae(tmp_path).std.flatten(), torch.full((16,), 3.0))
 
 
 @torch.no_grad()
