@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from wan_toys import original_names, toy_transformer
 
+from lipar_adapters.checkpoint_errors import CheckpointError
 from lipar_adapters.self_forcing import SelfForcing
 from lipar_adapters.time_to_move.adapter import TimeToMove
 from lipar_adapters.tiny.adapter import Tiny
 from lipar_adapters.tiny.pipeline import image_to_video_pipeline
 from lipar_adapters.wan.memory import MemoryWarning
 from lipar_adapters.wan.pipelines import Wan22A14B, Wan22TI2V
-from lipar_adapters.weights import CheckpointError
 
 CPU = torch.device("cpu")
 

@@ -10,17 +10,9 @@ from typing import Any
 
 import torch
 
-from lipar_adapters.weights import (
-    check_finite,
-    check_headers,
-    read_config,
-    read_headers,
-    read_json,
-    reading,
-    some,
-    unfit,
-    weight_files,
-)
+from lipar_adapters.checkpoint_errors import reading, some, unfit
+from lipar_adapters.model_config import read_config, read_json
+from lipar_adapters.weights import check_finite, check_headers, read_headers, weight_files
 
 
 def load_diffusers_model(

@@ -15,9 +15,9 @@ from lipar.bounds import Within, falling
 from lipar.plugin.compatibility import CAUSAL
 from lipar.protocols import Model
 from lipar.spec import CoderSpec, ModelSpec
+from lipar_adapters.checkpoint_errors import MissingCheckpointError, reading
 from lipar_adapters.wan.run_settings import RunSettings
 from lipar_adapters.wan.target import WanDoor
-from lipar_adapters.weights import MissingCheckpointError, reading
 
 HOME_PIXELS = 480 * 832
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from weight_damages import (
     cut,
@@ -17,7 +18,15 @@ from weight_damages import (
 )
 
 from lipar.text import escaped
-from lipar_adapters.weights import read_headers, unfit, weight_files
+from lipar_adapters.checkpoint_errors import CheckpointError, unfit
+from lipar_adapters.weights import (
+    Header,
+    check_finite,
+    check_headers,
+    check_state,
+    read_headers,
+    weight_files,
+)
 
 STEM = "diffusion_pytorch_model"
 
@@ -96,3 +105,50 @@ def test_headers_are_read_without_values(folders):
 def test_the_name_of_a_tensor_is_told_as_text(tmp_path):
     error = unfit(tmp_path / "a", "tensors", "entries that are none: \x1b[2J")
     assert escaped(str(error)).endswith("\\x1b[2J")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ([1], "no table; it holds a list"),
+        ({"a": 1}, "entries that are none"),
+        ({1: torch.zeros(1)}, "entries that are none"),
+    ],
+)
+def test_what_is_no_table_of_tensors_is_refused(tmp_path, state, said):
+    with pytest.raises(CheckpointError, match=said):
+        check_state(state, tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"bias": None}, r"all tensors of the Linear that its config describes, got none named 'bias'"),
+        (
+            {"gain": Header((1,), True)},
+            r"the tensors of the Linear that its config describes, got also 'gain'",
+        ),
+        ({"bias": Header((3,), True)}, r"bias of shape \[2\], as its config describes it, got \[3\]"),
+        ({"bias": Header((2,), False)}, "bias in floating-point numbers, got whole numbers"),
+    ],
+)
+def test_headers_must_be_those_of_the_model(tmp_path, changes, said):
+    model = torch.nn.Linear(4, 2, device="meta")
+    whole = {"weight": Header((2, 4), True), "bias": Header((2,), True)}
+    check_headers(whole, model, tmp_path)
+    headers = {name: header for name, header in (whole | changes).items() if header is not None}
+    with pytest.raises(CheckpointError, match=said):
+        check_headers(headers, model, tmp_path)
+
+
+def test_extra_tensors_may_be_named_by_a_pattern(tmp_path):
+    headers = {"weight": Header((2, 4), True), "bias": Header((2,), True), "gain.0": Header((1,), True)}
+    check_headers(headers, torch.nn.Linear(4, 2, device="meta"), tmp_path, [r"^gain\."])
+
+
+def test_the_tensor_with_nan_is_named(tmp_path):
+    model = torch.nn.Linear(4, 2)
+    check_finite(model, tmp_path)
+    torch.nn.init.constant_(model.bias, torch.nan)
+    with pytest.raises(CheckpointError, match="NaN or infinity in bias"):
+        check_finite(model, tmp_path)

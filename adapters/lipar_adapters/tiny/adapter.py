@@ -15,9 +15,9 @@ from lipar.plugin.compatibility import CAUSAL
 from lipar.protocols import Model
 from lipar.spec import CoderSpec, ModelSpec
 from lipar.types import Latents
+from lipar_adapters.checkpoint_errors import MissingCheckpointError, reading
 from lipar_adapters.tiny.clips import ExactEdit
 from lipar_adapters.tiny.parts import CONFIG, read_run_settings
-from lipar_adapters.weights import MissingCheckpointError, reading
 
 PixelClip: TypeAlias = Float[Tensor, "b pixel_frames 3 height width"]
 

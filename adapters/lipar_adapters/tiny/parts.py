@@ -15,8 +15,9 @@ from torch import Tensor
 
 from lipar.bounds import THRESHOLD, check_taus
 from lipar.config import structure_value
+from lipar_adapters.checkpoint_errors import CheckpointError
+from lipar_adapters.model_config import read_json
 from lipar_adapters.wan.run_settings import RunSettings
-from lipar_adapters.weights import CheckpointError, read_json
 
 WEIGHTS = Path(__file__).parent / "weights"
 """The folder of the bundled model."""

@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
+from lipar_adapters.checkpoint_errors import MissingCheckpointError
 from lipar_adapters.tiny.parts import BIDIRECTIONAL, CONFIG, WEIGHTS, load_text, load_vae, read_run_settings
-from lipar_adapters.weights import MissingCheckpointError
 
 FLOW_SHIFT = 3.0
 """Shift of the noise schedule, as Wan has it for small pictures."""

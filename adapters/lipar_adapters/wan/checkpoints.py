@@ -8,20 +8,16 @@ from typing import Any
 
 import torch
 
+from lipar_adapters.checkpoint_errors import CheckpointError, MissingCheckpointError, reading, some, unfit
 from lipar_adapters.loading import described, ignored_of, load_diffusers_model
+from lipar_adapters.model_config import read_config
 from lipar_adapters.weights import (
-    CheckpointError,
     Header,
-    MissingCheckpointError,
     check_finite,
     check_headers,
     check_state,
-    read_config,
     read_headers,
     read_pickle,
-    reading,
-    some,
-    unfit,
     weight_files,
 )
 

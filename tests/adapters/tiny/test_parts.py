@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from weight_damages import damaged, entry, refused, sibling, tiny, weights_of, with_nan
 
+from lipar_adapters.checkpoint_errors import CheckpointError
 from lipar_adapters.tiny.parts import BIDIRECTIONAL, WEIGHTS, TinyParts
 from lipar_adapters.tiny.recipe.preview import shifted_sigmas
-from lipar_adapters.weights import CheckpointError
 
 
 def test_the_config_has_what_the_adapter_reads(parts: TinyParts) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from weight_damages import CONFIG_DAMAGES, damaged, entry, gone, motion, named, text_to_video
 
-from lipar_adapters.weights import CheckpointError
+from lipar_adapters.checkpoint_errors import CheckpointError
 
 
 @pytest.mark.parametrize("damage", [*CONFIG_DAMAGES, gone], ids=named)

@@ -16,7 +16,7 @@ from weight_damages import (
     text_instead,
 )
 
-from lipar_adapters.weights import CheckpointError
+from lipar_adapters.checkpoint_errors import CheckpointError
 
 
 def without(*names):

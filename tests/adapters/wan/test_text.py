@@ -6,8 +6,8 @@ import pytest
 import torch
 from wan_toys import save_wan_folder
 
+from lipar_adapters.checkpoint_errors import MissingCheckpointError
 from lipar_adapters.wan.text import PromptWarning, WanTextEncoder, clean
-from lipar_adapters.weights import MissingCheckpointError
 
 CPU = torch.device("cpu")
 
