@@ -15,6 +15,7 @@ from lipar_adapters.wan.random_weights import RandomWan
 
 @hookimpl
 def lipar_register_adapters(registry: Registry) -> None:
+    """Offer every model that comes with lipar."""
     registry.add("tiny", Tiny)
     registry.add("self-forcing", SelfForcing)
     registry.add("random-wan", RandomWan)

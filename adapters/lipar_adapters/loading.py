@@ -27,6 +27,9 @@ def load_diffusers_model(
 
     Args:
         kind: the class, such as `WanTransformer3DModel`.
+        folder: holds `config.json` and the weights, in one file or in shards.
+        dtype: type of the weights; what the class keeps in float32 stays so.
+        device: where the model is put.
         needed: keys that its config must have; others have the defaults of the class.
 
     Raises:

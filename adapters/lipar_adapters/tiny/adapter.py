@@ -133,6 +133,7 @@ class EncoderStream:
         self._state: Any = None
 
     def __call__(self, pixel_frames: PixelClip) -> Latents:
+        """Latents of 4n more pixel frames: n frames."""
         weight = next(self._vae.parameters())
         with torch.no_grad():
             latents, self._state = self._vae.encode(pixel_frames.to(weight), self._state)
@@ -147,6 +148,7 @@ class DecoderStream:
         self._state: Any = None
 
     def __call__(self, latents: Latents) -> PixelClip:
+        """Pixel frames of n more latent frames: 4n frames."""
         weight = next(self._vae.parameters())
         with torch.no_grad():
             pixels, self._state = self._vae.decode(latents.to(weight), self._state)
@@ -160,6 +162,11 @@ class TinyText:
         self._encode = encode
 
     def __call__(self, prompts: list[str]) -> Float[Tensor, "b rows text_dim"]:
+        """Conditioning of each prompt.
+
+        Warns:
+            UnknownWordsWarning: a prompt has words that the model does not know.
+        """
         from lipar_adapters.tiny.vocabulary import warn_of_unknown_words
 
         for prompt in prompts:

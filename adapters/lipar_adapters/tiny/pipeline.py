@@ -15,16 +15,18 @@ FLOW_SHIFT = 3.0
 def image_to_video_pipeline(
     device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, folder: Path = WEIGHTS
 ) -> Any:
-    """The bidirectional sibling as a stock `diffusers.WanImageToVideoPipeline`; reads only local files.
+    """The bidirectional model as a stock `diffusers.WanImageToVideoPipeline`; reads only local files.
 
     Like Wan 2.2 TI2V 5B it has a timestep per token, 0 in the first latent frame, which is the image. Sizes are
     multiples of 16 pixels, clips 1 + 4n pixel frames; it was trained on 17 to 33 frames of about 256x256 pixels.
 
     Args:
-        dtype: of the transformer and autoencoder; the text encoder is in float32.
+        device: where the parts are put.
+        dtype: type of the transformer and autoencoder; the text encoder is in float32.
+        folder: weights that `tiny/recipe` wrote.
 
     Raises:
-        MissingCheckpointError: the folder has no sibling.
+        MissingCheckpointError: the folder has no bidirectional model.
     """
     from diffusers import WanImageToVideoPipeline
 

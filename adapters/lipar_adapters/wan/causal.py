@@ -63,10 +63,12 @@ class CausalWan:
 
     @property
     def device(self) -> torch.device:
+        """Where the transformer is."""
         return next(self.transformer.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
+        """Type of the latents and of most weights; norms and the time embedding may be in float32."""
         return self.transformer.patch_embedding.weight.dtype
 
     @property

@@ -81,6 +81,7 @@ def infer_config(state: dict[str, torch.Tensor], head_dim: int = 128, path: Path
     """The diffusers config of a text-to-video Wan transformer, from the shapes of its original tensors.
 
     Args:
+        state: tensors by their original names.
         head_dim: channels of a head, which no shape tells; 128 in every released Wan model.
         path: of the file, for messages.
 
@@ -166,7 +167,10 @@ def load_transformer(
     """A `WanTransformer3DModel` from a diffusers folder or from a checkpoint in the original layout, on a device.
 
     Args:
-        config: diffusers config for a checkpoint; None: told from its shapes.
+        path: the folder or file.
+        dtype: type of the weights; norms, time embedding and modulation tables stay in float32.
+        device: where the model is put.
+        config: diffusers config for a checkpoint; None: inferred from its shapes.
 
     Raises:
         MissingCheckpointError: nothing there.

@@ -38,7 +38,7 @@ class RandomWanModel(CausalWan):
         """Keeps its random conditioning."""
 
     def stock_forward(self, latents: Latents, timestep: Tensor) -> Latents:
-        """diffusers' own forward, on a transformer without hooks that shares the weights."""
+        """The forward of diffusers itself, on a transformer without hooks that shares the weights."""
         return _forward(self._stock, latents, timestep, self.prompt_embeds)
 
     def forward_at(self, latents: Latents, timestep: Tensor, attention: BlockAttention) -> Latents:

@@ -32,10 +32,12 @@ class Library:
 
     @property
     def device(self) -> torch.device:
+        """Where the pictures are, and so where clips are rendered."""
         return self.canvases.device
 
 
 def as_bytes(picture: Tensor) -> Tensor:
+    """A picture in [0, 1] as bytes."""
     return (picture.clamp(0, 1) * 255).round().to(torch.uint8)
 
 

@@ -104,6 +104,7 @@ def stamp(path: Path) -> Any:
 
 
 def encoded(image: Any, **options: Any) -> np.ndarray:
+    """The bytes of a picture file in memory; `options` are those of `PIL.Image.save`."""
     buffer = io.BytesIO()
     image.save(buffer, **options)
     return np.frombuffer(buffer.getvalue(), np.uint8)
@@ -159,6 +160,7 @@ def load_pack(
 
 
 def main() -> None:
+    """Run the command: collect photographs below the given folders into a pack."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--root", type=Path, action="append", default=[], help="a share folder, e.g. /usr/share; repeatable"

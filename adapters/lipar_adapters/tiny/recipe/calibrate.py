@@ -58,6 +58,7 @@ def noise_floor(
 
 
 def main() -> None:
+    """Run the command: print the quantiles and thresholds; with `--write`, keep them in the config."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

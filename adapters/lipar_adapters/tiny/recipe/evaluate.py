@@ -84,8 +84,11 @@ def flicker_of(clip: Float[Tensor, "1 frames 3 height width"], still: Tensor) ->
 def autoencoder_report(
     parts: TinyParts, clips: Path | None, pack: Path | None, size: int
 ) -> dict[str, dict[str, float]]:
-    """PSNR in dB, and flicker in levels of 255 where the source stands still, in cells or by single pixels (NaN:
-    nowhere), clean and with 1 % noise."""
+    """PSNR in dB and flicker in levels of 255 of clips after encoding and decoding, by clip and figure.
+
+    Flicker is measured where the source stands still, in cells or by single pixels (NaN: nowhere), clean and with 1 %
+    noise on the input.
+    """
     procedural = held_back_clips(12, 24, size, pack)
     named = {f"procedural-{i:02d}": clip[None] for i, clip in enumerate(procedural)}
     if clips is not None:
@@ -162,8 +165,11 @@ def nearest_look(video: Float[Tensor, "frames 3 h w"], targets: Float[Tensor, "l
 def look_report(
     parts: TinyParts, pack: Path | None, count: int = 6, size: int = 192, looks: Sequence[str] = JUDGED
 ) -> dict[str, float]:
-    """Edits of held-back clips against the exactly filtered clips: nearest look, PSNR to it, edges kept, and as what
-    looks are taken that are not the nearest (share of their clips)."""
+    """Edits of held-out clips against the exactly filtered clips.
+
+    Gives the share of clips whose nearest look is the prompted one, PSNR to the exact clip by look, how well edges are
+    kept, and as which looks the others are taken (share of their clips).
+    """
     clips = held_back_clips(count, 12, size, pack)
     distances: dict[str, list[float]] = {look: [] for look in looks}
     kept, shuffled = [], []
@@ -183,6 +189,7 @@ def look_report(
 
 
 def main() -> None:
+    """Run the command: the report of the autoencoder or of looks, or a contact sheet of edits."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

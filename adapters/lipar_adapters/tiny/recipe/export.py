@@ -29,6 +29,7 @@ MODEL_CONFIG = {
 
 def export_vae(vae: TinyVideoAutoencoder, folder: Path) -> None:
     # Not from_config: that drops values which were set after a model was made with its defaults.
+    """Write the autoencoder into `vae/`."""
     names = ("latent_channels", "widths", "latents_mean", "latents_std")
     copy = TinyVideoAutoencoder(**{name: vae.config[name] for name in names})
     copy.load_state_dict(vae.state_dict())
@@ -36,6 +37,7 @@ def export_vae(vae: TinyVideoAutoencoder, folder: Path) -> None:
 
 
 def export_transformer(transformer: Any, folder: Path) -> None:
+    """Write a transformer into a folder of its own."""
     from diffusers import WanTransformer3DModel
 
     # a config remembers the folder it was read from, which is this machine's
@@ -51,6 +53,7 @@ def export_bidirectional(transformer: Any, folder: Path) -> None:
 
 
 def export_text_and_transformer(transformer: Any, text_encoder: Any, tokenizer: Any, folder: Path) -> None:
+    """Write the causal model without its autoencoder: transformer, tokenizer, text encoder, and the config."""
     folder.mkdir(parents=True, exist_ok=True)
     export_transformer(transformer, folder / "transformer")
     tokenizer.save_pretrained(folder / "tokenizer")

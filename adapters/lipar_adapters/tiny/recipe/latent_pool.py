@@ -74,6 +74,7 @@ def draw_look(rng: np.random.Generator) -> tuple[str, str | None, bool]:
 
 @torch.no_grad()
 def encode(vae: TinyVideoAutoencoder, clips: PixelFrames) -> Float[Tensor, "clips t c h w"]:
+    """Latents of clips in [0, 1]; half precision on a GPU."""
     with torch.autocast(clips.device.type, torch.bfloat16, enabled=clips.device.type == "cuda"):
         return vae.encode(clips)[0].to(torch.float16 if clips.device.type == "cuda" else torch.float32)
 
@@ -90,9 +91,17 @@ def make_chunk(
     together: int = 4,
     first_frame_alone: bool = False,
 ) -> Chunk:
-    """Render, style and encode; scenes are styled `together` at a time, since one filter serves many frames.
+    """Render, style and encode clips of one seed; the same seed and library give the same chunk.
 
     Args:
+        seed: of the scenes and of what is asked of them.
+        grid: size of the clips in tokens and latent frames.
+        vae: encodes them.
+        library: pictures that scenes are composed of.
+        tokenizer: for the captions.
+        scenes_count: number of scenes.
+        edits: versions of each scene, each with a caption.
+        together: scenes that are styled at a time, since one filter serves many frames.
         first_frame_alone: clips of 1 + 4n pixel frames for image-to-video, in looks of their own and without sources.
     """
     rng = np.random.default_rng([seed, 5])
@@ -138,6 +147,7 @@ class LatentPool:
     chunks: deque[Chunk] = field(default_factory=deque)
 
     def add(self, seed: int, grid: Grid) -> None:
+        """Make a chunk; the oldest one leaves where the pool is full."""
         self.names.append((seed, grid))
         self.chunks.append(
             make_chunk(

@@ -29,6 +29,7 @@ from lipar_adapters.tiny.recipe.training import Budget
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The options of the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -100,6 +101,7 @@ def check_start(args: argparse.Namespace) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Run the command: train, then export what there is at the end."""
     args = parse(arguments)
     if args.minutes is None and args.steps is None:
         raise SystemExit("give --minutes or --steps")

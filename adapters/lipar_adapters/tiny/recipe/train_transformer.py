@@ -103,8 +103,29 @@ def train_transformer(
     """Train within a budget; returns the averaged transformer, text encoder, and the tokenizer.
 
     Args:
+        out: folder of the log and the checkpoint.
+        vae: encodes the clips.
+        library: pictures that clips are rendered from, on the device to train on.
+        budget: minutes or steps.
+        seed: of weights, clips and noise.
+        resume: go on from the checkpoint in `out`.
+        tokens: latent tokens per step.
+        refresh: steps between newly rendered scenes.
+        scenes_each: scenes rendered together.
+        capacity: chunks of clips to draw from.
+        peak_rate: highest learning rate.
+        stop_seconds: leave after so much of this run, though the budget lasts longer.
+        stop_steps: likewise, in steps.
+        grids: from progress (0..1) and chunk number to the size of its clips; None: `grid_for` or `grid_to_go_on`.
+        train_shift: shift of the noise levels.
+        compile_mode: `layer` compiles one layer on a GPU; `none`.
         start_from: folder of exported weights to go on from.
+        paired_from: noise level above which paired samples start at the source itself.
         freeze_text: leave the text encoder as it is; needs `start_from`.
+        **changes: sizes of a new transformer, see `build_transformer`.
+
+    Raises:
+        ValueError: `freeze_text` without `start_from`.
     """
     if freeze_text and start_from is None:
         raise ValueError("a text encoder that knows no word yet cannot be left as it is: give start_from")
