@@ -10,8 +10,9 @@ from safetensors.torch import load_file
 
 from lipar import Config, Scheduler, TokenLayout, load_plugins
 from lipar.hookspecs import hookimpl
-from lipar_adapters.wan.causal import CausalWan, Recipe
+from lipar_adapters.wan.causal import CausalWan
 from lipar_adapters.wan.checkpoints import infer_config, load_transformer, read_checkpoint
+from lipar_adapters.wan.run_settings import RunSettings
 from lipar_adapters.wan.timesteps import Float64Timesteps
 
 BLOCK = 3
@@ -48,7 +49,7 @@ def tiny_transformer(folder: Path):
 
 def tiny_model(folder: Path, prompt_rows, **recipe) -> CausalWan:
     """The same model in lipar's adapter, with these first rows of the prompt; the other rows are zero."""
-    model = CausalWan(tiny_transformer(folder), Recipe(**recipe))
+    model = CausalWan(tiny_transformer(folder), RunSettings(**recipe))
     model.prompt_embeds = torch.zeros(1, TEXT_ROWS, TEXT_DIM)
     model.prompt_embeds[0, : prompt_rows.shape[0]] = prompt_rows.float()
     return model

@@ -3,11 +3,15 @@
 Model libraries are imported when an adapter is loaded, not here.
 """
 
+from lipar.config import Config
+from lipar.events import EditOptions
 from lipar.hookspecs import hookimpl
 from lipar.plugin.registry import Registry
+from lipar.protocols import Model
 from lipar_adapters.self_forcing import SelfForcing
 from lipar_adapters.time_to_move.adapter import TimeToMove
 from lipar_adapters.tiny.adapter import Tiny
+from lipar_adapters.wan.memory import CachesFrames, warn_of_cache
 from lipar_adapters.wan.pipelines import Wan22A14B, Wan22TI2V
 from lipar_adapters.wan.random_weights import RandomWan
 from lipar_adapters.wan.target import WanTarget
@@ -15,6 +19,7 @@ from lipar_adapters.wan.target import WanTarget
 
 @hookimpl
 def lipar_register_adapters(registry: Registry) -> None:
+    """Offer every model that comes with lipar."""
     registry.add("tiny", Tiny)
     registry.add("self-forcing", SelfForcing)
     registry.add("random-wan", RandomWan)
@@ -26,3 +31,10 @@ def lipar_register_adapters(registry: Registry) -> None:
 @hookimpl
 def lipar_register_targets(registry: Registry) -> None:
     registry.add("wan", WanTarget)
+
+
+@hookimpl
+def lipar_edit_begun(config: Config, options: EditOptions, model: Model, frames: int | None) -> None:
+    """Warn where the KV cache of the run will probably not fit into memory."""
+    if isinstance(model, CachesFrames):
+        warn_of_cache(model, config, options, frames)

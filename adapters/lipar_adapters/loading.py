@@ -10,17 +10,9 @@ from typing import Any
 
 import torch
 
-from lipar_adapters.weights import (
-    check_finite,
-    check_headers,
-    read_config,
-    read_headers,
-    read_json,
-    reading,
-    some,
-    unfit,
-    weight_files,
-)
+from lipar_adapters.checkpoint_errors import reading, some, unfit
+from lipar_adapters.model_config import read_config, read_json
+from lipar_adapters.weights import check_finite, check_headers, read_headers, weight_files
 
 
 def load_diffusers_model(
@@ -35,6 +27,9 @@ def load_diffusers_model(
 
     Args:
         kind: the class, such as `WanTransformer3DModel`.
+        folder: holds `config.json` and the weights, in one file or in shards.
+        dtype: type of the weights; what the class keeps in float32 stays so.
+        device: where the model is put.
         needed: keys that its config must have; others have the defaults of the class.
 
     Raises:

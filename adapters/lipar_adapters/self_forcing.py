@@ -4,7 +4,6 @@ Self-Forcing (arXiv 2506.08009) and its relatives share one layout, so another c
 `checkpoint=` and, where it was trained so, of other blocks and steps.
 """
 
-import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,15 +15,10 @@ from lipar.bounds import Within, falling
 from lipar.plugin.compatibility import CAUSAL
 from lipar.protocols import Model
 from lipar.spec import CoderSpec, ModelSpec
-from lipar_adapters.wan.recipe import Recipe
-from lipar_adapters.weights import MissingCheckpointError, reading
+from lipar_adapters.checkpoint_errors import MissingCheckpointError, reading
+from lipar_adapters.wan.run_settings import RunSettings
 
 HOME_PIXELS = 480 * 832
-_GIB = 2**30
-
-
-class MemoryWarning(UserWarning):
-    """The model will hardly fit."""
 
 
 @attrs.frozen(kw_only=True)
@@ -65,8 +59,8 @@ class SelfForcing:
 
     gives = CAUSAL
 
-    def _recipe(self) -> Recipe:
-        return Recipe(
+    def _run_settings(self) -> RunSettings:
+        return RunSettings(
             block_frames=self.block_frames,
             sink_frames=self.sink_frames,
             window_frames=self.window_frames,
@@ -86,14 +80,14 @@ class SelfForcing:
         from lipar_adapters.wan.autoencoder import TAU_LONG, TAU_SHORT, WanAutoencoder
 
         if self.autoencoder == "none":
-            return self._recipe().spec(None)
+            return self._run_settings().spec(None)
         coder = CoderSpec(
             first_pixel_frames=WanAutoencoder.first_pixel_frames,
             next_pixel_frames=WanAutoencoder.next_pixel_frames,
             tau_short=TAU_SHORT,
             tau_long=TAU_LONG,
         )
-        return self._recipe().spec(coder)
+        return self._run_settings().spec(coder)
 
     def load(self, device: torch.device, dtype: torch.dtype) -> Model:
         """A model on `device`; time embedding and norms stay in float32.
@@ -103,7 +97,7 @@ class SelfForcing:
             CheckpointError: they are not of this family, or damaged.
 
         Warns:
-            MemoryWarning: weights and KV cache are about to take more than is free.
+            MemoryWarning: weights and text encoder are about to take more than is free.
         """
         checkpoint, base = self._find()
         from lipar_adapters.loading import load_diffusers_model
@@ -130,7 +124,7 @@ class SelfForcing:
             with reading(base / "vae", "the autoencoder of a Wan model"):
                 coder = WanAutoencoder(vae)
         with reading(checkpoint, "a causal Wan transformer, and the other parts of its model"):
-            return CausalWan(transformer, self._recipe(), autoencoder=coder, encode_prompt=text)
+            return CausalWan(transformer, self._run_settings(), autoencoder=coder, encode_prompt=text)
 
     def _find(self) -> tuple[Path, Path | None]:
         """Where the checkpoint and the other parts lie; all that will be needed is there."""
@@ -179,41 +173,13 @@ class SelfForcing:
     def _warn_of_memory(
         self, checkpoint: Path, base: Path | None, device: torch.device, dtype: torch.dtype
     ) -> None:
-        from lipar_adapters.wan.checkpoints import free_bytes, stored_bytes, transformer_folder
+        from lipar_adapters.wan.checkpoints import stored_bytes, transformer_folder
+        from lipar_adapters.wan.memory import warn_of_weights
 
-        free = free_bytes(device)
-        if free is None:
-            return
         weights = stored_bytes(transformer_folder(checkpoint) if checkpoint.is_dir() else checkpoint, dtype)
         text = 0
         if base is not None and self.autoencoder == "wan":
             weights += stored_bytes(base / "vae", dtype)
         if base is not None and (base / "text_encoder").is_dir():
             text = stored_bytes(base / "text_encoder", dtype)
-        # the text encoder is gone, unless kept, before the cache grows
-        cache = self._cache_bytes(checkpoint, base, dtype)
-        needed = weights + (text + cache if self.keep_text_encoder else max(text, cache))
-        if needed > free:
-            warnings.warn(
-                f"about {needed / _GIB:.1f} GiB are needed on {device} and {free / _GIB:.1f} are free: weights "
-                f"{weights / _GIB:.1f}, text encoder {text / _GIB:.1f}, KV cache at 480x832 "
-                f"{cache / _GIB:.1f} (cache.window_frames makes it smaller, adapter.keep_text_encoder=false drops the "
-                "text encoder)",
-                MemoryWarning,
-                stacklevel=3,
-            )
-
-    def _cache_bytes(self, checkpoint: Path, base: Path | None, dtype: torch.dtype) -> int:
-        """The KV cache at 480x832, keys stored and rotated, and values; with what the default noise source keeps."""
-        from lipar.config import Config
-        from lipar.plugin.host import load_plugins
-        from lipar.plugin.parts import make_part
-
-        config = self._config(checkpoint, base)
-        noise = make_part(load_plugins(), "noise", Config().noise)
-        steps = max(len(self.edit_steps), len(self.text_to_video_steps))
-        cached = self.sink_frames + (self.window_frames or 21)
-        width = config["num_attention_heads"] * config["attention_head_dim"]
-        tokens = HOME_PIXELS // 8**2 // 2**2
-        tensors = 3 * cached + 2 * steps * noise.frames_held(self.block_frames)
-        return int(tensors * tokens * width * config["num_layers"] * dtype.itemsize)
+        warn_of_weights(weights, text, device)

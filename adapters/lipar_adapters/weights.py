@@ -1,35 +1,18 @@
-"""Files of weights and of configs, whatever they hold: all that cannot be used is refused in one way, by file.
+"""Files of tensors, whatever they hold: headers first, and no code of a pickle is run (`weights_only=True`)."""
 
-Pickles are read as tensors alone (`weights_only=True`): no code in them runs.
-"""
-
-import json
 import re
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import attrs
 import torch
 
-from lipar.bounds import LAYERS, shown
+from lipar.bounds import shown
+from lipar_adapters.checkpoint_errors import MissingCheckpointError, reading, some, unfit
+from lipar_adapters.model_config import read_json
 
-LARGEST_CONFIG = 2**26
-"""Bytes of a JSON file; indices of the largest models have some 100 kB."""
-LARGEST_SIZE = 2**24
-"""Of a whole number in a config: channels, words of a vocabulary."""
-_COUNTS = ("num_layers", "num_hidden_layers", "num_attention_heads", "num_heads", "num_res_blocks")
 _STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
-_NAMED = 3
-
-
-class CheckpointError(ValueError):
-    """A file or folder of weights cannot be used: names it, what was expected, and what came."""
-
-
-class MissingCheckpointError(CheckpointError, FileNotFoundError):
-    """A file of weights, or one that belongs to them, is not there."""
 
 
 @attrs.frozen
@@ -41,118 +24,6 @@ class Header:
 
 
 Headers: TypeAlias = dict[str, Header]
-
-
-def unfit(path: Path, expected: str, came: str) -> CheckpointError:
-    """The error of a file that holds something else."""
-    return CheckpointError(f"{path}: expected {expected}, got {came}")
-
-
-@contextmanager
-def reading(path: Path, expected: str) -> Iterator[None]:
-    """Turn whatever a library raises on the contents of `path` into a `CheckpointError`.
-
-    What says nothing of the contents passes: no memory, no module of that name, an error of ours.
-    """
-    try:
-        yield
-    except (CheckpointError, MemoryError, ImportError, torch.OutOfMemoryError):
-        raise
-    except (
-        Exception
-    ) as error:  # libraries raise KeyError, AttributeError and their own kinds on a damaged file
-        raise unfit(path, expected, f"what cannot be used: {reason_of(error)}") from error
-
-
-def reason_of(error: Exception) -> str:
-    """The first sentence of a library's error, without its advice; the kind of error where that says nothing."""
-    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    first = re.split(r"\n|\. |; ", text.strip(), maxsplit=1)[0].strip().rstrip(".")
-    if not first or "weights_only" in text:
-        return type(error).__name__
-    first = shown(first)[1:-1]
-    return first if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {first}"
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The table in a JSON file.
-
-    Raises:
-        MissingCheckpointError: no such file.
-        CheckpointError: it is no JSON, or something else than a table.
-    """
-    expected = "a table in JSON"
-    if not path.exists():
-        raise MissingCheckpointError(f"{path}: expected {expected}, but there is no such file")
-    if not path.is_file():
-        raise unfit(path, expected, "something that is no file")
-    with path.open("rb") as file:
-        content = file.read(LARGEST_CONFIG + 1)
-    if len(content) > LARGEST_CONFIG:
-        raise unfit(path, expected, f"more than {LARGEST_CONFIG} bytes")
-    try:
-        table = json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise unfit(path, expected, f"{len(content)} bytes that are none ({error})") from error
-    if not isinstance(table, dict):
-        raise unfit(path, expected, f"a {type(table).__name__}: {shown(table)}")
-    return table
-
-
-def read_config(path: Path, kind: str | None = None, needed: Collection[str] = ()) -> dict[str, Any]:
-    """The config of a model, whose sizes can be those of one.
-
-    Args:
-        path: of its `config.json`.
-        kind: class that it must describe, as diffusers writes it down; None: any.
-        needed: keys that it must have, each a positive whole number or a list of such.
-
-    Raises:
-        CheckpointError: it is no config of such a model.
-    """
-    config = read_json(path)
-    came = config.get("_class_name", kind)
-    if kind is not None and came != kind:
-        raise unfit(path, f"the config of a {kind}", f"that of {shown(came)}")
-    missing = [key for key in needed if key not in config]
-    if missing:
-        raise unfit(path, f"the config of a {kind or 'model'}", f"a table without {some(missing)}")
-    for key in needed:
-        sizes = config[key] if isinstance(config[key], list) else [config[key]]
-        if not sizes or not all(_is_whole(size) and size > 0 for size in sizes):
-            raise unfit(path, f"{key} to be a positive whole number, or a list of such", shown(config[key]))
-    for key, value in config.items():
-        for number in _whole_numbers(value):
-            if abs(number) > LARGEST_SIZE:
-                raise unfit(path, f"{key} up to {LARGEST_SIZE}", shown(value))
-        if key in _COUNTS and value is not None and not _is_count(value):
-            raise unfit(path, f"{key} in {LAYERS.low}..{LAYERS.high}", shown(value))
-    return config
-
-
-def _is_count(value: Any) -> bool:
-    return _is_whole(value) and bool(LAYERS.low <= value <= LAYERS.high)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _whole_numbers(value: Any) -> Iterator[int]:
-    if isinstance(value, list):
-        for entry in value:
-            yield from _whole_numbers(entry)
-    elif isinstance(value, int):
-        yield value
-
-
-def some(names: Collection[str]) -> str:
-    """A few of many names."""
-    first = ", ".join(map(shown, sorted(names)[:_NAMED]))
-    return f"{first} and {len(names) - _NAMED} more" if len(names) > _NAMED else first
-
-
-# --- files of tensors -------------------------------------------------------------------------------------------
 
 
 def read_pickle(path: Path) -> Any:

@@ -13,9 +13,9 @@ from lipar import Config, ConfigError, Scheduler, build_config, load_plugins
 from lipar.config import PruneConfig
 from lipar.plugin.parts import make_adapter
 from lipar.protocols import Adapter
-from lipar_adapters.self_forcing import MemoryWarning, SelfForcing
-from lipar_adapters.wan import checkpoints
-from lipar_adapters.wan.text import PromptWarning, WanTextEncoder, clean
+from lipar_adapters.self_forcing import SelfForcing
+from lipar_adapters.wan import checkpoints, memory
+from lipar_adapters.wan.memory import MemoryWarning
 
 CPU = torch.device("cpu")
 
@@ -163,38 +163,6 @@ def test_a_whole_folder_edits_pixels(folder: Path) -> None:
     assert torch.cat(edited, dim=1).shape == pixel_frames.shape
 
 
-def test_prompts_are_padded_with_zero_rows(folder: Path) -> None:
-    encode = WanTextEncoder(folder, device=CPU, dtype=torch.float32, rows=12)
-    embeds = encode(["a  pencil\nsketch", ""])
-    assert embeds.shape == (2, 12, 64)
-    # three words and the end of the prompt; of an empty one the end alone
-    assert embeds.abs().sum(2).gt(0).sum(1).tolist() == [4, 1]
-    assert torch.equal(encode(["a pencil sketch"])[0], embeds[0])
-
-
-def test_the_text_encoder_goes_unless_it_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loads = []
-    load = WanTextEncoder._load
-    monkeypatch.setattr(WanTextEncoder, "_load", lambda self: (loads.append(1), load(self))[1])
-    for keep, expected in ((False, 2), (True, 1)):
-        loads.clear()
-        encode = WanTextEncoder(folder, device=CPU, dtype=torch.float32, rows=12, keep=keep)
-        for prompt in ("snow", "snow", "night"):
-            encode([prompt])
-        assert len(loads) == expected
-
-
-def test_a_prompt_that_is_cut_is_said(folder: Path) -> None:
-    encode = WanTextEncoder(folder, device=CPU, dtype=torch.float32, rows=4)
-    with pytest.warns(PromptWarning, match="longer than the 4 tokens this model reads"):
-        encode(["a pencil sketch in the snow"])
-    encode(["a pencil sketch"])
-
-
-def test_prompts_are_cleaned_as_wan_cleans_them() -> None:
-    assert clean("  a cat &amp;amp;\n  a\tdog ") == "a cat & a dog"
-
-
 def test_without_a_checkpoint_it_says_what_is_needed() -> None:
     with pytest.raises(
         FileNotFoundError, match=r"set adapter.checkpoint to the released self_forcing_dmd.pt"
@@ -268,21 +236,12 @@ def test_a_folder_without_a_transformer_is_refused(tmp_path: Path) -> None:
 
 
 def test_it_warns_before_memory_runs_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoints, "free_bytes", lambda _: 1000)
+    monkeypatch.setattr(memory, "free_bytes", lambda _: 1000)
     with pytest.warns(MemoryWarning, match=r"about 0\.\d GiB are needed on cpu and 0\.0 are free"):
         SelfForcing(checkpoint=str(folder)).load(CPU, torch.float32)
-
-
-def test_the_cache_is_counted_with_what_the_default_noise_source_keeps_of_each_step(folder: Path) -> None:
-    adapter = SelfForcing(checkpoint=str(folder), sink_frames=1, window_frames=6)
-    config = adapter._config(folder, None)
-    frame = 1560 * config["num_attention_heads"] * config["attention_head_dim"] * config["num_layers"] * 2
-    # keys twice and values of 7 frames; the default keeps no frames for its donors
-    assert adapter._cache_bytes(folder, None, torch.bfloat16) == 3 * 7 * frame
 
 
 def test_weights_are_counted_from_their_shapes(released: Path, folder: Path) -> None:
     count = sum(parameter.numel() for parameter in toy_transformer().parameters())
     assert checkpoints.stored_bytes(released, torch.bfloat16) == 2 * count
     assert checkpoints.stored_bytes(folder / "transformer", torch.float32) == 4 * count
-    assert checkpoints.free_bytes(torch.device("meta")) is None

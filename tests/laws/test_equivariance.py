@@ -22,7 +22,8 @@ from lipar.testing.attention import AttentionStream
 from lipar.testing.closeness import assert_near, error
 from lipar.testing.strategies import latents, mask_streams, seeds
 from lipar.testing.toy import ToyAutoencoder, ToyModel
-from lipar_adapters.wan.causal import CausalWan, Recipe
+from lipar_adapters.wan.causal import CausalWan
+from lipar_adapters.wan.run_settings import RunSettings
 
 TOLERANCE = 2e-5
 """Allowed difference in standard deviations, after 9 passes of 2 layers in float32: sums in another order, or by
@@ -184,7 +185,7 @@ class Poison:
 
 
 def wan():
-    model = CausalWan(small_wan(), Recipe(sink_frames=1, window_frames=6))
+    model = CausalWan(small_wan(), RunSettings(sink_frames=1, window_frames=6))
     model.prompt_embeds = torch.randn(1, 9, 16, generator=torch.Generator().manual_seed(5))
     return model
 

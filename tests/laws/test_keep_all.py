@@ -14,7 +14,8 @@ from lipar.plugin.host import load_plugins
 from lipar.protocols import ForwardPass
 from lipar.scheduler import Scheduler
 from lipar.testing.closeness import assert_near
-from lipar_adapters.wan.causal import CausalWan, Recipe
+from lipar_adapters.wan.causal import CausalWan
+from lipar_adapters.wan.run_settings import RunSettings
 from lipar_adapters.wan.seam import WanSeam
 from lipar_plugins.noise_sources import CleanHistory, StepMatched
 from lipar_plugins.recoveries import MDegree, NaiveCopy, NoRecovery
@@ -105,7 +106,7 @@ def test_blocks_of_a_stream_are_the_plain_block_causal_model(blocks, sink, windo
     transformer = small_wan()
     prompt = torch.randn(1, 9, 16)
     source = torch.randn(1, 3 * blocks, 4, 8, 10)
-    record, model = Record(), CausalWan(transformer, Recipe(sink_frames=sink, window_frames=window))
+    record, model = Record(), CausalWan(transformer, RunSettings(sink_frames=sink, window_frames=window))
     model.prompt_embeds = prompt
     config = Config(
         prune=PruneConfig(tau_short=0.1, tau_long=0.1, scene_cuts=False),

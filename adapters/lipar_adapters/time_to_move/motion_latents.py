@@ -11,7 +11,7 @@ from torch import Tensor
 from lipar.types import Latents, shaped
 from lipar.video.given_frames import pixel_frames
 from lipar.wording import counted
-from lipar_adapters.wan.clip_latents import check_clip, encode_clip
+from lipar_adapters.wan.clip_latents import check_clip, latents_of_clip
 
 MotionVideo: TypeAlias = UInt8[Tensor, "frames 3 height width"] | Float[Tensor, "frames 3 height width"]
 """RGB: uint8, or floats in [0, 1]."""
@@ -80,7 +80,7 @@ def encode_motion(
     shown = scale_mask(pixel_frames(mask[:frames]), (height, width))
     small = latent_mask(shown, group=pipe.vae_scale_factor_temporal, factor=pipe.vae_scale_factor_spatial)
     return MotionLatents(
-        reference=encode_clip(pipe, (2 * clip - 1).transpose(0, 1)[None]),
+        reference=latents_of_clip(pipe, (2 * clip - 1).transpose(0, 1)[None]),
         mask=small.to(pipe._execution_device),
         frames=frames,
         height=height,

@@ -6,9 +6,9 @@ from typing import Any
 import attrs
 import torch
 
+from lipar.video.quality import psnr
 from lipar.wording import counted
 from lipar_adapters.time_to_move.motion import MotionClip, MotionScene
-from lipar_lab.compare.rows import psnr
 
 
 @attrs.frozen(kw_only=True)
@@ -67,7 +67,7 @@ def figures_of(
         figures,
         dense_denoising_seconds=dense.seconds,
         speedup=dense.seconds / clip.seconds,
-        psnr_to_dense=None if equal else psnr([clip.pixels], [dense.pixels]),
+        psnr_to_dense=None if equal else psnr(clip.pixels, dense.pixels),
         **_warp_errors(scene, clip, dense),
     )
 

@@ -15,9 +15,9 @@ from lipar.plugin.compatibility import CAUSAL
 from lipar.protocols import Model
 from lipar.spec import CoderSpec, ModelSpec
 from lipar.types import Latents
-from lipar_adapters.tiny.pipeline import CONFIG, read_recipe
-from lipar_adapters.weights import MissingCheckpointError, reading
-from lipar_lab.ablation.clips import AblationClip
+from lipar_adapters.checkpoint_errors import MissingCheckpointError, reading
+from lipar_adapters.tiny.clips import ExactEdit
+from lipar_adapters.tiny.parts import CONFIG, read_run_settings
 
 PixelClip: TypeAlias = Float[Tensor, "b pixel_frames 3 height width"]
 
@@ -46,9 +46,9 @@ class Tiny:
         lines = [f"  {theme}: {', '.join(phrases)}" for theme, phrases in THEMES.items()]
         return "\n".join(["It knows these words; others are named in a warning:", *lines])
 
-    def ablation_clip(self, index: int, *, pixel_frames: int, size: int, photos: Path | None) -> AblationClip:
-        """A held-back procedural clip with its exactly rendered edit (see `lipar ablate`)."""
-        from lipar_adapters.tiny.recipe.exact_edits import exact_edit
+    def ablation_clip(self, index: int, *, pixel_frames: int, size: int, photos: Path | None) -> ExactEdit:
+        """A held-out procedural clip with its exactly rendered edit, for `lipar ablate`."""
+        from lipar_adapters.tiny.clips.exact_edits import exact_edit
 
         return exact_edit(index, pixel_frames=pixel_frames, size=size, photos=photos)
 
@@ -59,14 +59,14 @@ class Tiny:
             MissingCheckpointError: the folder is not whole.
             CheckpointError: its configuration is none.
         """
-        recipe, tau_short, tau_long = read_recipe(self._folder() / CONFIG)
+        settings, tau_short, tau_long = read_run_settings(self._folder() / CONFIG)
         coder = CoderSpec(
             first_pixel_frames=TinyAutoencoder.first_pixel_frames,
             next_pixel_frames=TinyAutoencoder.next_pixel_frames,
             tau_short=tau_short,
             tau_long=tau_long,
         )
-        return recipe.spec(coder)
+        return settings.spec(coder)
 
     def load(self, device: torch.device, dtype: torch.dtype) -> Model:
         """The model, with its autoencoder and text encoder.
@@ -76,15 +76,15 @@ class Tiny:
             CheckpointError: its configuration lacks an entry, or its weights are damaged.
         """
         folder = self._folder()
-        recipe, tau_short, tau_long = read_recipe(folder / CONFIG)
-        from lipar_adapters.tiny.pipeline import load
+        settings, tau_short, tau_long = read_run_settings(folder / CONFIG)
+        from lipar_adapters.tiny.parts import load
         from lipar_adapters.wan.causal import CausalWan
 
         parts = load(device, dtype, folder)
         coder = TinyAutoencoder(parts.autoencoder, tau_short=tau_short, tau_long=tau_long)
         encode_prompt = TinyText(parts.encode_prompt)
         with reading(folder, "the parts of one model"):
-            return CausalWan(parts.transformer, recipe, autoencoder=coder, encode_prompt=encode_prompt)
+            return CausalWan(parts.transformer, settings, autoencoder=coder, encode_prompt=encode_prompt)
 
     def _folder(self) -> Path:
         bundled = Path(str(resources.files("lipar_adapters.tiny"))) / "weights"
@@ -133,6 +133,7 @@ class EncoderStream:
         self._state: Any = None
 
     def __call__(self, pixel_frames: PixelClip) -> Latents:
+        """Latents of 4n more pixel frames: n frames."""
         weight = next(self._vae.parameters())
         with torch.no_grad():
             latents, self._state = self._vae.encode(pixel_frames.to(weight), self._state)
@@ -147,6 +148,7 @@ class DecoderStream:
         self._state: Any = None
 
     def __call__(self, latents: Latents) -> PixelClip:
+        """Pixel frames of n more latent frames: 4n frames."""
         weight = next(self._vae.parameters())
         with torch.no_grad():
             pixels, self._state = self._vae.decode(latents.to(weight), self._state)
@@ -160,6 +162,11 @@ class TinyText:
         self._encode = encode
 
     def __call__(self, prompts: list[str]) -> Float[Tensor, "b rows text_dim"]:
+        """Conditioning of each prompt.
+
+        Warns:
+            UnknownWordsWarning: a prompt has words that the model does not know.
+        """
         from lipar_adapters.tiny.vocabulary import warn_of_unknown_words
 
         for prompt in prompts:

@@ -29,6 +29,7 @@ SPATIAL_STRIDE = 8
 
 
 def conv(channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
+    """A convolution that keeps the size (at stride 1), zero-padded at the border."""
     return nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2)
 
 
@@ -58,7 +59,7 @@ class MemoryBlock(nn.Module):
                 last.bias.zero_()
 
     def forward(self, features: Features, previous: Tensor | None) -> tuple[Features, Tensor]:
-        """Returns the new features and this call's last input frame, which is the next call's `previous`."""
+        """Return the new features, and this call's last input frame, which is the next call's `previous`."""
         if previous is None:
             previous = torch.zeros_like(features[:, :1])
         shifted = torch.cat([previous, features[:, :-1]], 1)
@@ -74,6 +75,7 @@ class PoolFrames(nn.Module):
         self.layers = nn.Sequential(conv(2 * channels_in, channels_out, stride=2), nn.ReLU())
 
     def forward(self, features: Features) -> Resized:
+        """Features of half as many frames, rows and columns."""
         return per_frame(self.layers, rearrange(features, "b (t p) c h w -> b t (p c) h w", p=2))
 
 
@@ -86,6 +88,7 @@ class GrowFrames(nn.Module):
         self.enlarge = nn.Sequential(nn.Upsample(scale_factor=2), conv(channels_out, channels_out), nn.ReLU())
 
     def forward(self, features: Features) -> Resized:
+        """Features of twice as many frames, rows and columns."""
         grown = rearrange(per_frame(self.split, features), "b t (p c) h w -> b (t p) c h w", p=2)
         return per_frame(self.enlarge, grown)
 
@@ -98,6 +101,7 @@ class Stack(nn.Module):
         self.layers = nn.ModuleList(layers)
 
     def forward(self, features: Features, state: State | None) -> tuple[Resized, State]:
+        """Features after all layers, and the streaming state with which the next frames continue."""
         last: State = []
         for layer in self.layers:
             if isinstance(layer, MemoryBlock):

@@ -32,6 +32,7 @@ def build_tokenizer() -> Any:
 
 
 def build_text_encoder(vocabulary_size: int) -> Any:
+    """An untrained UMT5 encoder: two layers, `TEXT_DIM` wide."""
     from transformers import UMT5Config, UMT5EncoderModel
 
     config = UMT5Config(
@@ -57,6 +58,7 @@ def embed_tokens(text_encoder: Any, token_ids: Int[Tensor, "b n"]) -> Float[Tens
 
 
 def encode_prompt(tokenizer: Any, text_encoder: Any, prompts: list[str]) -> Float[Tensor, "b n text_dim"]:
+    """Conditioning of prompts on the text encoder's device, without gradients."""
     device = next(text_encoder.parameters()).device
     with torch.no_grad():
         return embed_tokens(text_encoder, tokenize(tokenizer, prompts).to(device))

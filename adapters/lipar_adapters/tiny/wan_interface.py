@@ -30,9 +30,11 @@ class Certain:
         self.mean = latents
 
     def mode(self) -> Float[Tensor, "b c t h w"]:
+        """The latents."""
         return self.mean
 
     def sample(self, generator: torch.Generator | None = None) -> Float[Tensor, "b c t h w"]:
+        """The latents; nothing is drawn."""
         return self.mean
 
 

@@ -50,10 +50,12 @@ class WanAutoencoder:
 
     @property
     def dtype(self) -> torch.dtype:
+        """Type of the weights, in which frames are encoded and decoded."""
         return next(self.vae.parameters()).dtype
 
     @property
     def device(self) -> torch.device:
+        """Where the weights are."""
         return next(self.vae.parameters()).device
 
     def scale(self) -> tuple[Tensor, Tensor]:
@@ -142,6 +144,7 @@ class DecoderStream:
         self._begun = False
 
     def __call__(self, latents: Latents) -> PixelClip:
+        """Pixel frames of the next latent frames: 1 + 4n at first, then 4n."""
         coder = self._coder
         mean, std = coder.scale()
         raw = (latents.to(coder.device, coder.dtype) * std + mean).transpose(1, 2)

@@ -11,7 +11,7 @@ from lipar.protocols import Autoencoder, BlockAttention, ForwardPass
 from lipar.sampling.flow import warped_sigmas
 from lipar.sampling.steps import scale_steps
 from lipar.types import Latents
-from lipar_adapters.wan.recipe import Recipe
+from lipar_adapters.wan.run_settings import RunSettings
 from lipar_adapters.wan.seam import WanSeam
 
 PromptEncoder = Callable[[list[str]], Tensor]
@@ -23,7 +23,7 @@ class CausalWan:
 
     Args:
         transformer: the stock diffusers model, on its device.
-        recipe: blocks, cache and steps.
+        settings: blocks, cache and steps.
         autoencoder: pixel frames to latents and back; None where only latents come and go.
         encode_prompt: text to conditioning; None where `prompt_embeds` is set by the caller.
     """
@@ -31,7 +31,7 @@ class CausalWan:
     def __init__(
         self,
         transformer: Any,
-        recipe: Recipe,
+        settings: RunSettings,
         *,
         autoencoder: Autoencoder | None = None,
         encode_prompt: PromptEncoder | None = None,
@@ -47,15 +47,15 @@ class CausalWan:
                 f"{config.in_channels}; take both from one model"
             )
         self.transformer = transformer.eval().requires_grad_(False)
-        self.recipe = recipe
+        self.run_settings = settings
         self.autoencoder = autoencoder
         self.seam = WanSeam(transformer, memoise_text=True)
         self._prompt_embeds: Tensor | None = None
         self._encode_prompt = encode_prompt
-        self.block_frames = recipe.block_frames
-        self.home_pixels = recipe.home_pixels
-        self.sink_frames = recipe.sink_frames
-        self.window_frames = recipe.window_frames
+        self.block_frames = settings.block_frames
+        self.home_pixels = settings.home_pixels
+        self.sink_frames = settings.sink_frames
+        self.window_frames = settings.window_frames
         self.patch_size: int = config.patch_size[1]
         self.num_layers: int = config.num_layers
         self.latent_channels: int = config.in_channels
@@ -63,10 +63,12 @@ class CausalWan:
 
     @property
     def device(self) -> torch.device:
+        """Where the transformer is."""
         return next(self.transformer.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
+        """Type of the latents and of most weights; norms and the time embedding may be in float32."""
         return self.transformer.patch_embedding.weight.dtype
 
     @property
@@ -95,7 +97,7 @@ class CausalWan:
             raise RuntimeError(
                 "this model has no text encoder; set `prompt_embeds` (b rows text_dim) instead"
             )
-        prompts = [prompt] if self.recipe.guidance_scale == 1 else [prompt, ""]
+        prompts = [prompt] if self.run_settings.guidance_scale == 1 else [prompt, ""]
         embeds = self._encode_prompt(prompts)
         width = self.transformer.config.text_dim
         if embeds.shape[-1] != width:
@@ -105,16 +107,29 @@ class CausalWan:
             )
         self.prompt_embeds = embeds
 
+    def kv_frame_bytes(self, pixels: int) -> int:
+        """Bytes of the keys, or of the values, of one latent frame in all layers and guidance branches.
+
+        Args:
+            pixels: rows x columns of a pixel frame; without an autoencoder a latent is taken to be 8x8 of them.
+        """
+        config = self.transformer.config
+        branches = 1 if self.run_settings.guidance_scale == 1 else 2
+        factor = self.autoencoder.spatial_factor if self.autoencoder is not None else 8
+        tokens = pixels // (factor * self.patch_size) ** 2
+        channels = config.num_attention_heads * config.attention_head_dim
+        return int(branches * self.num_layers * tokens * channels * self.dtype.itemsize)
+
     def sigmas(self, strength: float | None, steps: Sequence[int] | None = None) -> list[float]:
         """Noise levels, falling; none at strength 0. Given steps are taken as they are, the model's own are scaled."""
-        recipe = self.recipe
+        settings = self.run_settings
         if strength == 0:
             return []
         if steps is not None:
-            return warped_sigmas(steps, recipe.shift)
+            return warped_sigmas(steps, settings.shift)
         if strength is None:
-            return warped_sigmas(recipe.text_to_video_steps, recipe.shift)
-        return warped_sigmas(scale_steps(recipe.edit_steps, strength), recipe.shift)
+            return warped_sigmas(settings.text_to_video_steps, settings.shift)
+        return warped_sigmas(scale_steps(settings.edit_steps, strength), settings.shift)
 
     def forward(self, latents: Latents, forward_pass: ForwardPass, attention: BlockAttention) -> Latents:
         """Flow of the kept tokens; zeros at pruned places. Latents of one video; branches are made here."""
@@ -131,7 +146,4 @@ class CausalWan:
         if branches == 1:
             return flow
         with_prompt, without = flow.chunk(2)
-        return without + self.recipe.guidance_scale * (with_prompt - without)
-
-
-__all__ = ["CausalWan", "PromptEncoder", "Recipe"]
+        return without + self.run_settings.guidance_scale * (with_prompt - without)

@@ -8,20 +8,16 @@ from typing import Any
 
 import torch
 
+from lipar_adapters.checkpoint_errors import CheckpointError, MissingCheckpointError, reading, some, unfit
 from lipar_adapters.loading import described, ignored_of, load_diffusers_model
+from lipar_adapters.model_config import read_config
 from lipar_adapters.weights import (
-    CheckpointError,
     Header,
-    MissingCheckpointError,
     check_finite,
     check_headers,
     check_state,
-    read_config,
     read_headers,
     read_pickle,
-    reading,
-    some,
-    unfit,
     weight_files,
 )
 
@@ -85,6 +81,7 @@ def infer_config(state: dict[str, torch.Tensor], head_dim: int = 128, path: Path
     """The diffusers config of a text-to-video Wan transformer, from the shapes of its original tensors.
 
     Args:
+        state: tensors by their original names.
         head_dim: channels of a head, which no shape tells; 128 in every released Wan model.
         path: of the file, for messages.
 
@@ -170,7 +167,10 @@ def load_transformer(
     """A `WanTransformer3DModel` from a diffusers folder or from a checkpoint in the original layout, on a device.
 
     Args:
-        config: diffusers config for a checkpoint; None: told from its shapes.
+        path: the folder or file.
+        dtype: type of the weights; norms, time embedding and modulation tables stay in float32.
+        device: where the model is put.
+        config: diffusers config for a checkpoint; None: inferred from its shapes.
 
     Raises:
         MissingCheckpointError: nothing there.
@@ -228,16 +228,3 @@ def stored_bytes(path: Path, dtype: torch.dtype) -> int:
         else:
             count += sum(math.prod(header.shape) for header in read_headers(file).values())
     return count * dtype.itemsize
-
-
-def free_bytes(device: torch.device) -> int | None:
-    """Memory that a device has to give; None where it cannot be asked."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    memory = Path("/proc/meminfo")
-    if device.type != "cpu" or not memory.is_file():
-        return None
-    for line in memory.read_text("ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None

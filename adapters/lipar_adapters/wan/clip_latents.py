@@ -13,7 +13,7 @@ CenteredClip: TypeAlias = Float[Tensor, "b 3 frames height width"]
 """RGB video in [-1, 1], channels first, as a Wan autoencoder takes it."""
 
 
-def encode_clip(pipe: Any, clip: CenteredClip) -> Latents:
+def latents_of_clip(pipe: Any, clip: CenteredClip) -> Latents:
     """Latents of a clip in the scale the DiT sees, float32: the posterior's mean, so nothing is drawn.
 
     Raises:

@@ -26,6 +26,7 @@ class DenoiseWatch:
         self._done, self._begun = 0, 0.0
 
     def __call__(self, iterable: Any = None, total: int | None = None) -> "DenoiseWatch":
+        """What the pipeline calls as `self.progress_bar(total=...)`."""
         self._open = self._bar(iterable, total)
         return self
 

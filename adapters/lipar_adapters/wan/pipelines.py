@@ -10,21 +10,14 @@ import torch
 from attrs.validators import instance_of
 
 from lipar.bounds import shown
+from lipar_adapters.checkpoint_errors import CheckpointError, MissingCheckpointError, reading, some, unfit
 from lipar_adapters.loading import (
     check_vocabulary,
     load_diffusers_model,
     load_tokenizer,
     load_transformers_model,
 )
-from lipar_adapters.weights import (
-    CheckpointError,
-    MissingCheckpointError,
-    read_config,
-    read_json,
-    reading,
-    some,
-    unfit,
-)
+from lipar_adapters.model_config import read_config, read_json
 
 INDEX = "model_index.json"
 TI2V, A14B, WAN21 = "wan2.2-ti2v", "wan2.2-a14b", "wan2.1"

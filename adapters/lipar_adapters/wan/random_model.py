@@ -9,7 +9,7 @@ from torch import Tensor
 from lipar.protocols import BlockAttention
 from lipar.types import Latents
 from lipar_adapters.wan.causal import CausalWan
-from lipar_adapters.wan.recipe import recipe_of
+from lipar_adapters.wan.run_settings import run_settings_of
 from lipar_adapters.wan.seam import WanSeam
 from lipar_adapters.wan.shapes import Shape
 
@@ -28,7 +28,7 @@ class RandomWanModel(CausalWan):
         self._stock = _twin(transformer)
         self._hooked = _twin(transformer)
         self._hooked_seam = WanSeam(self._hooked)
-        super().__init__(transformer, recipe_of(shape))
+        super().__init__(transformer, run_settings_of(shape))
         self.shape = shape
         generator = torch.Generator().manual_seed(seed)
         text = torch.randn(1, shape.text_rows, shape.text_width, generator=generator)
@@ -38,7 +38,7 @@ class RandomWanModel(CausalWan):
         """Keeps its random conditioning."""
 
     def stock_forward(self, latents: Latents, timestep: Tensor) -> Latents:
-        """diffusers' own forward, on a transformer without hooks that shares the weights."""
+        """The forward of diffusers itself, on a transformer without hooks that shares the weights."""
         return _forward(self._stock, latents, timestep, self.prompt_embeds)
 
     def forward_at(self, latents: Latents, timestep: Tensor, attention: BlockAttention) -> Latents:

@@ -9,7 +9,7 @@ from attrs.validators import optional
 from lipar import bounds
 from lipar.plugin.compatibility import CAUSAL
 from lipar.spec import ModelSpec
-from lipar_adapters.wan.recipe import recipe_of
+from lipar_adapters.wan.run_settings import run_settings_of
 from lipar_adapters.wan.shapes import Shape, shape_named
 
 _KEPT_IN_FLOAT32 = ("time_embedder", "scale_shift_table", "norm1", "norm2", "norm3")
@@ -33,7 +33,7 @@ class RandomWan:
         Raises:
             LookupError: no such shape.
         """
-        return recipe_of(shape_named(self.shape)).spec(None)
+        return run_settings_of(shape_named(self.shape)).spec(None)
 
     def load(self, device: torch.device, dtype: torch.dtype) -> Any:
         """Make the weights, on the device itself.

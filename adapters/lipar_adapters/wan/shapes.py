@@ -4,9 +4,6 @@ from typing import Literal
 
 import attrs
 
-SECTIONS = ("overhead", "sweep", "forward", "pipeline", "mask", "memory", "syncs", "profile")
-"""What can be measured."""
-
 
 @attrs.frozen(kw_only=True)
 class Shape:
@@ -37,10 +34,12 @@ class Shape:
 
     @property
     def head_dim(self) -> int:
+        """Channels of an attention head."""
         return self.width // self.heads
 
     @property
     def tokens_per_frame(self) -> int:
+        """Tokens of a latent frame."""
         return self.rows * self.cols
 
     @property
@@ -117,6 +116,7 @@ def flops_per_token(shape: Shape, context_tokens: int, *, layers: int | None = N
     Norms, rotations, embeddings and the text's own projections (once per prompt) are left out.
 
     Args:
+        shape: sizes of the model.
         context_tokens: keys that a query attends to.
         layers: None: all of the shape.
     """

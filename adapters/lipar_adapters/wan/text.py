@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lipar_adapters.checkpoint_errors import MissingCheckpointError
 from lipar_adapters.loading import check_vocabulary, load_tokenizer, load_transformers_model
-from lipar_adapters.weights import MissingCheckpointError
 
 
 class PromptWarning(UserWarning):

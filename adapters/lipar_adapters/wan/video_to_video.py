@@ -8,7 +8,7 @@ from lipar.masks.source import check_source_latents
 from lipar.types import Latents
 from lipar.video.given_frames import pixel_frames, scales_as_pictures
 from lipar_adapters.wan.begin import begin_at, drawn_noise, noised, video_count
-from lipar_adapters.wan.clip_latents import check_clip, encode_clip
+from lipar_adapters.wan.clip_latents import check_clip, latents_of_clip
 
 
 def encode_video(pipe: Any, video: Any, height: int | None = None, width: int | None = None) -> Latents:
@@ -33,7 +33,7 @@ def encode_video(pipe: Any, video: Any, height: int | None = None, width: int | 
     check_clip(pipe, frames=count, height=height, width=width)
     if (height, width) != (own_height, own_width) and scales_as_pictures(video):
         frames = pipe.video_processor.numpy_to_pil(frames.permute(0, 2, 3, 1).numpy())
-    return encode_clip(pipe, pipe.video_processor.preprocess_video(frames, height=height, width=width))
+    return latents_of_clip(pipe, pipe.video_processor.preprocess_video(frames, height=height, width=width))
 
 
 def first_step(steps: int, strength: float) -> int:

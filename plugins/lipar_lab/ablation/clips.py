@@ -29,10 +29,26 @@ class AblationClip:
 
 
 @runtime_checkable
+class ExactEdit(Protocol):
+    """A clip with its exactly rendered edit, as an adapter makes one; fields as in `AblationClip`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def prompt(self) -> str: ...
+    @property
+    def pixels(self) -> Tensor: ...
+    @property
+    def target(self) -> Tensor: ...
+    @property
+    def kind(self) -> str: ...
+
+
+@runtime_checkable
 class MakesClips(Protocol):
     """An adapter that can make clips with exact edits, which its model was not trained on."""
 
-    def ablation_clip(self, index: int, *, pixel_frames: int, size: int, photos: Path | None) -> AblationClip:
+    def ablation_clip(self, index: int, *, pixel_frames: int, size: int, photos: Path | None) -> ExactEdit:
         """Clip number `index`, the same in every run.
 
         Args:
@@ -82,8 +98,11 @@ class ClipSource:
             raise ValueError(
                 f"the adapter {type(adapter).__name__} makes no clips; name video files and a --prompt"
             )
-        return adapter.ablation_clip(
+        made = adapter.ablation_clip(
             index, pixel_frames=self.pixel_frames, size=self.size, photos=self.photos
+        )
+        return AblationClip(
+            name=made.name, prompt=made.prompt, pixels=made.pixels, target=made.target, kind=made.kind
         )
 
 

@@ -8,7 +8,8 @@ import click
 
 from lipar.bounds import LAYERS
 from lipar.cli.number import CLIP_FRAMES, ROUNDS, NumberType
-from lipar_adapters.wan.shapes import SECTIONS, SHAPES, shape_named
+from lipar_adapters.wan.shapes import SHAPES, shape_named
+from lipar_lab.bench import SECTIONS
 
 FRACTIONS = (1.0, 0.9, 0.8, 0.68, 0.5, 0.35, 0.2)
 

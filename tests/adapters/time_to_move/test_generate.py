@@ -2,56 +2,16 @@
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from PIL import Image
-from wan_toys import toy_pipeline, toy_prompt, write_motion_folder
+from motion_toys import FRAMES, HEIGHT, WIDTH, first_frame, left_half, motion, run, signal
+from wan_toys import toy_pipeline, toy_prompt
 
 from lipar.testing.closeness import assert_near, spread
-from lipar.video import VideoError
-from lipar_adapters.time_to_move import encode_motion, time_to_move
-from lipar_adapters.time_to_move.motion_folder import MotionFolder
-from lipar_adapters.time_to_move.motion_latents import (
-    clip_frames,
-    latent_mask,
-    scale_mask,
-    scale_motion,
-)
+from lipar_adapters.time_to_move import encode_motion
 
 KINDS = ["i2v-5b", "i2v-a14b"]
+
+
 SCHEDULERS = ["euler", "unipc"]
-HEIGHT, WIDTH, FRAMES = 32, 48, 9
-
-
-def motion(frames=FRAMES, height=HEIGHT, width=WIDTH):
-    return torch.rand(frames, 3, height, width, generator=torch.Generator().manual_seed(0))
-
-
-def left_half(frames=FRAMES, height=HEIGHT, width=WIDTH):
-    mask = torch.zeros(frames, 3, height, width, dtype=torch.uint8)
-    mask[..., : width // 2] = 255
-    return mask
-
-
-def signal(pipe, mask=None, **options):
-    mask = left_half() if mask is None else mask
-    return encode_motion(pipe, motion(), mask, height=HEIGHT, width=WIDTH, **options)
-
-
-def first_frame():
-    return Image.new("RGB", (WIDTH, HEIGHT), (200, 100, 50))
-
-
-def run(pipe, driven=None, **options):
-    defaults = {
-        "num_inference_steps": 8,
-        "tweak_index": 2,
-        "tstrong_index": 5,
-        "generator": torch.Generator().manual_seed(0),
-        "output_type": "latent",
-    }
-    given = {**defaults, **toy_prompt(), **options}
-    return time_to_move(pipe, first_frame(), driven or signal(pipe), **given).frames
 
 
 def steps_of(pipe, **options):
@@ -302,133 +262,3 @@ def test_a_text_to_video_pipeline_is_refused():
     pipe = toy_pipeline("t2v")
     with pytest.raises(TypeError, match=r"runs on a diffusers\.WanImageToVideoPipeline, got WanPipeline"):
         run(pipe)
-
-
-# --- what drives it ---------------------------------------------------------------------------------------------
-
-
-@given(st.integers(1, 100), st.integers(1, 100))
-def test_a_clip_is_as_long_as_whole_latent_frames_of_motion_and_mask_allow(motion_frames, mask_frames):
-    frames = clip_frames(motion_frames, mask_frames, None)
-    there = min(motion_frames, mask_frames)
-    assert frames % 4 == 1
-    assert there - 4 < frames <= there
-
-
-@pytest.mark.parametrize("beyond", [0, 1, 8, 40])
-def test_what_a_motion_video_has_beyond_the_clip_is_left_out(beyond):
-    pipe = toy_pipeline("i2v-5b")
-    longer = torch.cat([motion(), torch.rand(beyond, 3, HEIGHT, WIDTH)])
-    mask = torch.cat([left_half(), 255 - left_half(beyond)])
-    driven = encode_motion(pipe, longer, mask, height=HEIGHT, width=WIDTH, num_frames=FRAMES)
-    plain = signal(pipe)
-    assert torch.equal(driven.reference, plain.reference)
-    assert torch.equal(driven.mask, plain.mask)
-    assert run(pipe, driven).shape[2] == 3
-
-
-@pytest.mark.parametrize(
-    ("frames", "masks", "said"),
-    [
-        (9, 9, "13 frames was asked for, but the motion video has 9; ask for 9 at most"),
-        (20, 12, "13 frames was asked for, but the mask has 12; ask for 9 at most"),
-        (0, 20, "no frame"),
-    ],
-)
-def test_a_motion_video_shorter_than_the_clip_is_refused_with_what_would_do(frames, masks, said):
-    pipe = toy_pipeline("i2v-5b")
-    with pytest.raises(ValueError, match=said):
-        encode_motion(pipe, motion(frames), left_half(masks), height=32, width=48, num_frames=13)
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"height": 40}, "48x40 pixels do not divide into tokens of 16x16; take 48x32"),
-        ({"num_frames": 8}, "8 pixel frames do not make whole latent frames"),
-    ],
-)
-def test_a_clip_that_does_not_fit_the_pipeline_is_refused(options, said):
-    with pytest.raises(ValueError, match=said):
-        encode_motion(toy_pipeline("i2v-5b"), motion(), left_half(), **{"height": 32, "width": 48, **options})
-
-
-def test_a_latent_frame_takes_the_mask_of_its_first_pixel_frame():
-    mask = torch.zeros(9, 16, 16, dtype=torch.bool)
-    mask[1, :, 8:] = True
-    mask[6:9] = True
-    small = latent_mask(mask, group=4, factor=8)
-    assert small.tolist() == [[[False] * 2] * 2, [[False, True]] * 2, [[False] * 2] * 2]
-
-
-def test_scaling_a_mask_makes_no_third_value_and_no_scaling_changes_nothing():
-    mask = left_half(2, 10, 10)
-    assert torch.equal(scale_mask(mask, (10, 10)), mask[:, 0] > 0)
-    assert torch.equal(scale_mask(mask, (5, 20)), left_half(2, 5, 20)[:, 0] > 0)
-    assert torch.equal(scale_mask(mask.float() / 255, (5, 20)), scale_mask(mask, (5, 20)))
-
-
-def test_smooth_scaling_keeps_fine_stripes_from_turning_into_coarse_ones_unlike_the_released_code():
-    stripes = (torch.arange(96) % 3 == 0).float().expand(1, 3, 96, 96)
-    smooth, released = (scale_motion(stripes, (32, 40), released=released) for released in (False, True))
-    # at less than half the size stripes 3 wide cannot be seen: grey, a third white
-    assert float((smooth[..., 2:-2] - 1 / 3).abs().max()) < 0.15
-    assert float((released - 1 / 3).abs().max()) > 0.5
-
-
-def test_uint8_and_floats_are_scaled_alike():
-    video = (255 * motion()).round().to(torch.uint8)
-    assert_near(scale_motion(video, (16, 16)), scale_motion(video.float() / 255, (16, 16)), 2e-6)
-
-
-# --- its folder -------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return write_motion_folder(tmp_path / "square", 9, "a white square\n slides to the right \n")
-
-
-def test_a_folder_gives_the_first_frame_the_videos_and_the_prompt(folder):
-    found = MotionFolder.at(folder)
-    assert found.prompt() == "a white square slides to the right"
-    assert found.first_frame().size == (64, 48)
-    assert found.motion().shape == found.mask().shape == (9, 3, 48, 64)
-    assert len(found.motion(limit=5)) == 5
-    inside = scale_mask(found.mask(), (48, 64))
-    assert inside.float().mean() == pytest.approx(16 * 16 / (48 * 64), rel=0.05)
-    assert found.motion().float().mean(1)[inside].mean() > 240
-
-
-def test_a_folder_without_a_prompt_has_none(folder):
-    (folder / "prompt.txt").write_text(" \n")
-    assert MotionFolder.at(folder).prompt() is None
-    (folder / "prompt.txt").unlink()
-    assert MotionFolder.at(folder).prompt() is None
-
-
-def test_what_is_missing_in_a_folder_is_named(folder):
-    (folder / "mask.mp4").unlink()
-    (folder / "first_frame.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"has no first_frame\.png, mask\.mp4; "):
-        MotionFolder.at(folder)
-    with pytest.raises(FileNotFoundError, match=r"no folder .*elsewhere; it should have first_frame"):
-        MotionFolder.at(folder / "elsewhere")
-
-
-def test_files_that_are_something_else_are_refused(folder):
-    (folder / "first_frame.png").write_text("no picture")
-    (folder / "mask.mp4").write_text("no video")
-    found = MotionFolder.at(folder)
-    with pytest.raises(ValueError, match=r"first_frame\.png is no picture"):
-        found.first_frame()
-    with pytest.raises(VideoError):
-        found.mask()
-
-
-def test_the_examples_of_the_authors_are_read(shared):
-    for path in sorted((shared / "ttm").iterdir()):
-        found = MotionFolder.at(path)
-        assert found.first_frame().size == (720, 480)
-        assert found.motion(limit=5).shape == found.mask(limit=5).shape == (5, 3, 480, 720)
-        assert len(found.prompt()) > 100

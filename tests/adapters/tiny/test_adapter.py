@@ -13,7 +13,7 @@ from lipar.plugin.parts import make_adapter
 from lipar.protocols import Adapter, Autoencoder, Model
 from lipar.testing.closeness import assert_near
 from lipar_adapters.tiny.adapter import Tiny
-from lipar_adapters.tiny.vocabulary import UnknownWordsWarning, warn_of_unknown_words
+from lipar_adapters.tiny.vocabulary import UnknownWordsWarning
 
 CPU = torch.device("cpu")
 
@@ -49,8 +49,8 @@ def test_it_runs_as_its_config_says(weights: Path) -> None:
     assert isinstance(model, Model)
     assert isinstance(model.autoencoder, Autoencoder)
     for name in ("block_frames", "sink_frames", "window_frames", "shift", "guidance_scale"):
-        assert getattr(model.recipe, name) == config[name]
-    assert list(model.recipe.edit_steps) == config["edit_steps"]
+        assert getattr(model.run_settings, name) == config[name]
+    assert list(model.run_settings.edit_steps) == config["edit_steps"]
     assert model.home_pixels == config["home_size"][0] * config["home_size"][1]
     assert (model.autoencoder.tau_short, model.autoencoder.tau_long) == (0.4, 0.8)
 
@@ -87,13 +87,6 @@ def test_unknown_words_are_named_with_their_neighbours(weights: Path) -> None:
         UnknownWordsWarning, match=r"know 'watercolours' \(did you mean 'watercolour'\?\); `lipar"
     ):
         model.set_prompt("watercolours, snow")
-
-
-def test_a_long_prompt_is_not_answered_by_a_longer_list() -> None:
-    with pytest.warns(
-        UnknownWordsWarning, match=r"'qoppa'[^\n]*, 12 more words; `lipar models show tiny` lists"
-    ):
-        warn_of_unknown_words("qoppa " + " ".join(f"qoppa{i}" for i in range(19)), stacklevel=1)
 
 
 def test_a_folder_that_is_not_whole_is_refused(weights: Path, tmp_path: Path) -> None:

@@ -1,13 +1,11 @@
 """The bundled autoencoder: streaming, causality, and what it keeps of clips it never saw."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from lipar.testing.closeness import assert_near
-from lipar_adapters.tiny import pipeline
 from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
+from lipar_adapters.tiny.parts import load
 
 
 @pytest.fixture(scope="module")
@@ -50,22 +48,12 @@ def test_frames_that_fill_no_group_of_four_are_refused(small: TinyVideoAutoencod
         small.encode(torch.rand(1, 5, 3, 32, 32))
 
 
-def test_statistics_that_are_set_after_training_are_exported(
-    small: TinyVideoAutoencoder, tmp_path: Path
-) -> None:
-    from lipar_adapters.tiny.recipe.export import export_vae, load_vae
-
-    trained = TinyVideoAutoencoder(widths=(8, 12, 16))
-    trained.register_to_config(latents_mean=[0.5] * 16, latents_std=[3.0] * 16)
-    export_vae(trained, tmp_path)
-    assert torch.equal(load_vae(tmp_path).std.flatten(), torch.full((16,), 3.0))
-
-
 @torch.no_grad()
 def test_the_bundled_autoencoder_keeps_held_back_clips() -> None:
-    from lipar_adapters.tiny.recipe.evaluate import held_back_clips, psnr
+    from lipar.video.quality import psnr
+    from lipar_adapters.tiny.recipe.evaluate import held_back_clips
 
-    parts = pipeline.load()
+    parts = load()
     clips = held_back_clips(4, 8, 128)
     latents, _ = parts.autoencoder.encode(clips)
     made, _ = parts.autoencoder.decode(latents)

@@ -12,7 +12,8 @@ from lipar.attention.kv_cache import KVCache
 from lipar.config import PruneConfig
 from lipar.protocols import ForwardPass, Model
 from lipar.testing.closeness import assert_near, error
-from lipar_adapters.wan.causal import CausalWan, Recipe
+from lipar_adapters.wan.causal import CausalWan
+from lipar_adapters.wan.run_settings import RunSettings
 from lipar_adapters.wan.seam import WanSeam, seam_of
 
 GRID = (3, 3, 5)
@@ -27,8 +28,8 @@ def prompts(branches: int = 1, seed: int = 1) -> torch.Tensor:
     return torch.randn(branches, 7, 64, generator=torch.Generator().manual_seed(seed))
 
 
-def driven(**recipe: Any) -> CausalWan:
-    model = CausalWan(toy_transformer(), Recipe(**recipe))
+def driven(**settings: Any) -> CausalWan:
+    model = CausalWan(toy_transformer(), RunSettings(**settings))
     model.prompt_embeds = prompts()
     return model
 
@@ -176,7 +177,7 @@ def test_text_is_projected_once_for_a_prompt() -> None:
 
 
 def test_a_prompt_takes_the_models_type() -> None:
-    model = CausalWan(toy_transformer().to(torch.bfloat16), Recipe())
+    model = CausalWan(toy_transformer().to(torch.bfloat16), RunSettings())
     model.prompt_embeds = prompts()
     assert model.dtype == torch.bfloat16
     assert flow(model, block_latents().to(torch.bfloat16)).dtype == torch.bfloat16
@@ -207,7 +208,7 @@ def test_guidance_runs_through_blocks_and_cache() -> None:
 
 
 def test_a_prompt_is_needed_before_the_first_block() -> None:
-    model = CausalWan(toy_transformer(), Recipe())
+    model = CausalWan(toy_transformer(), RunSettings())
     with pytest.raises(RuntimeError, match="no prompt yet"):
         flow(model, block_latents())
     with pytest.raises(RuntimeError, match="no text encoder"):

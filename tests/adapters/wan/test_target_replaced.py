@@ -11,7 +11,8 @@ from wan_toys import bare, hooks_of, toy_pipeline, toy_prompt, toy_transformer
 
 import lipar
 from lipar import TokenLayout
-from lipar_adapters.wan.causal import CausalWan, Recipe
+from lipar_adapters.wan.causal import CausalWan
+from lipar_adapters.wan.run_settings import RunSettings
 
 
 def replace_by_one(transformer: Any) -> None:
@@ -114,7 +115,7 @@ def test_a_model_that_lipar_drives_reads_its_text_again_after_processors_were_re
         latents = torch.randn(1, 3, 16, 4, 6, generator=torch.Generator().manual_seed(2))
         return model.forward(latents, ForwardPass.at(0, 0.7), context)
 
-    model = CausalWan(toy_transformer(), Recipe())
+    model = CausalWan(toy_transformer(), RunSettings())
     model.prompt_embeds = toy_prompt()["prompt_embeds"]
     before = flow()
     replace(model.transformer)

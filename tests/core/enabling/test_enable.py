@@ -307,9 +307,10 @@ def test_unknown_objects_are_told_what_is_supported(transformer: Any) -> None:
 
 
 def test_a_transformer_that_lipar_drives_is_left_to_it(transformer: Any) -> None:
-    from lipar_adapters.wan.causal import CausalWan, Recipe
+    from lipar_adapters.wan.causal import CausalWan
+    from lipar_adapters.wan.run_settings import RunSettings
 
-    model = CausalWan(transformer, Recipe())
+    model = CausalWan(transformer, RunSettings())
     with pytest.raises(ValueError, match="already pruned by lipar"):
         lipar.enable(transformer, layout=some_layout())
     lipar.disable(transformer)

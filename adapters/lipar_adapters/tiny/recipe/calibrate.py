@@ -18,7 +18,7 @@ from einops import reduce
 from jaxtyping import Float
 from torch import Tensor
 
-from lipar_adapters.tiny.pipeline import WEIGHTS, load
+from lipar_adapters.tiny.parts import WEIGHTS, load
 from lipar_adapters.tiny.recipe.evaluate import held_back_clips
 from lipar_adapters.tiny.recipe.export import write_config
 
@@ -58,6 +58,7 @@ def noise_floor(
 
 
 def main() -> None:
+    """Run the command: print the quantiles and thresholds; with `--write`, keep them in the config."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 
 def named(modules: dict[str, nn.Module]) -> dict[str, nn.Parameter]:
+    """Parameters of several modules by name, each under the name of its module."""
     return {
         f"{prefix}.{name}": p for prefix, module in modules.items() for name, p in module.named_parameters()
     }
@@ -19,6 +20,7 @@ def named(modules: dict[str, nn.Module]) -> dict[str, nn.Parameter]:
 def moments(
     optimizer: torch.optim.Optimizer, parameters: dict[str, nn.Parameter], key: str
 ) -> dict[str, Tensor]:
+    """One of Adam's moments (`exp_avg` or `exp_avg_sq`) by parameter name; parameters without a step are left out."""
     return {name: optimizer.state[p][key] for name, p in parameters.items() if key in optimizer.state[p]}
 
 

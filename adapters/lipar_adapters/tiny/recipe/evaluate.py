@@ -19,12 +19,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from lipar_adapters.tiny.pipeline import TinyParts, load
-from lipar_adapters.tiny.recipe.library import build_library
-from lipar_adapters.tiny.recipe.looks import LOOKS, apply_look, edges
+from lipar.video.quality import flicker, psnr, still_pixels
+from lipar_adapters.tiny.clips.library import build_library
+from lipar_adapters.tiny.clips.looks import LOOKS, apply_look, edges
+from lipar_adapters.tiny.clips.scenes import make_scenes, render
+from lipar_adapters.tiny.parts import TinyParts, load
 from lipar_adapters.tiny.recipe.preview import sample, seeded_noise, shifted_sigmas, steps_for_strength
-from lipar_adapters.tiny.recipe.scenes import make_scenes, render
-from lipar_lab.ablation.figures import flicker, still_pixels
 
 PROMPTS = (
     "photo",
@@ -67,18 +67,16 @@ def held_back_clips(
     return render(make_scenes(77, count, frames, library, zoom), library, size, size)
 
 
-def psnr(a: Tensor, b: Tensor) -> float:
-    return float(-10 * (a - b).square().mean().log10())
-
-
 @torch.no_grad()
 def reconstruct(
     parts: TinyParts, clip: Float[Tensor, "b frames 3 height width"]
 ) -> Float[Tensor, "b frames 3 height width"]:
+    """A clip after encoding and decoding."""
     return parts.autoencoder.decode(parts.autoencoder.encode(clip)[0])[0]
 
 
 def flicker_of(clip: Float[Tensor, "1 frames 3 height width"], still: Tensor) -> float:
+    """Flicker in levels of 255 on still pixels; NaN where there are none."""
     value = flicker(clip[0], still)
     return math.nan if value is None else value
 
@@ -86,8 +84,11 @@ def flicker_of(clip: Float[Tensor, "1 frames 3 height width"], still: Tensor) ->
 def autoencoder_report(
     parts: TinyParts, clips: Path | None, pack: Path | None, size: int
 ) -> dict[str, dict[str, float]]:
-    """PSNR in dB, and flicker in levels of 255 where the source stands still, in cells or by single pixels (NaN:
-    nowhere), clean and with 1 % noise."""
+    """PSNR in dB and flicker in levels of 255 of clips after encoding and decoding, by clip and figure.
+
+    Flicker is measured where the source stands still, in cells or by single pixels (NaN: nowhere), clean and with 1 %
+    noise on the input.
+    """
     procedural = held_back_clips(12, 24, size, pack)
     named = {f"procedural-{i:02d}": clip[None] for i, clip in enumerate(procedural)}
     if clips is not None:
@@ -164,8 +165,11 @@ def nearest_look(video: Float[Tensor, "frames 3 h w"], targets: Float[Tensor, "l
 def look_report(
     parts: TinyParts, pack: Path | None, count: int = 6, size: int = 192, looks: Sequence[str] = JUDGED
 ) -> dict[str, float]:
-    """Edits of held-back clips against the exactly filtered clips: nearest look, PSNR to it, edges kept, and as what
-    looks are taken that are not the nearest (share of their clips)."""
+    """Edits of held-out clips against the exactly filtered clips.
+
+    Gives the share of clips whose nearest look is the prompted one, PSNR to the exact clip by look, how well edges are
+    kept, and as which looks the others are taken (share of their clips).
+    """
     clips = held_back_clips(count, 12, size, pack)
     distances: dict[str, list[float]] = {look: [] for look in looks}
     kept, shuffled = [], []
@@ -185,6 +189,7 @@ def look_report(
 
 
 def main() -> None:
+    """Run the command: the report of the autoencoder or of looks, or a contact sheet of edits."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,23 +1,13 @@
 """Writes trained parts as bf16 safetensors in diffusers' folder layout, with the model's own config beside them."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lipar_adapters.loading import (
-    check_vocabulary,
-    load_diffusers_model,
-    load_tokenizer,
-    load_transformers_model,
-)
 from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
-
-BIDIRECTIONAL = "bidirectional"
-"""The sibling's folder, beside those of the parts that it shares."""
+from lipar_adapters.tiny.parts import BIDIRECTIONAL, CONFIG
 
 MODEL_CONFIG = {
     # A smaller shift than Wan's 5: a model this small loses a clip's detail where an edit begins at much noise.
@@ -39,33 +29,15 @@ MODEL_CONFIG = {
 
 def export_vae(vae: TinyVideoAutoencoder, folder: Path) -> None:
     # Not from_config: that drops values which were set after a model was made with its defaults.
+    """Write the autoencoder into `vae/`."""
     names = ("latent_channels", "widths", "latents_mean", "latents_std")
     copy = TinyVideoAutoencoder(**{name: vae.config[name] for name in names})
     copy.load_state_dict(vae.state_dict())
     copy.to(torch.bfloat16).save_pretrained(folder / "vae")
 
 
-def load_vae(
-    folder: Path, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
-) -> TinyVideoAutoencoder:
-    autoencoder = load_diffusers_model(TinyVideoAutoencoder, folder / "vae", dtype=dtype, device=device)
-    return autoencoder.eval()
-
-
-def load_text(folder: Path, device: torch.device | str = "cpu") -> tuple[Any, Any]:
-    """Tokenizer and text encoder, in float32."""
-    from transformers import PreTrainedTokenizerFast, UMT5EncoderModel
-
-    tokenizer = load_tokenizer(PreTrainedTokenizerFast, folder / "tokenizer")
-    with _no_progress_bar():
-        text_encoder = load_transformers_model(
-            UMT5EncoderModel, folder / "text_encoder", dtype=torch.float32, device=device
-        )
-    check_vocabulary(tokenizer, text_encoder, folder)
-    return tokenizer, text_encoder.eval().requires_grad_(False)
-
-
 def export_transformer(transformer: Any, folder: Path) -> None:
+    """Write a transformer into a folder of its own."""
     from diffusers import WanTransformer3DModel
 
     # a config remembers the folder it was read from, which is this machine's
@@ -81,6 +53,7 @@ def export_bidirectional(transformer: Any, folder: Path) -> None:
 
 
 def export_text_and_transformer(transformer: Any, text_encoder: Any, tokenizer: Any, folder: Path) -> None:
+    """Write the causal model without its autoencoder: transformer, tokenizer, text encoder, and the config."""
     folder.mkdir(parents=True, exist_ok=True)
     export_transformer(transformer, folder / "transformer")
     tokenizer.save_pretrained(folder / "tokenizer")
@@ -92,20 +65,6 @@ def export_text_and_transformer(transformer: Any, text_encoder: Any, tokenizer: 
 
 def write_config(folder: Path, **changes: object) -> None:
     """Write `model_config.json`; entries already in a config stay unless changed."""
-    path = folder / "model_config.json"
+    path = folder / CONFIG
     earlier = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps({**MODEL_CONFIG, **earlier, **changes}, indent=2) + "\n")
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Without the bar that transformers draws for weights, which here would come and go in an instant."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

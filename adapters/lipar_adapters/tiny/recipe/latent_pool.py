@@ -11,10 +11,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lipar_adapters.tiny.autoencoder import TEMPORAL_STRIDE, TinyVideoAutoencoder, hold_first_frame
+from lipar_adapters.tiny.clips.library import Library
+from lipar_adapters.tiny.clips.looks import LOOKS, MODIFIERS, apply_look
+from lipar_adapters.tiny.clips.scenes import PixelFrames, add_sensor_noise, make_scenes, render
 from lipar_adapters.tiny.recipe.captions import caption
-from lipar_adapters.tiny.recipe.library import Library
-from lipar_adapters.tiny.recipe.looks import LOOKS, MODIFIERS, apply_look
-from lipar_adapters.tiny.recipe.scenes import PixelFrames, add_sensor_noise, make_scenes, render
 from lipar_adapters.tiny.recipe.training import seeded
 from lipar_adapters.tiny.text import tokenize
 
@@ -74,6 +74,7 @@ def draw_look(rng: np.random.Generator) -> tuple[str, str | None, bool]:
 
 @torch.no_grad()
 def encode(vae: TinyVideoAutoencoder, clips: PixelFrames) -> Float[Tensor, "clips t c h w"]:
+    """Latents of clips in [0, 1]; half precision on a GPU."""
     with torch.autocast(clips.device.type, torch.bfloat16, enabled=clips.device.type == "cuda"):
         return vae.encode(clips)[0].to(torch.float16 if clips.device.type == "cuda" else torch.float32)
 
@@ -90,9 +91,17 @@ def make_chunk(
     together: int = 4,
     first_frame_alone: bool = False,
 ) -> Chunk:
-    """Render, style and encode; scenes are styled `together` at a time, since one filter serves many frames.
+    """Render, style and encode clips of one seed; the same seed and library give the same chunk.
 
     Args:
+        seed: of the scenes and of what is asked of them.
+        grid: size of the clips in tokens and latent frames.
+        vae: encodes them.
+        library: pictures that scenes are composed of.
+        tokenizer: for the captions.
+        scenes_count: number of scenes.
+        edits: versions of each scene, each with a caption.
+        together: scenes that are styled at a time, since one filter serves many frames.
         first_frame_alone: clips of 1 + 4n pixel frames for image-to-video, in looks of their own and without sources.
     """
     rng = np.random.default_rng([seed, 5])
@@ -138,6 +147,7 @@ class LatentPool:
     chunks: deque[Chunk] = field(default_factory=deque)
 
     def add(self, seed: int, grid: Grid) -> None:
+        """Make a chunk; the oldest one leaves where the pool is full."""
         self.names.append((seed, grid))
         self.chunks.append(
             make_chunk(
@@ -155,13 +165,13 @@ class LatentPool:
             number = self.names[-1][0] + 1 if self.names else newest
             self.add(number, grid_for(number))
 
-    def recipe(self) -> list[list[int]]:
+    def contents(self) -> list[list[int]]:
         """What a checkpoint keeps of the pool: number and grid of each chunk."""
         return [[name, grid.rows, grid.columns, grid.frames] for name, grid in self.names]
 
-    def restore(self, recipe: list[list[int]]) -> None:
+    def restore(self, contents: list[list[int]]) -> None:
         """Make the chunks of a checkpoint again."""
-        for name, *grid in recipe:
+        for name, *grid in contents:
             self.add(name, Grid(*grid))
 
     def draw(self, rng: np.random.Generator, tokens: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -88,6 +88,11 @@ def wan_layer(
     """One layer over tokens in groups, each of which has one timestep.
 
     Args:
+        weights: of the layer, by name.
+        tokens: in groups of m.
+        modulation: the six shifts, scales and gates of each group, before the layer's own table is added.
+        text: projected rows of the prompt.
+        heads: of attention.
         mix: self-attention: un-rotated q, k, v `b *groups m heads head_dim` to `b *groups m d`.
     """
     width = tokens.shape[-1]
@@ -215,7 +220,12 @@ def teacher_forced_flow(
     """Flow (noise minus data) predicted for the noisy blocks of a clip, each given the clean frames before it.
 
     Args:
+        transformer: a stock Wan transformer.
+        clean: latents of the clip, whole blocks of `BLOCK_FRAMES`.
+        noisy: the same at the blocks' noise levels.
         sigma: noise level of each block, 1 is pure noise; the timestep is 1000 times that.
+        text: rows of the prompt.
+        window: which clean frames a block is given.
         layer: `layer_forward` or a compiled version of it.
         dtype: of the tokens and of copies of the layers' weights; norms keep their statistics in float32 inside.
     """
@@ -252,7 +262,10 @@ def bidirectional_flow(
     """Flow (noise minus data) predicted for a whole clip, as the stock forward does with one timestep per token.
 
     Args:
+        transformer: a stock Wan transformer.
+        noisy: latents of the clip at the noise levels of its frames.
         timesteps: of each latent frame, 0 to 1000; 0 is a clean frame, as the first one of image-to-video.
+        text: rows of the prompt.
         dtype: as in `teacher_forced_flow`.
     """
     config = transformer.config

@@ -52,8 +52,14 @@ def sample(
     """Denoise a video block by block; SDEdit from the source's latents, or from pure noise without a source.
 
     Args:
+        transformer: a stock Wan transformer.
+        text: rows of the prompt, one prompt per video.
+        source: clean latents of the videos; None: text to video.
         sigmas: falling noise levels; the first is where the source is noised to.
-        frames, shape: latent frames and (c, h, w) of a video without a source.
+        noise: gives the Gaussian values of each step and block.
+        frames: latent frames of a video without a source.
+        shape: its (c, h, w).
+        window: which clean frames a block is given; None: sink 1, window 6.
     """
     window = window or Window()
     batch = len(text)

@@ -13,16 +13,14 @@ from pathlib import Path
 
 import torch
 
-from lipar_adapters.tiny.pipeline import WEIGHTS
+from lipar_adapters.tiny.clips.library import build_library
+from lipar_adapters.tiny.parts import WEIGHTS, load_text, load_vae
 from lipar_adapters.tiny.recipe.export import (
     export_bidirectional,
     export_text_and_transformer,
     export_vae,
-    load_text,
-    load_vae,
 )
 from lipar_adapters.tiny.recipe.latent_pool import Grid
-from lipar_adapters.tiny.recipe.library import build_library
 from lipar_adapters.tiny.recipe.train_autoencoder import train_autoencoder
 from lipar_adapters.tiny.recipe.train_bidirectional import TRAIN_SHIFT as BIDIRECTIONAL_SHIFT
 from lipar_adapters.tiny.recipe.train_bidirectional import grid_for, load_start, train_bidirectional
@@ -31,6 +29,7 @@ from lipar_adapters.tiny.recipe.training import Budget
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The options of the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -102,6 +101,7 @@ def check_start(args: argparse.Namespace) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Run the command: train, then export what there is at the end."""
     args = parse(arguments)
     if args.minutes is None and args.steps is None:
         raise SystemExit("give --minutes or --steps")

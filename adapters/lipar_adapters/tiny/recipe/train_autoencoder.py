@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
-from lipar_adapters.tiny.recipe.export import load_vae
-from lipar_adapters.tiny.recipe.library import Library
-from lipar_adapters.tiny.recipe.looks import LOOKS, MODIFIERS, apply_look
-from lipar_adapters.tiny.recipe.scenes import PixelFrames, add_sensor_noise, make_scenes, render
+from lipar_adapters.tiny.clips.library import Library
+from lipar_adapters.tiny.clips.looks import LOOKS, MODIFIERS, apply_look
+from lipar_adapters.tiny.clips.scenes import PixelFrames, add_sensor_noise, make_scenes, render
+from lipar_adapters.tiny.parts import load_vae
 from lipar_adapters.tiny.recipe.training import Budget, Loop, seeded
 
 FRAMES = 12
@@ -62,9 +62,24 @@ def train_autoencoder(
     """Train within a budget and return the averaged model with its latent statistics set.
 
     Args:
+        out: folder of the log and the checkpoint.
+        library: pictures that clips are rendered from, on the device to train on.
+        budget: minutes or steps.
+        seed: of weights, clips and noise.
+        resume: go on from the checkpoint in `out`.
+        batch: clips per step.
+        size: height and width of the clips in pixels.
+        widths: features of a new model at 1/2, 1/4 and 1/8 of the pixel resolution.
+        stop_seconds: leave after so much of this run, though the budget lasts longer.
+        stop_steps: likewise, in steps.
+        statistics_rounds: batches that the mean and deviation of latents are measured on.
+        start_from: folder with a `vae` folder of the same shape to go on from.
+        peak_rate: highest learning rate.
         decoder_only: leave the encoder and the statistics as they are, so that latents keep their meaning for
             transformers that were trained on them. Needs `start_from`.
-        start_from: folder with a `vae` folder of the same shape to go on from.
+
+    Raises:
+        ValueError: `decoder_only` without `start_from`.
     """
     if decoder_only and start_from is None:
         raise ValueError("a decoder alone is trained for an encoder that exists: give start_from")

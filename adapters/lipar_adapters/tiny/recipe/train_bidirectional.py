@@ -15,10 +15,10 @@ from diffusers import WanTransformer3DModel
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lipar_adapters.tiny.recipe.export import BIDIRECTIONAL
+from lipar_adapters.tiny.clips.library import Library
+from lipar_adapters.tiny.parts import BIDIRECTIONAL
 from lipar_adapters.tiny.recipe.latent_pool import Chunk, Grid, LatentPool, make_chunk
 from lipar_adapters.tiny.recipe.lean_forward import bidirectional_flow
-from lipar_adapters.tiny.recipe.library import Library
 from lipar_adapters.tiny.recipe.train_transformer import HOME, SMALL, draw_sigmas
 from lipar_adapters.tiny.recipe.training import Budget, Loop, seeded
 from lipar_adapters.tiny.text import embed_tokens
@@ -114,6 +114,8 @@ class Judge:
 
     @torch.no_grad()
     def __call__(self, transformer: WanTransformer3DModel) -> dict[str, float]:
+        """Mean square error of the flow by noise level with an image, and at .6 without one."""
+
         def error(level: float, image: bool) -> float:
             sigma = self.clean.new_full((len(self.clean),), level)
             has_image = torch.full_like(sigma, image, dtype=torch.bool)
@@ -138,8 +140,28 @@ def train_bidirectional(
     """Train a transformer in place within a budget; returns it with its averaged weights.
 
     Args:
+        out: folder of the log and the checkpoint.
+        vae: encodes the clips.
+        text_encoder: encodes the captions; it is not trained.
+        tokenizer: of the text encoder.
         transformer: where to begin, see `load_start`.
+        library: pictures that clips are rendered from, on the device to train on.
         held_back: pictures that are not trained on, for the judge.
+        budget: minutes or steps.
+        seed: of weights, clips and noise.
+        resume: go on from the checkpoint in `out`.
+        tokens: latent tokens per step.
+        refresh: steps between newly rendered scenes.
+        scenes_each: scenes rendered together.
+        capacity: chunks of clips to draw from.
+        peak_rate: highest learning rate.
+        stop_seconds: leave after so much of this run, though the budget lasts longer.
+        stop_steps: likewise, in steps.
+        grids: from progress (0..1) and chunk number to the size of its clips.
+        train_shift: shift of the noise levels.
+        judge_every: steps between two measurements on held-out clips.
+        judged_clips: number of these clips.
+        judged_grid: their size.
     """
     device = library.device
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
@@ -162,7 +184,7 @@ def train_bidirectional(
 
     def one_step(step: int, progress: float) -> dict[str, Any]:
         pool.refill(seed * 1_000_000 + step // refresh, lambda number: grids(progress, number))
-        loop.state["pool"] = pool.recipe()
+        loop.state["pool"] = pool.contents()
         rng = np.random.default_rng([seed, step, 3])
         generator = seeded(device, seed, step)
         _, clean, token_ids = pool.draw(rng, tokens)

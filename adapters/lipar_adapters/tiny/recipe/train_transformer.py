@@ -16,11 +16,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
+from lipar_adapters.tiny.clips.library import Library
+from lipar_adapters.tiny.parts import load_text
 from lipar_adapters.tiny.recipe import lean_forward
-from lipar_adapters.tiny.recipe.export import load_text
 from lipar_adapters.tiny.recipe.latent_pool import Grid, LatentPool
 from lipar_adapters.tiny.recipe.lean_forward import BLOCK_FRAMES, Window, teacher_forced_flow
-from lipar_adapters.tiny.recipe.library import Library
 from lipar_adapters.tiny.recipe.training import Budget, Loop, seeded
 from lipar_adapters.tiny.text import TEXT_DIM, build_text_encoder, build_tokenizer, embed_tokens
 
@@ -103,8 +103,29 @@ def train_transformer(
     """Train within a budget; returns the averaged transformer, text encoder, and the tokenizer.
 
     Args:
+        out: folder of the log and the checkpoint.
+        vae: encodes the clips.
+        library: pictures that clips are rendered from, on the device to train on.
+        budget: minutes or steps.
+        seed: of weights, clips and noise.
+        resume: go on from the checkpoint in `out`.
+        tokens: latent tokens per step.
+        refresh: steps between newly rendered scenes.
+        scenes_each: scenes rendered together.
+        capacity: chunks of clips to draw from.
+        peak_rate: highest learning rate.
+        stop_seconds: leave after so much of this run, though the budget lasts longer.
+        stop_steps: likewise, in steps.
+        grids: from progress (0..1) and chunk number to the size of its clips; None: `grid_for` or `grid_to_go_on`.
+        train_shift: shift of the noise levels.
+        compile_mode: `layer` compiles one layer on a GPU; `none`.
         start_from: folder of exported weights to go on from.
+        paired_from: noise level above which paired samples start at the source itself.
         freeze_text: leave the text encoder as it is; needs `start_from`.
+        **changes: sizes of a new transformer, see `build_transformer`.
+
+    Raises:
+        ValueError: `freeze_text` without `start_from`.
     """
     if freeze_text and start_from is None:
         raise ValueError("a text encoder that knows no word yet cannot be left as it is: give start_from")
@@ -140,7 +161,7 @@ def train_transformer(
 
     def one_step(step: int, progress: float) -> dict[str, Tensor]:
         pool.refill(seed * 1_000_000 + step // refresh, lambda number: grids(progress, number))
-        loop.state["pool"] = pool.recipe()
+        loop.state["pool"] = pool.contents()
         rng = np.random.default_rng([seed, step, 3])
         generator = seeded(device, seed, step)
         source, target, token_ids = pool.draw(rng, tokens)

@@ -30,6 +30,7 @@ class Budget:
         return self.spent + time.monotonic() - self.started
 
     def progress(self, step: int) -> float:
+        """Part of the budget that is spent, 0..1 and a little above; of two bounds the nearer one."""
         parts = [0.0]
         if self.steps is not None:
             parts.append(step / self.steps)
@@ -83,9 +84,11 @@ class Loop:
 
     @property
     def folder(self) -> Path:
+        """Where the checkpoint is."""
         return self.out / f"{self.name}-checkpoint"
 
     def resume(self) -> bool:
+        """Restore the checkpoint in `out`; False where there is none."""
         if not (self.folder / "state.json").exists():
             return False
         self.state = load_checkpoint(self.folder, self.modules, self.average, self.optimizer)
@@ -93,6 +96,7 @@ class Loop:
         return True
 
     def save(self) -> None:
+        """Write a checkpoint; it replaces the one before."""
         self.state.update(step=self.step, seconds=self.budget.seconds)
         save_checkpoint(self.folder, self.modules, self.average, self.optimizer, self.state)
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from lipar_adapters.tiny.recipe.library import Library
+from lipar_adapters.tiny.clips.library import Library
 
 PixelFrames: TypeAlias = Float[Tensor, "b frames 3 height width"]
 OBJECTS = 3
@@ -132,6 +132,7 @@ def make_scene(
 def affine_steps(
     values: list[np.ndarray], device: torch.device | str
 ) -> Float[Tensor, "b frames parameters"]:
+    """Paths of several scenes as one float32 tensor on a device."""
     return torch.from_numpy(np.stack(values)).to(device, torch.float32)
 
 
@@ -184,6 +185,10 @@ def make_scenes(
     """Scenes of one seed; the same seed and library give the same scenes.
 
     Args:
+        seed: decides everything.
+        count: number of scenes.
+        frames: pixel frames of each.
+        library: pictures that they are composed of.
         zoom: bounds of the view's size, as a part of the canvas.
         fastest: objects move up to so many times as fast, by a factor drawn for each scene.
     """

@@ -9,7 +9,7 @@ from lipar_adapters.wan.shapes import Shape
 
 
 @attrs.frozen(kw_only=True)
-class Recipe:
+class RunSettings:
     """Blocks, cache, schedule and size that a causal model was trained with."""
 
     block_frames: int = attrs.field(default=3, validator=bounds.BLOCK)
@@ -40,6 +40,6 @@ class Recipe:
         )
 
 
-def recipe_of(shape: Shape) -> Recipe:
+def run_settings_of(shape: Shape) -> RunSettings:
     """Blocks and cache of a shape: six frames, or for a bidirectional model the whole clip."""
-    return Recipe(block_frames=shape.block_length, window_frames=6 if shape.causal else 0)
+    return RunSettings(block_frames=shape.block_length, window_frames=6 if shape.causal else 0)

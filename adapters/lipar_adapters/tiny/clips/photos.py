@@ -4,7 +4,7 @@ Nothing is downloaded and nothing collected here is committed: the pack is an in
 packages with a stated licence (docs/reference/model-card.md lists them). Without a pack there are only procedural
 pictures.
 
-python -m lipar_adapters.tiny.recipe.photos --root /usr/share --out .tiny_photos/pack.npz
+python -m lipar_adapters.tiny.clips.photos --root /usr/share --out .tiny_photos/pack.npz
 """
 
 import argparse
@@ -104,6 +104,7 @@ def stamp(path: Path) -> Any:
 
 
 def encoded(image: Any, **options: Any) -> np.ndarray:
+    """The bytes of a picture file in memory; `options` are those of `PIL.Image.save`."""
     buffer = io.BytesIO()
     image.save(buffer, **options)
     return np.frombuffer(buffer.getvalue(), np.uint8)
@@ -142,7 +143,7 @@ def load_pack(
     photos, stamps, words = [], [], []
     if not zipfile.is_zipfile(path):
         raise ValueError(
-            f"{path} is no pack of photographs; make one with python -m lipar_adapters.tiny.recipe.photos"
+            f"{path} is no pack of photographs; make one with python -m lipar_adapters.tiny.clips.photos"
         )
     with np.load(path) as pack:
         for key in sorted(pack.files):
@@ -159,6 +160,7 @@ def load_pack(
 
 
 def main() -> None:
+    """Run the command: collect photographs below the given folders into a pack."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--root", type=Path, action="append", default=[], help="a share folder, e.g. /usr/share; repeatable"

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lipar_adapters.tiny.recipe.photos import load_pack
-from lipar_adapters.tiny.recipe.textures import shape_sprites, texture
+from lipar_adapters.tiny.clips.photos import load_pack
+from lipar_adapters.tiny.clips.textures import shape_sprites, texture
 from lipar_adapters.tiny.vocabulary import COLOURS, SCENES, SHAPES
 
 # Each photograph is in the pack as a group of crops; a group is either for training or held back for evaluation.
@@ -32,10 +32,12 @@ class Library:
 
     @property
     def device(self) -> torch.device:
+        """Where the pictures are, and so where clips are rendered."""
         return self.canvases.device
 
 
 def as_bytes(picture: Tensor) -> Tensor:
+    """A picture in [0, 1] as bytes."""
     return (picture.clamp(0, 1) * 255).round().to(torch.uint8)
 
 

@@ -17,6 +17,7 @@ Look: TypeAlias = Callable[[Tensor], Tensor]
 
 
 def luma(frames: Frames) -> Plane:
+    """Rec. 601 luma of RGB frames."""
     return frames[:, :1] * 0.299 + frames[:, 1:2] * 0.587 + frames[:, 2:] * 0.114
 
 
@@ -28,6 +29,7 @@ def colour(frames: Tensor, red: float, green: float, blue: float) -> Tensor:
 def box_blur(
     planes: Float[Tensor, "frames channels height width"], radius: int
 ) -> Float[Tensor, "frames channels height width"]:
+    """Mean over squares of `2 radius + 1` pixels; borders are repeated."""
     padded = F.pad(planes, (radius,) * 4, mode="replicate")
     return F.avg_pool2d(padded, 2 * radius + 1, 1)
 
@@ -50,6 +52,7 @@ def edges(frames: Frames) -> Plane:
 
 
 def saturate(frames: Frames, amount: float) -> Frames:
+    """Scale the distance of each colour from its grey; 1 changes nothing, 0 gives grey."""
     grey = luma(frames)
     return (grey + (frames - grey) * amount).clamp(0, 1)
 
@@ -87,10 +90,12 @@ def kuwahara(frames: Frames, radius: int) -> Frames:
 
 
 def photo(frames: Frames) -> Frames:
+    """The frames as they are."""
     return frames
 
 
 def pencil_sketch(frames: Frames) -> Frames:
+    """Grey lines on white: each pixel divided by its blurred surroundings."""
     grey = luma(frames)
     dodge = (grey + 0.02) / (blur(grey, 3) + 0.02)
     lines = dodge.clamp(0, 1) ** 3 * (1 - edges(frames) * 1.2).clamp(0, 1)
@@ -98,32 +103,38 @@ def pencil_sketch(frames: Frames) -> Frames:
 
 
 def oil_painting(frames: Frames) -> Frames:
+    """Smooth areas with sharp borders, in strong colours."""
     return saturate(kuwahara(kuwahara(frames, 4), 3), 1.6)
 
 
 def watercolour(frames: Frames) -> Frames:
+    """Pale smooth areas with darker rims."""
     wash = saturate(kuwahara(frames, 4), 1.25)
     rim = (edges(wash) * 1.5).clamp(0, 0.35)
     return ((0.42 + 0.62 * wash) * (1 - rim)).clamp(0, 1)
 
 
 def cartoon(frames: Frames) -> Frames:
+    """Few flat colours with dark outlines."""
     flat = posterise(saturate(kuwahara(frames, 3), 1.5), 6)
     return flat * (1 - ((edges(blur(frames, 1)) - 0.18) * 4).clamp(0, 0.9))
 
 
 def comic(frames: Frames) -> Frames:
+    """Three levels per channel, strong contrast and thick outlines."""
     flat = saturate(posterise(((kuwahara(frames, 3) - 0.5) * 1.4 + 0.5).clamp(0, 1), 3), 1.8)
     ink = ((box_blur(edges(blur(frames, 1)), 1) - 0.1) * 6).clamp(0, 1)
     return flat * (1 - ink)
 
 
 def night(frames: Frames) -> Frames:
+    """Dark and blue."""
     dark = saturate(frames, 0.5) ** 1.5
     return (dark * colour(frames, 0.30, 0.38, 0.62) + colour(frames, 0.0, 0.01, 0.05)).clamp(0, 1)
 
 
 def sunset(frames: Frames) -> Frames:
+    """Warm light that turns from orange at the top to red at the bottom."""
     glow = colour(frames, 1.0, 0.45, 0.20) * (1 - ramp(frames)) + colour(frames, 0.75, 0.25, 0.40) * ramp(
         frames
     )
@@ -131,6 +142,7 @@ def sunset(frames: Frames) -> Frames:
 
 
 def snow(frames: Frames) -> Frames:
+    """White where the picture is bright, pale and cold elsewhere."""
     grey = luma(frames)
     pale = saturate(frames, 0.35) * colour(frames, 0.93, 0.98, 1.06)
     cover = ((blur(grey, 1) - 0.30) * 2.2).clamp(0, 1) * 0.85
@@ -138,6 +150,7 @@ def snow(frames: Frames) -> Frames:
 
 
 def neon(frames: Frames) -> Frames:
+    """Glowing outlines from magenta to cyan over a dark picture."""
     line = (box_blur(edges(blur(frames, 1)), 1) * 3.2).clamp(0, 1)
     tint = saturate(0.35 + 0.65 * frames / (frames.amax(1, keepdim=True) + 0.05), 3.0)
     tint = 0.55 * tint + 0.45 * (
@@ -147,14 +160,17 @@ def neon(frames: Frames) -> Frames:
 
 
 def sepia(frames: Frames) -> Frames:
+    """Brown monochrome."""
     return (luma(frames) * colour(frames, 1.06, 0.86, 0.62) + colour(frames, 0.05, 0.03, 0.0)).clamp(0, 1)
 
 
 def black_and_white(frames: Frames) -> Frames:
+    """Grey with more contrast."""
     return ((luma(frames) - 0.5) * 1.25 + 0.5).clamp(0, 1).expand(-1, 3, -1, -1).contiguous()
 
 
 def underwater(frames: Frames) -> Frames:
+    """Blurred, blue-green, darker at the bottom."""
     depth = 1.05 - 0.5 * ramp(frames)
     return (
         (0.75 * blur(frames, 1) * colour(frames, 0.35, 0.85, 1.0) + colour(frames, 0.0, 0.16, 0.24)) * depth
@@ -162,6 +178,7 @@ def underwater(frames: Frames) -> Frames:
 
 
 def thermal(frames: Frames) -> Frames:
+    """False colours of the brightness, from blue through red to white."""
     heat = box_blur(luma(frames), 1)
     return torch.cat(
         [
@@ -174,11 +191,13 @@ def thermal(frames: Frames) -> Frames:
 
 
 def fog(frames: Frames) -> Frames:
+    """Blurred and covered in grey, more at the top."""
     veil = 0.72 - 0.22 * ramp(frames)
     return saturate(blur(frames, 1), 0.5) * (1 - veil) + colour(frames, 0.80, 0.82, 0.85) * veil
 
 
 def autumn(frames: Frames) -> Frames:
+    """Green parts turn orange."""
     red, green, blue = frames.split(1, 1)
     leafy = ((green - torch.maximum(red, blue)) * 6 + 0.35).clamp(0, 1)
     turned = torch.cat([green * 1.15 + 0.1, green * 0.6, blue * 0.3], 1)
@@ -186,20 +205,24 @@ def autumn(frames: Frames) -> Frames:
 
 
 def pixel_art(frames: Frames) -> Frames:
+    """Squares of 8 pixels in few colours."""
     small = posterise(saturate(F.avg_pool2d(frames, 8), 1.4), 5)
     return F.interpolate(small, scale_factor=8.0)
 
 
 def negative(frames: Frames) -> Frames:
+    """Inverted colours."""
     return 1 - frames
 
 
 def vintage(frames: Frames) -> Frames:
+    """Faded and yellowish."""
     faded = saturate(frames, 0.55) * 0.72 + 0.16
     return (faded * colour(frames, 1.10, 1.0, 0.78)).clamp(0, 1)
 
 
 def blueprint(frames: Frames) -> Frames:
+    """White outlines on blue."""
     line = (edges(blur(frames, 1)) * 2.6).clamp(0, 1)
     return colour(frames, 0.06, 0.20, 0.52) * (0.75 + 0.35 * luma(frames)) * (1 - line) + line * colour(
         frames, 0.9, 0.95, 1.0

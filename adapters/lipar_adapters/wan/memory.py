@@ -1,0 +1,135 @@
+"""Memory that a causal Wan model will take, estimated beforehand: weights, KV cache, and the donors of each step."""
+
+import warnings
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+
+from lipar.config import Config
+from lipar.events import EditOptions
+from lipar.plugin.host import PluginHost, load_plugins
+from lipar.plugin.parts import UnknownPartError, make_part
+from lipar.protocols import Model
+
+_GIB = 2**30
+TRAINED_FRAMES = 21
+"""Latent frames that an unlimited window is taken to fill where the length of the video is not known."""
+
+
+class MemoryWarning(UserWarning):
+    """The model, or the KV cache of a run, will probably not fit into memory."""
+
+
+@runtime_checkable
+class CachesFrames(Model, Protocol):
+    """A model that knows how large its keys and values are."""
+
+    def kv_frame_bytes(self, pixels: int) -> int:
+        """Bytes of the keys, or of the values, of one latent frame in all layers; `pixels` is rows x columns."""
+        ...
+
+
+def warn_of_weights(weights: int, text_encoder: int, device: torch.device) -> None:
+    """Warn where weights are about to take more than a device has free; nothing where that is not known.
+
+    Args:
+        weights: bytes of the transformer and the autoencoder.
+        text_encoder: bytes of the text encoder, which is loaded in addition for each new prompt.
+        device: where they are loaded.
+
+    Warns:
+        MemoryWarning: with both sizes.
+    """
+    free, needed = free_bytes(device), weights + text_encoder
+    if free is not None and needed > free:
+        warnings.warn(
+            f"about {needed / _GIB:.1f} GiB are needed on {device} and {free / _GIB:.1f} are free: weights "
+            f"{weights / _GIB:.1f}, text encoder {text_encoder / _GIB:.1f}; the KV cache of a run comes in addition",
+            MemoryWarning,
+            stacklevel=4,
+        )
+
+
+def warn_of_cache(
+    model: CachesFrames, config: Config, options: EditOptions, frames: int | None = None
+) -> None:
+    """Warn where the KV cache of an edit is about to take more than the model's device has free.
+
+    Args:
+        model: loaded, so that its weights are no longer counted among what is free.
+        config: window, steps and noise source of the run.
+        options: the resolution, where one was asked for.
+        frames: pixel frames of the video; None: not known.
+
+    Warns:
+        MemoryWarning: with the sizes, and which settings make them smaller.
+    """
+    free = free_bytes(model.device)
+    if free is None:
+        return
+    width, height = options.resolution or (model.home_pixels, 1)
+    cache, donors = run_bytes(model, config, width * height, frames=frames, dense=options.dense)
+    if cache + donors > free:
+        warnings.warn(
+            f"the KV cache will take about {cache / _GIB:.1f} GiB on {model.device}, and what the noise source "
+            f"{config.noise.name!r} keeps of each step {donors / _GIB:.1f}, where {free / _GIB:.1f} are free; set "
+            "cache.window_frames or --resolution lower, or take another noise source (filtering keeps nothing)",
+            MemoryWarning,
+            stacklevel=2,
+        )
+
+
+def run_bytes(
+    model: CachesFrames, config: Config, pixels: int, *, frames: int | None = None, dense: bool = False
+) -> tuple[int, int]:
+    """Bytes of a run's KV cache, and of the keys and values that its noise source keeps of denoise steps.
+
+    Args:
+        model: gives the sizes, and the cache that the config does not set.
+        config: `cache`, `noise`, `recovery`, and the steps.
+        pixels: rows x columns of a pixel frame.
+        frames: pixel frames of the video, which bound an unlimited window; None: not known.
+        dense: every token is computed, so that no donor is kept.
+    """
+    steps = len(model.sigmas(config.strength, config.scaled_steps))
+    if not steps:
+        return 0, 0
+    sink = model.sink_frames if config.cache.sink_frames is None else config.cache.sink_frames
+    window = model.window_frames if config.cache.window_frames is None else config.cache.window_frames
+    cached = sink + window if window else _latent_frames(model, frames)
+    frame_bytes = model.kv_frame_bytes(pixels)
+    held = 0 if dense else _donor_frames(load_plugins(), config, model.block_frames)
+    # keys are stored twice, un-rotated and rotated; see lipar.attention.kv_cache
+    return 3 * cached * frame_bytes, 2 * steps * held * frame_bytes
+
+
+def _latent_frames(model: Model, frames: int | None) -> int:
+    coder = model.autoencoder
+    if frames is None or coder is None:
+        return TRAINED_FRAMES
+    return 1 + max(0, frames - coder.first_pixel_frames) // coder.next_pixel_frames
+
+
+def _donor_frames(host: PluginHost, config: Config, block_frames: int) -> int:
+    """Frames that the noise source keeps for each layer and step; 0 where the recovery fills no place with donors."""
+    try:
+        recovery = make_part(host, "recovery", config.recovery)
+        noise = make_part(host, "noise", config.noise)
+    except UnknownPartError:  # offered to the run's own host alone
+        return 0
+    frames_held = getattr(noise, "frames_held", None)  # optional; see lipar.protocols.NoiseSource
+    return int(frames_held(block_frames)) if recovery.fills and frames_held is not None else 0
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Memory that a device has free, in bytes; None where that is not known."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    memory = Path("/proc/meminfo")
+    if device.type != "cpu" or not memory.is_file():
+        return None
+    for line in memory.read_text("ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
