@@ -5,18 +5,16 @@ Hooks are called by keyword; an implementation names only the arguments it uses.
 
 from collections.abc import Sequence
 
-import pluggy
-
 from lipar.config import Config
 from lipar.events import EditOptions, EditReport, Span
 from lipar.job import Job, RestoredBlock
 from lipar.layout import TokenLayout
+from lipar.plugin.commands import Commands
+from lipar.plugin.markers import hookimpl as hookimpl
+from lipar.plugin.markers import hookspec as hookspec
 from lipar.plugin.registry import Registry
 from lipar.protocols import ForwardPass, Model
 from lipar.types import Latents
-
-hookspec = pluggy.HookspecMarker("lipar")
-hookimpl = pluggy.HookimplMarker("lipar")
 
 
 @hookspec
@@ -74,6 +72,20 @@ def lipar_register_adapters(registry: Registry) -> None:
 
     Args:
         registry: where adapters are registered.
+    """
+
+
+@hookspec
+def lipar_register_commands(commands: Commands) -> None:
+    """Offer commands: `commands.add("name", "my_package.my_module:my_command", help="One line.")`.
+
+    Called when the list of commands is needed, in the modules that the entry-point group `lipar.commands` names; such
+    a module must not import torch, since `lipar --help` waits for it. A plugin of the group `lipar` may implement the
+    hook, too; it is loaded only for a command that the other group does not offer, and its commands are not in
+    `lipar --help`. Each name may be offered once; the second owner is refused.
+
+    Args:
+        commands: the target of each command is a `click.Command`, imported when the command is run.
     """
 
 

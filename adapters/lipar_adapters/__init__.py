@@ -1,16 +1,22 @@
-"""Model adapters that come with lipar. Model libraries are imported when one is loaded, not here."""
+"""Model adapters that come with lipar.
 
-from lipar.hookspecs import hookimpl
+The adapters are imported when they are registered, and a model's library when a model is loaded: `lipar ttm --help`
+imports this package and must not wait for torch.
+"""
+
+from lipar.plugin.markers import hookimpl
 from lipar.plugin.registry import Registry
-from lipar_adapters.self_forcing import SelfForcing
-from lipar_adapters.time_to_move.adapter import TimeToMove
-from lipar_adapters.tiny.adapter import Tiny
-from lipar_adapters.wan.pipelines import Wan22A14B, Wan22TI2V
-from lipar_adapters.wan.random_weights import RandomWan
 
 
 @hookimpl
 def lipar_register_adapters(registry: Registry) -> None:
+    """Offer the adapters of this package."""
+    from lipar_adapters.self_forcing import SelfForcing
+    from lipar_adapters.time_to_move.adapter import TimeToMove
+    from lipar_adapters.tiny.adapter import Tiny
+    from lipar_adapters.wan.pipelines import Wan22A14B, Wan22TI2V
+    from lipar_adapters.wan.random_weights import RandomWan
+
     registry.add("tiny", Tiny)
     registry.add("self-forcing", SelfForcing)
     registry.add("random-wan", RandomWan)

@@ -10,11 +10,11 @@ from typing import Any
 import attrs
 import torch
 
-from lipar.cli.device import pick_device
 from lipar.cli.host import plugin_host
 from lipar.cli.loading import loading
 from lipar.cli.output import say
 from lipar.config import Config
+from lipar.editing.model import pick_device
 from lipar.files.owner import Outputs
 from lipar.plugin.compatibility import check_config
 from lipar.plugin.host import PluginHost
@@ -38,7 +38,13 @@ def compare_clips(
     """Compare clip by clip, and print each row when it is done.
 
     Args:
-        json_file: claimed by `outputs`; keeps finished rows. None: they are only printed.
+        clips: paths.
+        prompt: for all clips.
+        configs: name of the variant -> config; all with the same adapter.
+        outputs: owns the JSON file.
+        random: whether random pruning at the same rate is a row, too.
+        json_file: where finished rows are written; None: they are only printed.
+        device: by name; None: CUDA if there is a device.
     """
     host = plugin_host()
     adapters = [check_config(host, config) for config in configs.values()]
@@ -60,7 +66,7 @@ def compare_clips(
 
 
 def _taken_on(model: Model, host: PluginHost, prompt: str, first: Config) -> dict[str, Any]:
-    """What every row depends on beside its clip and config; random pruning also on the first variant."""
+    """What every row depends on in addition to its clip and config; random pruning also on the first variant."""
     return {
         "weights": weights_digest(model, model.autoencoder),
         "prompt": prompt,
@@ -73,7 +79,7 @@ def _taken_on(model: Model, host: PluginHost, prompt: str, first: Config) -> dic
 
 
 def line_of(row: Comparison) -> str:
-    """A row of the table."""
+    """A row of the table, as Markdown."""
     near = f"{row.psnr:.1f} dB" if math.isfinite(row.psnr) else "equal"
     cuts = f"{len(row.scene_cuts)} (at {', '.join(map(str, row.scene_cuts))})" if row.scene_cuts else "none"
     kept = f"{100 * row.kept_fraction:.0f} %"

@@ -1,5 +1,6 @@
 """Names of files and messages of others are printed as text, whatever characters they have."""
 
+import importlib.metadata
 import json
 import re
 import sys
@@ -12,12 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import lipar.plugin.host
 from lipar import load_plugins
 from lipar.cli import main
 from lipar.cli.output import complain, say
 from lipar.hookspecs import hookimpl
-from lipar.plugin.host import Plugin
+from lipar.plugin.installed import Plugin
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 from lipar.text import escaped
 from lipar.video import write_synthetic_clip
@@ -246,7 +246,7 @@ def test_a_broken_entry_point_is_told_escaped(run, monkeypatch):
         raise ImportError(EVIL)
 
     stranger = SimpleNamespace(name=EVIL, load=broken, dist=SimpleNamespace(name=EVIL, version=EVIL))
-    monkeypatch.setattr(lipar.plugin.host.importlib.metadata, "entry_points", lambda group: [stranger])
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [stranger])
     code, said, told = run("plugins")
     assert code == 0 and f"failed: ImportError: {TOLD}" in said and TOLD in told
     assert is_clean(said) and is_clean(told)

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from lipar.config import Config, build_config
-from lipar.editing.run import edit_video, model_size
+from lipar.editing.run import edit_video
+from lipar.editing.source import model_size
 from lipar.events import EditOptions, EditReport
 from lipar.hookspecs import hookimpl
 from lipar.plugin.checks import AnswerError
@@ -222,7 +223,8 @@ INTERRUPTED = """
 import sys, os, signal
 from pathlib import Path
 from lipar import build_config, load_plugins
-from lipar.edit import EditOptions, edit_video
+from lipar.editing.run import edit_video
+from lipar.events import EditOptions
 from lipar.hookspecs import hookimpl
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 
