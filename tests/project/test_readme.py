@@ -15,6 +15,8 @@ from typing import NamedTuple
 import click
 import pytest
 
+from lipar.video import write_synthetic_clip
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(
@@ -115,6 +117,9 @@ def test_an_unknown_command_or_option_is_named() -> None:
 @by_page
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    write_synthetic_clip(
+        tmp_path / "in.mp4", frames=14, width=96, height=96
+    )  # what pages call a clip of yours
     namespace: dict[str, object] = {"__name__": page.stem}
     for block in blocks_of(page.read_text()):
         if block.language == "python":
