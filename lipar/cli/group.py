@@ -29,7 +29,7 @@ class ReaderGone(Exception):
 class LazyGroup(click.Group):
     """A group that knows its commands by name and imports a command when it is needed."""
 
-    # click turns a broken pipe into a bare SystemExit, which could not be told from one of a plugin
+    # click turns a broken pipe into a bare SystemExit, which looks like one that a plugin raised
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Parse the options of the group; prints the help."""
@@ -96,7 +96,7 @@ def run() -> int:
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except ReaderGone:
-        # what is left to flush has no reader either
+        # what is still to be flushed has no reader either
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open until the end)
         return 1
     except SignalExit as ended:
@@ -104,15 +104,15 @@ def run() -> int:
         complain("; ".join([f"ended ({signal.Signals(ended.number).name})", *notes]), fg="red")
         return 128 + ended.number
     except SystemExit as ended:
-        # commands end by returning, so some other code wanted to end the program: a model's or a library's
+        # commands end by returning, so other code, a model's or a library's, tried to end the program
         complain(f"error: code that lipar called tried to end the program ({reason(ended)})", fg="red")
         return 1
-    except EndedBySignal as ended:  # before there was anything to own
+    except EndedBySignal as ended:  # before any output file was open
         return 128 + ended.number
     except click.ClickException as error:
         show_usage_error(error)
         return error.exit_code
-    except (Exception, KeyboardInterrupt) as error:  # the border to the user: every error becomes a line
+    except (Exception, KeyboardInterrupt) as error:  # every other error becomes one line
         return _ended_early(error, debug=state.debug)
     return 0
 
@@ -137,14 +137,14 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    clear_line()  # it may hold a bar
+    clear_line()  # a progress bar may be on it
     complain(f"warning: {message}", fg="yellow")
 
 
 def _interrupt_again(unraisable: Any) -> None:
     """Raise a Ctrl-C again that came where Python can only report it, such as in the callback of a weak reference."""
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        # a little later, since here, too, it could only be reported
+        # a little later, since an exception that is raised here could only be reported, too
         main = threading.main_thread().ident
         threading.Timer(0.01, signal.pthread_kill, (main, signal.SIGINT)).start()
     else:

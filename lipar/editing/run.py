@@ -114,7 +114,7 @@ class _EditRun:
             self._run_blocks(*writers)
             with self.timer.measure("write"):
                 for writer in filter(None, writers):
-                    writer.close()  # the encoder still holds many frames
+                    writer.close()  # the encoder has many frames in its buffer
                 outputs.publish()
             report = self.tally.report(self.source, self.timer.seconds, time.perf_counter() - start)
         except BaseException as error:

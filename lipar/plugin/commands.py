@@ -141,7 +141,7 @@ class Commands:
         return [command.name for command in self if command.plugin == plugin]
 
     def get(self, name: str) -> Command | None:
-        """The command of that name; None: there is none."""
+        """The command of that name, or None."""
         return self._commands.get(name)
 
     def __iter__(self) -> Iterator[Command]:

@@ -1,7 +1,7 @@
 """What the documents say runs: their Python runs, the commands they name exist, their links lead somewhere.
 
 Every python block of a page is run, the blocks of one page one after the other in one namespace. A block that
-cannot run here stands below a line `<!-- not run: why -->`; it must still be Python.
+cannot run here follows a line `<!-- not run: why -->`; it must still be Python.
 """
 
 import re

@@ -40,12 +40,12 @@ def files_of_checkout() -> set[str]:
 
 def complaints_about_wheel(wheel: Path) -> list[str]:
     with zipfile.ZipFile(wheel) as archive:
-        held = {name for name in archive.namelist() if not name.endswith("/")}
-    packed = {name for name in held if ".dist-info/" not in name}
+        listed = {name for name in archive.namelist() if not name.endswith("/")}
+    packed = {name for name in listed if ".dist-info/" not in name}
     expected = files_of_checkout()
     complaints = [f"{wheel.name} lacks {name}" for name in sorted(expected - packed)]
     complaints += [f"{wheel.name} should not contain {name}" for name in sorted(packed - expected)]
-    if not any(name.endswith("licenses/LICENSE") for name in held):
+    if not any(name.endswith("licenses/LICENSE") for name in listed):
         complaints.append(f"{wheel.name} has no licence")
     if not any(name.startswith("lipar_adapters/tiny/weights/") for name in packed):
         complaints.append(f"{wheel.name} has no weights of the bundled model")
@@ -56,11 +56,11 @@ def complaints_about_wheel(wheel: Path) -> list[str]:
 
 def complaints_about_sdist(sdist: Path) -> list[str]:
     with tarfile.open(sdist) as archive:
-        held = {name.partition("/")[2] for name in archive.getnames()}
+        listed = {name.partition("/")[2] for name in archive.getnames()}
     needed = NEEDED_IN_SDIST | {
         f"{FOLDERS[name.partition('/')[0]]}/{name}".removeprefix("./") for name in files_of_checkout()
     }
-    return [f"{sdist.name} lacks {name}" for name in sorted(needed - held)]
+    return [f"{sdist.name} lacks {name}" for name in sorted(needed - listed)]
 
 
 def main(folder: Path) -> int:

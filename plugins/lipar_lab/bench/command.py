@@ -105,7 +105,7 @@ def bench(
 
     on_cuda = device == "cuda"
     if on_cuda and not torch.cuda.is_available():
-        raise ValueError("--device cuda needs a CUDA device and a PyTorch built for it; there is none")
+        raise ValueError("--device cuda needs a CUDA device and a PyTorch built for it; neither was found")
     if quick:
         kept, repeats, lengths, steps = (1.0, 0.5), 1, (6, 9), steps or (400,)
     settings = Settings(

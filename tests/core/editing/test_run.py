@@ -126,7 +126,7 @@ def test_the_overlay_shades_the_pruned_tokens_and_only_these(clip: Path, tmp_pat
     edit(clip, tmp_path / "out.mp4", overlay=tmp_path / "overlay.mp4")
     plain, shaded = pixels(tmp_path / "out.mp4"), pixels(tmp_path / "overlay.mp4")
     assert times(tmp_path / "overlay.mp4") == times(clip)
-    # the first block is whole; most of the rest stands still
+    # the first block is whole; most of the rest does not move
     assert (plain[:12] - shaded[:12]).abs().mean() < 0.01
     assert (plain[12:] - shaded[12:]).abs().mean() > 0.1
 
