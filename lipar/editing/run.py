@@ -116,7 +116,12 @@ class _EditRun:
                 for writer in filter(None, writers):
                     writer.close()  # the encoder has many frames in its buffer
                 outputs.publish()
-            report = self.tally.report(self.source, self.timer.seconds, time.perf_counter() - start)
+            report = self.tally.report(
+                source_size=self.source.shown_size,
+                processed_size=self.source.size,
+                stage_seconds=self.timer.seconds,
+                seconds=time.perf_counter() - start,
+            )
         except BaseException as error:
             self.hook.lipar_edit_ended(report=None, error=error, spans=[])
             raise

@@ -2,7 +2,6 @@
 
 import attrs
 
-from lipar.editing.source import SourceFrames
 from lipar.events import EditReport
 from lipar.job import RestoredBlock
 from lipar.speedup import Speedup
@@ -62,11 +61,19 @@ class EditTally:
         if cut is not None:
             self.cuts.append(cut)
 
-    def report(self, source: SourceFrames, stage_seconds: dict[str, float], seconds: float) -> EditReport:
+    def report(
+        self,
+        *,
+        source_size: tuple[int, int],
+        processed_size: tuple[int, int],
+        stage_seconds: dict[str, float],
+        seconds: float,
+    ) -> EditReport:
         """The report of the whole edit.
 
         Args:
-            source: gives the sizes.
+            source_size: width and height of the source in pixels.
+            processed_size: width and height at which the model worked.
             stage_seconds: seconds of each stage, the dense probes among them.
             seconds: wall time of the edit, dense probes included.
         """
@@ -75,8 +82,8 @@ class EditTally:
         return EditReport(
             frames=self.written,
             blocks=len(self.blocks),
-            source_size=source.shown_size,
-            processed_size=source.size,
+            source_size=source_size,
+            processed_size=processed_size,
             kept_fraction=_kept_fraction(self.blocks) or 0.0,
             steady_kept_fraction=_kept_fraction([block for block in self.blocks if block.has_history]),
             seconds=seconds - sum(dense for _, dense in probed),
