@@ -1,4 +1,4 @@
-"""What the hooks that report an edit are given: the options, the time of each piece of work, and the final report."""
+"""What watchers of an edit are told: what was asked for, pieces of work, and the report at the end."""
 
 from pathlib import Path
 
@@ -9,42 +9,36 @@ from lipar.speedup import Verdict
 
 @attrs.frozen(kw_only=True)
 class Span:
-    """One piece of work, with its start and duration."""
+    """One piece of work: from when to when."""
 
     stage: str
-    """Such as `decode`, `DiT` or `write`; see `lipar.watch.stages`."""
     start: float
-    """Seconds since the start of the timer."""
+    """Seconds since the timer was made."""
     seconds: float
     step: int | None = None
     """Index of the denoise step, for the DiT; -1 for the clean pass."""
 
     @property
     def end(self) -> float:
-        """Seconds since the start of the timer."""
         return self.start + self.seconds
 
 
 @attrs.frozen(kw_only=True)
 class EditOptions:
-    """What to edit and where to write it; how, is in the config."""
+    """What `edit_video` is asked for beside the config."""
 
     prompt: str
-    """What the result should look like."""
     output: Path
-    """Where to write the result; the suffix names the container."""
     source: Path | None = None
-    """The video to edit; None: a clip that lipar generates."""
+    """None: a clip of lipar's own making."""
     overlay: Path | None = None
     """Where to write the edited clip with its pruned tokens shaded."""
     dense: bool = False
-    """Compute every token."""
     resolution: tuple[int, int] | None = None
     """Width and height to process at; None: the model's own, in the shape of the source."""
     keep_source_size: bool = True
     """Write at the source's size rather than at the size processed."""
     synthetic_frames: int = 60
-    """Pixel frames of a generated clip."""
 
 
 @attrs.frozen(kw_only=True)
@@ -52,30 +46,26 @@ class EditReport:
     """What an edit did, in numbers."""
 
     frames: int
-    """Pixel frames written."""
     blocks: int
     source_size: tuple[int, int]
-    """Width and height of the source in pixels."""
     processed_size: tuple[int, int]
-    """Width and height at which the model worked, in pixels."""
     kept_fraction: float
-    """Computed fraction of the tokens of all frames, without the copies that fill up the last block."""
+    """Of the tokens of all frames; what only fills up the last block is left out."""
     steady_kept_fraction: float | None
-    """The same without the first block of each scene, which is computed in full; None if there is no other block."""
+    """Without the blocks at the start of scenes, which are computed whole; None if there is no other."""
     seconds: float
-    """Wall time of the edit, without dense probes and without loading the model."""
+    """Wall time of the whole edit, dense probes excluded, loading the model excluded."""
     stage_seconds: dict[str, float]
-    """Seconds of each stage, without dense probes."""
+    """Dense probes excluded."""
     speedup: float | None
-    """Dense time over pruned time of denoising and clean pass, the median over the probed blocks; below 1: slower. None
-    if it is not known, see `speedup_verdict`."""
+    """Dense time over pruned time of denoising and clean pass, the median of the probed blocks; below 1: slower. None
+    where one cannot tell, see `speedup_verdict`."""
     speedup_range: tuple[float, float] | None
-    """Lowest and highest value over the probed blocks; None if no block was probed."""
+    """The lowest and the highest of the probed blocks; None where none was probed."""
     speedup_verdict: Verdict
-    """`too noisy` and `too short` if there is no figure, `even` if some blocks were faster and some slower."""
+    """`too noisy` and `too short` where there is no figure, `even` where some blocks were faster and some slower."""
     probed_blocks: int
-    """Blocks that were run both ways: with their whole context, partly pruned, not filled up with copies."""
+    """Blocks run both ways: with their whole context, pruned in part, not filled up with copies."""
     probed_kept_fraction: float | None
-    """Mean computed fraction of the probed blocks; None if no block was probed."""
     scene_cuts: tuple[int, ...]
-    """For each scene cut, the pixel frame at which its block starts."""
+    """Pixel frames at which the blocks begin in which a new scene does, the first block excepted."""
