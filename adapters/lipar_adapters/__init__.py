@@ -1,25 +1,4 @@
-"""Model adapters that come with lipar.
+"""Model adapters that come with lipar, and the command `lipar ttm`.
 
-The adapters are imported when they are registered, and a model's library when a model is loaded: `lipar ttm --help`
-imports this package and must not wait for torch.
+What they offer is registered by `lipar_adapters.plugin`. This module imports nothing, since `lipar --help` loads it.
 """
-
-from lipar.plugin.markers import hookimpl
-from lipar.plugin.registry import Registry
-
-
-@hookimpl
-def lipar_register_adapters(registry: Registry) -> None:
-    """Offer the adapters of this package."""
-    from lipar_adapters.self_forcing import SelfForcing
-    from lipar_adapters.time_to_move.adapter import TimeToMove
-    from lipar_adapters.tiny.adapter import Tiny
-    from lipar_adapters.wan.pipelines import Wan22A14B, Wan22TI2V
-    from lipar_adapters.wan.random_weights import RandomWan
-
-    registry.add("tiny", Tiny)
-    registry.add("self-forcing", SelfForcing)
-    registry.add("random-wan", RandomWan)
-    registry.add("wan2.2-ti2v", Wan22TI2V)
-    registry.add("wan2.2-a14b", Wan22A14B)
-    registry.add("ttm", TimeToMove)

@@ -1,4 +1,4 @@
-"""The plugin in the documents is installed and loaded as any other distribution's."""
+"""The plugin in the documents is installed and found as any third-party plugin is."""
 
 import os
 import subprocess

@@ -277,7 +277,7 @@ def test_importing_every_entry_point_loads_nothing_heavy(group: str) -> None:
 
 
 @pytest.mark.parametrize("module", ["lipar", "lipar.cli", "lipar.video", "lipar.testing"])
-def test_importing_what_users_import_loads_nothing_heavy(module: str) -> None:
+def test_importing_a_public_package_loads_nothing_heavy(module: str) -> None:
     loaded = modules_after(f"import {module}")
     assert loaded & (HEAVY | PACKAGES.keys() - {"lipar"}) == set()
 
