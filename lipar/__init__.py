@@ -1,6 +1,6 @@
 """Latent inter-frame pruning with attention recovery for video diffusion transformers.
 
-Names are imported when they are asked for: `lipar --help` and a mistyped option do not wait for torch.
+Each name is imported when it is first used, so that `lipar --help` and a mistyped option do not wait for torch.
 """
 
 from importlib import import_module
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lipar.attention.error_bound import Certificate, certificate
     from lipar.config import Config, ConfigError, build_config
+    from lipar.editing.edit import edit
+    from lipar.editing.model import load_model
     from lipar.enabling.enable import disable, enable
     from lipar.enabling.summary import summary
     from lipar.job import RestoredBlock
@@ -28,7 +30,9 @@ _HOMES = {
     "build_config": "config",
     "certificate": "attention.error_bound",
     "disable": "enabling.enable",
+    "edit": "editing.edit",
     "enable": "enabling.enable",
+    "load_model": "editing.model",
     "load_plugins": "plugin.host",
     "summary": "enabling.summary",
 }
@@ -65,7 +69,9 @@ __all__ = [
     "build_config",
     "certificate",
     "disable",
+    "edit",
     "enable",
+    "load_model",
     "load_plugins",
     "summary",
 ]

@@ -40,6 +40,18 @@ class ModelOutputError(ArithmeticError):
 class Scheduler:
     """Edits a stream of source latents with a causal model, block by block.
 
+    ```python
+    import torch
+
+    import lipar
+
+    model = lipar.load_model("tiny", device="cpu")
+    model.set_prompt("watercolour")
+    still = torch.randn(1, 1, model.latent_channels, 12, 12).repeat(1, 6, 1, 1, 1)  # latents, b t c h w
+    for block in lipar.Scheduler(model).run([still]):
+        print(block.first_frame, block.layout.kept_fraction)  # the first block is always computed in full
+    ```
+
     Args:
         model: a loaded causal model.
         config: names and numbers of the run; None: the defaults.

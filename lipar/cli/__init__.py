@@ -1,15 +1,15 @@
-"""The command line. What a command needs is imported when it runs: help and mistakes do not wait for torch."""
+"""The command line. A command imports what it needs when it runs, so that help and mistakes do not wait for torch."""
 
 import sys
 
 
 def main() -> None:
-    """Run the command line; errors are one line, unless --debug asks for the traceback."""
+    """Run the command line and exit; an error is printed in one line, with --debug as a traceback."""
     try:
         from lipar.cli.group import run
 
         code = run()
-    except KeyboardInterrupt:  # before anything began
+    except KeyboardInterrupt:  # before the command started
         sys.stderr.write("interrupted\n")
         code = 130
     sys.exit(code)

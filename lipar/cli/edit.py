@@ -1,23 +1,39 @@
-"""`lipar edit`: the main job on one video."""
+"""`lipar edit`: edit one video."""
 
 import os
 import time
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lipar.cli.grouped import GroupedCommand
 from lipar.cli.loading import importing, loading
-from lipar.cli.options import DTYPE_NAMES, SizeType
+from lipar.cli.options import (
+    PATH,
+    ConfigChoice,
+    SizeType,
+    config_options,
+    debug_option,
+    dense_option,
+    device_option,
+    dtype_option,
+    prompt_option,
+    quiet_option,
+    seed_option,
+)
 from lipar.cli.output import say
-from lipar.config import build_config, presets
 from lipar.files.locks import check_unlocked
 from lipar.files.places import CONTAINERS, check_writable
 from lipar.video.errors import VideoError
 
+if TYPE_CHECKING:
+    from lipar.plugin.host import PluginHost
+    from lipar.watch.profile import Profile
+
 _TABLE_ONLY = "table"
-"""What `--profile` stands for without a file."""
+"""The value of `--profile` without a file."""
 
 
 @click.command(
@@ -29,32 +45,18 @@ _TABLE_ONLY = "table"
         "Watching": ["profile", "log", "record_masks", "quiet", "debug"],
     },
 )
-@click.argument("source", required=False, type=click.Path(path_type=Path), metavar="[IN.mp4]")
-@click.option("--prompt", required=True, help="What the result should look like.")
-@click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Where to write the result."
-)
-@click.option("--model", metavar="NAME", help="Adapter to use; `lipar models` lists them.  [default: tiny]")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    help="TOML file; see docs/reference/config.md.",
-)
-@click.option("--preset", metavar="NAME", help=f"Begin from a preset: {', '.join(presets())}.")
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="One value, e.g. prune.tau_short=0.1."
-)
+@click.argument("source", required=False, type=PATH, metavar="[IN.mp4]")
+@prompt_option
+@click.option("-o", "--output", required=True, type=PATH, help="Where to write the result.")
+@config_options()
 @click.option("--strength", type=float, help="How far to go from the source, 0..1.  [default: 0.4]")
-@click.option("--seed", type=int, help="Seed of the noise.  [default: 0]")
-@click.option("--dense", is_flag=True, help="Compute every token.")
-@click.option(
-    "--overlay", type=click.Path(path_type=Path), help="Also write the clip with pruned tokens shaded."
-)
+@seed_option
+@dense_option
+@click.option("--overlay", type=PATH, help="Also write the clip with pruned tokens shaded.")
 @click.option("--size", type=click.Choice(["source", "model"]), default="source", help="Size to write at.")
 @click.option("--resolution", type=SizeType(), help="Size to process at.  [default: the model's own]")
-@click.option("--device", default=None, help="cpu, cuda, cuda:1, ...  [default: cuda where there is one]")
-@click.option("--dtype", type=click.Choice(DTYPE_NAMES), help="[default: bfloat16 on cuda, else float32]")
+@device_option
+@dtype_option
 @click.option(
     "--profile",
     is_flag=False,
@@ -62,25 +64,20 @@ _TABLE_ONLY = "table"
     metavar="[TRACE.json]",
     help="Print where the time went, per stage; with a file, also write a trace for ui.perfetto.dev.",
 )
-@click.option(
-    "--log", type=click.Path(path_type=Path), metavar="EVENTS.jsonl", help="Write a JSON line per block."
-)
+@click.option("--log", type=PATH, metavar="EVENTS.jsonl", help="Write a JSON line per block.")
 @click.option(
     "--record-masks",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="MASKS.npy",
     help="Write the keep masks: bool, frames x rows x columns.",
 )
-@click.option("--quiet", is_flag=True, help="No progress bar.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@quiet_option
+@debug_option
 def edit(
     source: Path | None,
     prompt: str,
     output: Path,
-    model: str | None,
-    config_file: Path | None,
-    preset: str | None,
-    settings: tuple[str, ...],
+    choice: ConfigChoice,
     strength: float | None,
     seed: int | None,
     dense: bool,
@@ -93,45 +90,33 @@ def edit(
     log: Path | None,
     record_masks: Path | None,
     quiet: bool,
-    debug: bool,
 ) -> None:
     """Edit a video by a prompt, computing only the tokens that changed.
 
-    IN.mp4 is any video, or - for the standard input; without it, lipar makes a clip of its own. The result has the
-    source's size, frames, timestamps, sound and the subtitles that its kind of file can hold. Nothing is written to -o
-    until all of it is there; a trace, a log and recorded masks grow as the edit goes on, and an interrupted one leaves
-    what it had.
+    IN.mp4 is any video, or - for the standard input; without it, lipar generates a clip. The result has the source's
+    size, frames, timestamps, sound and the subtitles that its container can store. Nothing is written to -o until all
+    of it is complete; a trace, a log and recorded masks grow during the edit, and an interrupted edit leaves what they
+    contain so far.
     """
     if not prompt.strip():
         raise click.UsageError("--prompt is empty; say in a few words what the result should look like")
-    # the model first, since a part named anew drops the options that were set before it
-    chosen = [] if model is None else [{"adapter": model}]
     named = {"strength": strength, "seed": seed}
-    direct = [{key: value} for key, value in named.items() if value is not None]
-    config = build_config(preset=preset, file=config_file, settings=[*chosen, *settings, *direct])
+    config = choice.build(*({key: value} for key, value in named.items() if value is not None))
     trace = Path(profile) if profile and profile != _TABLE_ONLY else None
     _check_paths(source, output, overlay, trace=trace, log=log, masks=record_masks)
     with importing(quiet=quiet):
-        from lipar.cli.device import pick_device, pick_dtype
         from lipar.cli.host import plugin_host
         from lipar.cli.summary import summarise
+        from lipar.editing.model import pick_device, pick_dtype
         from lipar.editing.run import edit_video
         from lipar.events import EditOptions
         from lipar.plugin.compatibility import check_config
-        from lipar.video import probe
-        from lipar.video.spool import seekable
-        from lipar.watch.event_log import EventLog
-        from lipar.watch.masks import MaskRecorder
         from lipar.watch.profile import Profile
-        from lipar.watch.progress import ProgressBar
 
         host = plugin_host()
-        adapter = check_config(host, config, dense=dense)  # what cannot be is said before anything is loaded
-        if source is not None:
-            source = click.get_current_context().with_resource(seekable(source))
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # they come once, when the video is read
-                probe(source)
+        # what cannot work is refused before the model is loaded
+        adapter = check_config(host, config, dense=dense)
+        source = None if source is None else _readable(source)
         torch_device = pick_device(device)
     with loading(f"the model {config.adapter.name}", quiet=quiet):
         start = time.perf_counter()
@@ -147,19 +132,47 @@ def edit(
         keep_source_size=size == "source",
     )
     profiled = Profile(trace) if profile else None
-    watchers = [
-        None if quiet else ProgressBar(),
-        profiled,
-        EventLog(log, tuple(host.plugins)) if log else None,
-        MaskRecorder(record_masks) if record_masks else None,
-    ]
-    with host.extended(*filter(None, watchers)):
+    with host.extended(*_watchers(host, profiled, log, record_masks, quiet=quiet)):
         report = edit_video(loaded, config, options, host=host)
+    _print(summarise(report, options, config, seconds), profiled, output)
+
+
+def _readable(source: Path) -> Path:
+    """A source that can be read from the start again, also where it is a pipe; refuses what is no video."""
+    from lipar.video import probe
+    from lipar.video.spool import seekable
+
+    path: Path = click.get_current_context().with_resource(seekable(source))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they come once, when the video is read
+        probe(path)
+    return path
+
+
+def _watchers(
+    host: "PluginHost", profile: "Profile | None", log: Path | None, masks: Path | None, *, quiet: bool
+) -> list[Any]:
+    """The plugins that observe the edit: progress bar, profile, event log and mask recorder."""
+    from lipar.watch.event_log import EventLog
+    from lipar.watch.masks import MaskRecorder
+    from lipar.watch.progress import ProgressBar
+
+    watchers: list[Any] = [] if quiet else [ProgressBar()]
+    if profile is not None:
+        watchers.append(profile)
+    if log is not None:
+        watchers.append(EventLog(log, tuple(host.plugins)))
+    if masks is not None:
+        watchers.append(MaskRecorder(masks))
+    return watchers
+
+
+def _print(summary: list[str], profile: "Profile | None", output: Path) -> None:
     try:
-        say(*summarise(report, options, config, seconds))
-        if profiled is not None:
-            say("", *profiled.table().splitlines())
-    except OSError as error:  # nobody reads, or the disk is full
+        say(*summary)
+        if profile is not None:
+            say("", *profile.table().splitlines())
+    except OSError as error:  # the reader of the output ended, or the disk is full
         error.add_note(f"the summary could not be printed, but {output} is complete")
         raise
 
@@ -194,7 +207,7 @@ def _check_paths(
 
 
 def _check_growing(path: Path) -> None:
-    # a video is written beside what is there and then takes its name; these are written where they are
+    # a video is written to a temporary file and renamed at the end; these files are written in place
     if path.exists() and not os.access(path, os.W_OK):
-        raise VideoError(f"{path} is there and may not be written to; name another")
+        raise VideoError(f"{path} exists and may not be written to; name another file")
     check_unlocked(path)

@@ -1,4 +1,4 @@
-"""Help with options under headings."""
+"""Help that lists options under headings."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,10 +7,10 @@ import click
 
 
 class GroupedCommand(click.Command):
-    """Lists its options under headings; those that no heading names come first, under `Options`.
+    """A command whose help lists its options under headings; the others come first, under `Options`.
 
     Args:
-        groups: heading -> names of parameters, as the function has them.
+        groups: heading -> names of parameters, as in the signature of the function.
     """
 
     def __init__(self, *args: Any, groups: Mapping[str, Sequence[str]], **kwargs: Any) -> None:
@@ -18,6 +18,7 @@ class GroupedCommand(click.Command):
         self.groups = groups
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options of each heading."""
         records = {
             param.name: record
             for param in self.get_params(ctx)

@@ -1,16 +1,23 @@
-"""`lipar strategies`, `lipar plugins`, `lipar models`: what there is."""
+"""`lipar strategies`, `lipar plugins`, `lipar models`: what is installed."""
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
 from lipar.cli.loading import importing
+from lipar.cli.options import debug_option
 from lipar.cli.output import say
+from lipar.cli.table import command_table
+from lipar.plugin.commands import HOOK, Commands
 from lipar.plugin.guard import reason, running
+from lipar.plugin.installed import Plugin
 from lipar.plugin.registry import KINDS, Registered
+
+if TYPE_CHECKING:
+    from lipar.plugin.host import PluginHost
 
 
 def _option(field: "attrs.Attribute[Any]") -> str:
@@ -22,8 +29,8 @@ def _option(field: "attrs.Attribute[Any]") -> str:
     return f"{name}: {type_name} = {default}"
 
 
-def _installed() -> Any:
-    """The host of all plugins, which needs torch."""
+def _installed() -> "PluginHost":
+    """A host with all plugins, which needs torch."""
     with importing():
         from lipar.cli.host import plugin_host
 
@@ -54,6 +61,7 @@ def _lines(part: Registered) -> Iterator[str]:
 
 @click.command()
 @click.argument("kind", required=False, type=click.Choice(list(KINDS)))
+@debug_option
 def strategies(kind: str | None) -> None:
     """List every registered part with its options and owner."""
     host = _installed()
@@ -64,35 +72,64 @@ def strategies(kind: str | None) -> None:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-def plugins(as_json: bool) -> None:
-    """List the plugins: version, what they offer, the hooks they answer to, and why one was left out."""
-    host = _installed()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@debug_option
+@click.pass_context
+def plugins(ctx: click.Context, as_json: bool) -> None:
+    """List the plugins: version, parts, commands and hooks that they offer, and why one was left out."""
+    host, commands = _installed(), command_table(ctx)
+    from lipar.cli.host import add_commands
+
+    add_commands(host, commands)
+    found = [_Offer.of(plugin, host, commands) for plugin in _all_plugins(host, commands)]
     if as_json:
-        found = [
-            attrs.asdict(plugin) | {"parts": host.parts_of(plugin), "hooks": host.hooks_of(plugin)}
-            for plugin in host.plugins
-        ]
-        say(*json.dumps(found, indent=1).splitlines())
+        say(*json.dumps([offer.as_dict() for offer in found], indent=1).splitlines())
         return
-    for plugin in host.plugins:
-        say(
-            f"{plugin.name:<20} {plugin!s:<20} {_state(plugin.error, plugin.disabled)}",
-            fg="red" if plugin.error else None,
-        )
-        for kind, names in host.parts_of(plugin).items():
-            say(f"{'':<20} {KINDS[kind].replace('_', ' ')}: {', '.join(names)}")
-        if hooks := host.hooks_of(plugin):
-            say(f"{'':<20} hooks: {', '.join(hooks)}")
+    for offer in found:
+        plugin = offer.plugin
+        say(f"{plugin.name:<20} {plugin!s:<20} {_state(plugin)}", fg="red" if plugin.error else None)
+        say(*(f"{'':<20} {line}" for line in offer.lines()))
 
 
-def _state(error: str | None, disabled: bool) -> str:
-    if error:
-        return f"failed: {error}"
-    return "disabled" if disabled else "loaded"
+def _all_plugins(host: "PluginHost", commands: Commands) -> list[Plugin]:
+    """The plugins of the host, and those that offer commands alone."""
+    return [*host.plugins, *(plugin for plugin in commands.plugins if plugin not in host.plugins)]
+
+
+@attrs.frozen
+class _Offer:
+    """What one plugin offers."""
+
+    plugin: Plugin
+    parts: dict[str, list[str]]
+    commands: list[str]
+    hooks: list[str]
+
+    @classmethod
+    def of(cls, plugin: Plugin, host: "PluginHost", commands: Commands) -> "_Offer":
+        hooks, names = host.hooks_of(plugin), commands.names_of(plugin)
+        if names and HOOK not in hooks:
+            hooks = [*hooks, HOOK]
+        return cls(plugin, host.parts_of(plugin), names, hooks)
+
+    def as_dict(self) -> dict[str, Any]:
+        offered = {"parts": self.parts, "commands": self.commands, "hooks": self.hooks}
+        return attrs.asdict(self.plugin) | offered
+
+    def lines(self) -> list[str]:
+        named = {KINDS[kind].replace("_", " "): names for kind, names in self.parts.items()}
+        named |= {"commands": self.commands, "hooks": self.hooks}
+        return [f"{title}: {', '.join(names)}" for title, names in named.items() if names]
+
+
+def _state(plugin: Plugin) -> str:
+    if plugin.error:
+        return f"failed: {plugin.error}"
+    return "disabled" if plugin.disabled else "loaded"
 
 
 @click.group(invoke_without_command=True)
+@debug_option
 @click.pass_context
 def models(ctx: click.Context) -> None:
     """List the models that `--model` takes."""
@@ -103,8 +140,9 @@ def models(ctx: click.Context) -> None:
 
 @models.command()
 @click.argument("name")
+@debug_option
 def show(name: str) -> None:
-    """Say what a model needs and what it knows."""
+    """Say what a model needs, and what is known about it."""
     part = _installed().registries["adapter"][name]
     _describe(part)
     about = getattr(part.part, "about", None)

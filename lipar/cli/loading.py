@@ -1,4 +1,4 @@
-"""What a command does while it is loading: a line on the terminal, and an end at once when it is interrupted."""
+"""While a command loads: a line on the terminal, and an immediate end when it is interrupted."""
 
 import os
 import signal
@@ -13,7 +13,12 @@ from lipar.cli.output import CLEAR, clear_line, show_for_now
 
 @contextmanager
 def loading(what: str, *, quiet: bool = False) -> Iterator[None]:
-    """Say what is being loaded as long as this lasts, where standard error is a terminal."""
+    """Show what is being loaded, on standard error, until the context ends; nothing where that is no terminal.
+
+    Args:
+        what: is loaded.
+        quiet: show nothing.
+    """
     if not quiet:
         show_for_now(f"loading {what} ...")
     try:
@@ -25,9 +30,12 @@ def loading(what: str, *, quiet: bool = False) -> Iterator[None]:
 
 @contextmanager
 def importing(*, quiet: bool = False) -> Iterator[None]:
-    """`loading`, for imports: Ctrl-C ends the process at once, since nothing is open yet.
+    """`loading`, for imports: Ctrl-C ends the process immediately, since nothing is open yet.
 
-    As an exception it would be lost now and then: C code that imports Python modules may drop it, and go on.
+    As an exception it would sometimes be lost: C code that imports Python modules may drop it and continue.
+
+    Args:
+        quiet: show nothing.
     """
     main = threading.current_thread() is threading.main_thread()
     ours = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler

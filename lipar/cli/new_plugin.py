@@ -1,10 +1,11 @@
-"""`lipar new-plugin`: a distribution of one's own to begin from."""
+"""`lipar new-plugin`: writes a distribution to start from."""
 
 from pathlib import Path
 
 import click
 
 from lipar.cli.loading import importing
+from lipar.cli.options import debug_option
 from lipar.cli.output import say
 from lipar.plugin.skeleton import skeleton
 
@@ -16,13 +17,13 @@ from lipar.plugin.skeleton import skeleton
     "parent",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(),
-    help="Where its folder is made.  [default: here]",
+    help="Where its folder is made.  [default: the current folder]",
 )
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-def new_plugin(name: str, parent: Path, debug: bool) -> None:
-    """Write a plugin to begin from: a distribution NAME with a criterion, a recovery and their tests.
+@debug_option
+def new_plugin(name: str, parent: Path) -> None:
+    """Write a plugin to start from: a distribution NAME with a criterion, a recovery and their tests.
 
-    Its folder is called lipar-NAME and must not be there yet.
+    Its folder is called lipar-NAME and must not exist yet.
     """
     with importing():
         from lipar.cli.host import plugin_host
@@ -32,11 +33,11 @@ def new_plugin(name: str, parent: Path, debug: bool) -> None:
     for kind, part in (("criterion", short), ("recovery", f"{short}-copies")):
         if part in taken[kind]:
             raise ValueError(
-                f"the {kind} {part!r} is there already, of {taken[kind][part].owner}; choose another name"
+                f"{taken[kind][part].owner} already offers a {kind} {part!r}; choose another name"
             )
     folder = parent / f"lipar-{short}"
     if folder.exists():
-        raise FileExistsError(f"{folder} is there already; choose another name, or --in another folder")
+        raise FileExistsError(f"{folder} already exists; choose another name, or --in another folder")
     for path, text in files.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)

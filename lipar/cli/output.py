@@ -1,4 +1,4 @@
-"""What the commands print: everything goes through `say` and `complain`, which escape what others named or wrote."""
+"""What the commands print: everything goes through `say` and `complain`, which escape names and messages of others."""
 
 import sys
 from typing import Any
@@ -12,28 +12,34 @@ def say(*lines: str, **style: Any) -> None:
     """Print lines on standard output; a line break within one of them is escaped, as are control characters.
 
     Args:
-        style: of `click.style`, for instance `fg="red"`.
+        lines: without their line breaks.
+        style: keywords of `click.style`, for instance `fg="red"`.
     """
     _print(lines, err=False, **style)
 
 
 def complain(*lines: str, **style: Any) -> None:
-    """The same on standard error."""
+    """Print lines on standard error, as `say` does.
+
+    Args:
+        lines: without their line breaks.
+        style: keywords of `click.style`.
+    """
     _print(lines, err=True, **style)
 
 
 CLEAR = "\r\033[K"
-"""What makes a terminal forget the line at which it stands."""
+"""Returns to the start of the terminal's current line and clears it."""
 
 
 def show_for_now(text: str) -> None:
-    """Show a line on standard error, where that is a terminal, until `clear_line`."""
+    """Show a line on standard error until `clear_line`; nothing where that is no terminal."""
     if sys.stderr.isatty():
         click.echo(escaped(text), nl=False, err=True)
 
 
 def clear_line() -> None:
-    """Remove the line at which standard error stands, where that is a terminal."""
+    """Clear the current line of standard error; nothing where that is no terminal."""
     if sys.stderr.isatty():
         click.echo(CLEAR, nl=False, err=True)
 
@@ -41,13 +47,13 @@ def clear_line() -> None:
 def _print(lines: tuple[str, ...], *, err: bool, **style: Any) -> None:
     encoding = getattr(sys.stderr if err else sys.stdout, "encoding", None) or "utf-8"
     for line in lines:
-        # a terminal may know fewer characters than a name has
+        # a terminal may not know all characters of a name
         known = escaped(line).encode(encoding, "backslashreplace").decode(encoding)
         click.secho(known, err=err, **style)
 
 
 def show_usage_error(error: click.ClickException) -> None:
-    """Print what click says of a wrong command line, which repeats what was typed."""
+    """Print what click reports about a wrong command line; its text repeats what was typed, so it is escaped."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):  # its message is the help
         error.show()
         return
@@ -58,7 +64,7 @@ def show_usage_error(error: click.ClickException) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """An error as a line: its message and notes, and its kind where that is none that a command expects."""
+    """An error in one line: its message and notes, and its type unless that is one that a command expects."""
     text = str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error)
     expected = isinstance(error, ValueError | LookupError | OSError | ArithmeticError | RuntimeError)
     if not (expected and text):

@@ -6,18 +6,26 @@ from lipar.speedup import LEAST_PAIRS
 from lipar.wording import counted
 
 HARDLY = 0.95
-"""Kept after the first block: from here on there is nothing to gain."""
+"""Fraction kept after the first block from which on pruning gains nothing."""
 HARDLY_PRUNES = (
     "hardly anything could be pruned: nearly every token changes from frame to frame, as with a moving camera or film "
     "grain. Try a clip with a still camera, higher thresholds (--set prune.tau_short=... and "
-    "prune.tau_long=...), or a fixed part (--set prune.keep=0.7), which costs likeness; --dense saves the masks' time"
+    "prune.tau_long=...), or a fixed part (--set prune.keep=0.7), which moves the result away from the dense one; "
+    "--dense saves the time of the masks"
 )
 
 
 def summarise(report: EditReport, options: EditOptions, config: Config, loading: float) -> list[str]:
-    """The lines that `lipar edit` prints at the end."""
+    """The lines that `lipar edit` prints at the end.
+
+    Args:
+        report: what the edit did.
+        options: paths, prompt and sizes.
+        config: names and numbers of the run.
+        loading: seconds that loading the model took.
+    """
     size, processed = report.source_size, report.processed_size
-    name = options.source.name if options.source else "a made-up clip"
+    name = options.source.name if options.source else "a generated clip"
     lines = [
         f"{name} -> {options.output}: {counted(report.frames, 'frame')} of {size[0]}x{size[1]}, processed at "
         f"{processed[0]}x{processed[1]} with {config.adapter.name}, seed {config.seed}",

@@ -1,1 +1,1 @@
-"""The main job: a video file in, an edited video file out."""
+"""Editing video files: reading and encoding, the run block by block, writing, and `lipar.edit`."""

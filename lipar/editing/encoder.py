@@ -1,4 +1,4 @@
-"""Pixel frames to latents and back, block by block."""
+"""Pixel frames to latents, block by block."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -15,39 +15,48 @@ from lipar.video import PixelFrame
 from lipar.watch import StageTimer
 
 
-def cut_frame(coder: Autoencoder, block: RestoredBlock) -> int | None:
-    """The pixel frame at which a block begins that a scene cut made whole; None for any other block."""
+def cut_frame(autoencoder: Autoencoder, block: RestoredBlock) -> int | None:
+    """The pixel frame of the scene cut at which a block starts; None: it does not start at one.
+
+    Args:
+        autoencoder: says how many pixel frames a latent frame stands for.
+        block: after restoring; the first block of a video does not start at a cut.
+    """
     after_cut = block.first_frame > 0 and not block.layout.has_history
-    return pixel_frames_in(coder, 0, block.first_frame) if after_cut else None
+    return pixel_frames_in(autoencoder, 0, block.first_frame) if after_cut else None
 
 
 class BlockEncoder:
-    """Encodes a stream of pixel frames, one block of latents at a time, and gives both.
+    """Encodes a stream of pixel frames, one block of latents at a time; iterating gives latents and pixel frames.
 
-    The last block is filled with its last frame; `shown` says which pixel frames there are.
+    The last block is filled up with copies of the last frame, since the model takes whole blocks only.
 
     Args:
-        frames: of the size to process at.
-        model: gives the block length, the device and the autoencoder.
-        coder: the model's autoencoder.
-        timer: takes the time of decoding the file and of encoding; None: nobody does.
+        frames: at the size to process at.
+        model: gives the block length, the device and the number type.
+        autoencoder: the model's.
+        timer: measures decoding the file and encoding; None: they are not measured.
     """
 
     def __init__(
-        self, frames: Iterator[PixelFrame], model: Model, coder: Autoencoder, timer: StageTimer | None = None
+        self,
+        frames: Iterator[PixelFrame],
+        model: Model,
+        autoencoder: Autoencoder,
+        timer: StageTimer | None = None,
     ) -> None:
-        self._frames, self._model, self._coder = frames, model, coder
+        self._frames, self._model, self._autoencoder = frames, model, autoencoder
         self._timer = timer
         self.shown: deque[tuple[int, int]] = deque()
-        """pts and duration of the frames that were encoded and not yet written."""
+        """pts and duration of the source's frames that were encoded and not yet written."""
         self.filled_block: int | None = None
-        """Index of the block that was filled with copies, once it was."""
+        """Index of the block that was filled up with copies; None until then."""
 
     def __iter__(self) -> Iterator[SourcePiece]:
-        encode = self._coder.encoder()
+        encode = self._autoencoder.encoder()
         latent_frames, block = 0, self._model.block_frames
         while True:
-            wanted = pixel_frames_in(self._coder, latent_frames, block)
+            wanted = pixel_frames_in(self._autoencoder, latent_frames, block)
             with self._measure("decode"):
                 pixels = self._read(wanted)
             if not pixels:

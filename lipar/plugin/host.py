@@ -1,7 +1,5 @@
 """Finding plugins by entry point, loading them, and keeping the host up when one fails."""
 
-import importlib.metadata
-import os
 import warnings
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,37 +12,18 @@ import pluggy
 from lipar import hookspecs
 from lipar.plugin import stages
 from lipar.plugin.guard import DECIDING, TOLD, caught, guarded, guarded_wrapper, reason, stops
+from lipar.plugin.installed import (
+    DISABLED,
+    GROUP,
+    Plugin,
+    PluginWarning,
+    disabled_by_environment,
+    installed,
+)
 from lipar.plugin.registry import KINDS, Registry
 
-GROUP = "lipar"
-DISABLED = "LIPAR_DISABLED_PLUGINS"
 OWN_STAGES = "stages"
 """The plugin that answers where no other does; its errors are the run's own."""
-
-
-class PluginWarning(UserWarning):
-    """A plugin could not be loaded and was left out, or failed as it looked on and was dropped."""
-
-
-@attrs.frozen
-class Plugin:
-    """A plugin and the distribution it came from."""
-
-    name: str
-    distribution: str
-    version: str
-    error: str | None = None
-    """Why it was left out or dropped."""
-    disabled: bool = False
-    """Whether it was left out because someone asked for that."""
-
-    @property
-    def loaded(self) -> bool:
-        """Whether its hooks are called."""
-        return self.error is None and not self.disabled
-
-    def __str__(self) -> str:
-        return f"{self.distribution} {self.version}" if self.version else self.distribution
 
 
 class PluginHost:
@@ -204,17 +183,9 @@ class PluginHost:
 
     def load_entry_points(self, disabled: Collection[str], *, own_only: bool = False) -> None:
         """Load the installed plugins, except those whose entry point or distribution is named in `disabled`."""
-        # ours first: a stranger that takes a built-in name is the one to be left out
-        found = importlib.metadata.entry_points(group=GROUP)
-        plugins = [(_described(entry_point), entry_point) for entry_point in found]
-        plugins.sort(
-            key=lambda found: (found[0].distribution != "lipar", found[0].name, found[0].distribution)
-        )
-        for plugin, entry_point in plugins:
-            if {plugin.name, plugin.distribution} & set(disabled) or (
-                own_only and plugin.distribution != "lipar"
-            ):
-                self.plugins.append(attrs.evolve(plugin, disabled=True))
+        for plugin, entry_point in installed(GROUP, disabled, own_only=own_only):
+            if plugin.disabled:
+                self.plugins.append(plugin)
                 continue
             try:
                 module = entry_point.load()
@@ -224,21 +195,8 @@ class PluginHost:
             self.register(module, plugin)
 
 
-def _described(entry_point: Any) -> Plugin:
-    dist = entry_point.dist
-    if dist is None:
-        return Plugin(entry_point.name, "unknown", "")
-    # a distribution whose metadata are broken has neither
-    return Plugin(entry_point.name, dist.name or "unknown", dist.version or "")
-
-
 def _ignored(given: Any, beneath: Any, answer: Any) -> None:
     """What a hook answers that is only told."""
-
-
-def disabled_by_environment() -> list[str]:
-    """Names in LIPAR_DISABLED_PLUGINS, separated by commas."""
-    return [name.strip() for name in os.environ.get(DISABLED, "").split(",") if name.strip()]
 
 
 def load_plugins(*extra: Any, disabled: Iterable[str] | None = None, own_only: bool = False) -> PluginHost:

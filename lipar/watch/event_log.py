@@ -15,7 +15,7 @@ from lipar.events import EditOptions, EditReport, Span
 from lipar.files.locks import GrowingFile
 from lipar.hookspecs import hookimpl
 from lipar.job import RestoredBlock
-from lipar.plugin.host import Plugin
+from lipar.plugin.installed import Plugin
 from lipar.protocols import Model
 from lipar.watch.stages import seconds_per_stage
 

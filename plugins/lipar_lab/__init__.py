@@ -1,1 +1,29 @@
 """The laboratory: benchmarks, ablations, comparisons and certificates, with their commands."""
+
+from lipar.plugin.commands import Commands
+from lipar.plugin.markers import hookimpl
+
+
+@hookimpl
+def lipar_register_commands(commands: Commands) -> None:
+    """Offer `compare`, `certify`, `ablate` and `bench`."""
+    commands.add(
+        "compare",
+        "lipar_lab.compare.command:compare",
+        help="Compare pruned with dense and with random pruning, on real clips.",
+    )
+    commands.add(
+        "certify",
+        "lipar_lab.certify.command:certify",
+        help="Print bounds on the attention error of a pruned run, and the true error.",
+    )
+    commands.add(
+        "ablate",
+        "lipar_lab.ablation.command:ablate",
+        help="Run every recovery strategy on the same clips, seeds and masks.",
+    )
+    commands.add(
+        "bench",
+        "lipar_lab.bench.command:bench",
+        help="Measure what pruning costs and saves at the shapes of real models.",
+    )

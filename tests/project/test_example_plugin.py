@@ -12,7 +12,7 @@ EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "lipar-peak"
 
 @pytest.fixture(scope="module")
 def with_example(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment in which the example plugin is installed beside lipar."""
+    """An environment in which the example plugin is installed in addition to lipar."""
     target = tmp_path_factory.mktemp("site")
     offline = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
     subprocess.run(

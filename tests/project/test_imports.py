@@ -20,14 +20,41 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = {
     "lipar": ROOT / "lipar",
     "lipar_plugins": ROOT / "plugins" / "lipar_plugins",
+    "lipar_lab": ROOT / "plugins" / "lipar_lab",
     "lipar_adapters": ROOT / "adapters" / "lipar_adapters",
 }
-ORDER = ["types", "layout", "rope", "kv_cache", "protocols", "hookspecs", "stages", "scheduler"]
-"""A module imports only those before it in this list (layout and rope are siblings)."""
+ORDER = [
+    *(
+        "types",
+        "layout",
+        "attention.rope",
+        "attention.kv_cache",
+        "protocols",
+        "job",
+        "hookspecs",
+        "plugin.stages",
+    ),
+    *("scheduler", "editing.run", "editing.edit"),
+]
+"""A module of the core imports, directly or not, none that comes after it in this list."""
+LEVELS = [
+    {"files", "video"},
+    {"attention", "masks"},
+    {"plugin"},
+    {"sampling", "watch"},
+    {"enabling"},
+    {"editing"},
+    {"cli"},
+    {"testing"},
+]
+"""Folders of the core: each imports folders of earlier levels and of its own level only."""
 HEAVY = {"av", "cv2", "diffusers", "transformers"}
-ENTRY_POINTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+TORCH = HEAVY | {"torch", "numpy"}
+ENTRY_POINTS: dict[str, dict[str, str]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
     "entry-points"
-]["lipar"]
+]
+LIGHT = {"lipar": HEAVY, "lipar.commands": TORCH}
+"""What the modules of a group of entry points do not load. `lipar --help` loads those of `lipar.commands`."""
 
 
 class Import(NamedTuple):
@@ -81,6 +108,7 @@ def read_package(package: str) -> dict[str, list[Import]]:
 
 
 MODULES = {package: read_package(package) for package in PACKAGES}
+EVERY_MODULE = {module: imports for modules in MODULES.values() for module, imports in modules.items()}
 
 
 def module_of(target: str, modules: dict[str, list[Import]]) -> str | None:
@@ -123,49 +151,53 @@ def test_relative_and_lazy_imports_are_seen() -> None:
     ]
 
 
-def test_lipar_knows_plugins_and_adapters_only_by_entry_point() -> None:
-    forbidden = {"lipar_plugins", "lipar_adapters", "diffusers", "transformers"}
-    assert offences("lipar", forbidden, when=ANY_TIME) == []
+MODEL_LIBRARIES = {"diffusers", "transformers"}
+FORBIDDEN = {
+    "lipar": {"lipar_plugins", "lipar_lab", "lipar_adapters"} | MODEL_LIBRARIES,
+    "lipar_plugins": {"lipar_lab", "lipar_adapters"} | MODEL_LIBRARIES,
+    "lipar_lab": {"lipar_plugins"} | MODEL_LIBRARIES,
+    "lipar_adapters": {"lipar_plugins", "lipar_lab"},
+}
 
 
-def test_plugins_know_no_adapter() -> None:
-    assert offences("lipar_plugins", {"lipar_adapters", "diffusers", "transformers"}, when=ANY_TIME) == []
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_knows_the_others_only_by_their_entry_points(package: str) -> None:
+    assert offences(package, FORBIDDEN[package], when=ANY_TIME) == []
 
 
-def test_adapters_know_no_plugin() -> None:
-    assert offences("lipar_adapters", {"lipar_plugins"}, when=ANY_TIME) == []
+def test_the_laboratory_imports_only_modules_of_adapters_that_load_nothing_heavy() -> None:
+    imported = {
+        module
+        for imports in MODULES["lipar_lab"].values()
+        for found in imports
+        if (module := module_of(found.target, EVERY_MODULE)) and found.top == "lipar_adapters"
+    }
+    assert [line for module in imported for line in heavy_imports(module, TORCH)] == []
 
 
-def test_only_the_video_rooms_know_pyav() -> None:
-    rooms = ("lipar.video", "lipar.editing.run")
-    strangers = [
-        offence
-        for offence in offences("lipar", {"av", "cv2"}, when=ANY_TIME)
-        if not offence.startswith(rooms)
-    ]
-    assert strangers == []
+def test_only_modules_for_video_files_know_pyav() -> None:
+    found = offences("lipar", {"av", "cv2"}, when=ANY_TIME)
+    assert [offence for offence in found if not offence.startswith("lipar.video")] == []
 
 
-def graph_of(package: str) -> dict[str, set[str]]:
-    """Which modules of a package each of its modules needs before it can be loaded."""
-    modules = MODULES[package]
+def needs(*, when: set[str]) -> dict[str, set[str]]:
+    """Which modules, of all packages, each module imports."""
     return {
         module: {
             needed
             for found in imports
-            if found.when == "load" and (needed := module_of(found.target, modules)) not in (None, module)
+            # the version is read from the metadata of the installation
+            if found.when in when and found.target != "lipar.__version__"
+            if (needed := module_of(found.target, EVERY_MODULE)) not in (None, module)
         }
-        for module, imports in modules.items()
+        for module, imports in EVERY_MODULE.items()
     }
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_no_module_needs_itself(package: str) -> None:
-    graph = graph_of(package)
-    # A package's __init__ gathers names from its modules, and they load after it: no cycle in practice.
-    gathering = {module for module in graph if any(other.startswith(f"{module}.") for other in graph)}
-    inner = {module: needed - gathering for module, needed in graph.items() if module not in gathering}
-    assert len(list(TopologicalSorter(inner).static_order())) >= len(inner)
+def test_there_is_no_import_circle_of_any_kind() -> None:
+    """Imports inside functions and for type checkers are counted."""
+    graph = needs(when=ANY_TIME)
+    assert len(list(TopologicalSorter(graph).static_order())) == len(graph)
 
 
 def reached_from(module: str, graph: dict[str, set[str]]) -> set[str]:
@@ -179,29 +211,55 @@ def reached_from(module: str, graph: dict[str, set[str]]) -> set[str]:
 
 @pytest.mark.parametrize("name", ORDER)
 def test_the_core_is_read_in_one_order(name: str) -> None:
-    graph = {module: needed - {"lipar"} for module, needed in graph_of("lipar").items()}
     later = {f"lipar.{other}" for other in ORDER[ORDER.index(name) + 1 :]}
-    assert reached_from(f"lipar.{name}", graph) & later == set()
+    assert f"lipar.{name}" in EVERY_MODULE
+    assert reached_from(f"lipar.{name}", needs(when=ANY_TIME)) & later == set()
 
 
-def test_an_entry_point_stays_light_to_read() -> None:
-    everything = {module: imports for modules in MODULES.values() for module, imports in modules.items()}
-    graph = {
-        module: {
-            needed
-            for found in imports
-            if found.when == "load" and (needed := module_of(found.target, everything)) is not None
-        }
-        for module, imports in everything.items()
-    }
-    heavy = [
-        f"{name} -> {module}:{found.line} imports {found.target}"
-        for name, target in ENTRY_POINTS.items()
-        for module in {target} | reached_from(target, graph)
-        for found in everything.get(module, [])
-        if found.when == "load" and found.top in HEAVY
+def folder_of(module: str) -> str | None:
+    """The folder of the core that a module is in; None: directly in `lipar`, or in another package."""
+    parts = module.split(".")
+    path = PACKAGES["lipar"] / parts[1] if parts[0] == "lipar" and len(parts) > 1 else None
+    return parts[1] if path is not None and path.is_dir() else None
+
+
+def test_folders_of_the_core_import_those_of_earlier_levels_only() -> None:
+    level = {folder: index for index, folders in enumerate(LEVELS) for folder in folders}
+    folders = {path.parent.name for path in PACKAGES["lipar"].glob("*/__init__.py")}
+    assert level.keys() == folders, "every folder has its level"
+    upward = [
+        f"{module} imports {needed}"
+        for module, imported in needs(when=ANY_TIME).items()
+        for needed in imported
+        if (low := folder_of(module)) and (high := folder_of(needed)) and level[low] < level[high]
     ]
-    assert heavy == []
+    assert upward == []
+
+
+def heavy_imports(module: str, heavy: set[str]) -> list[str]:
+    """The imports of heavy libraries that happen when a module is loaded, its packages included."""
+    graph = needs(when={"load"})
+    # Python loads `a` and `a.b` before `a.b.c`
+    graph = {name: imported | set(packages_of(name)) for name, imported in graph.items()}
+    return [
+        f"{name}:{found.line} imports {found.target}"
+        for name in sorted({module} | reached_from(module, graph))
+        for found in EVERY_MODULE.get(name, [])
+        if found.when == "load" and found.top in heavy
+    ]
+
+
+def packages_of(module: str) -> Iterator[str]:
+    while module := module.rpartition(".")[0]:
+        yield module
+
+
+@pytest.mark.parametrize(
+    ("group", "target"),
+    [(group, target) for group in LIGHT for target in sorted(set(ENTRY_POINTS[group].values()))],
+)
+def test_an_entry_point_stays_light_to_read(group: str, target: str) -> None:
+    assert heavy_imports(target, LIGHT[group]) == []
 
 
 def modules_after(statement: str) -> set[str]:
@@ -212,18 +270,22 @@ def modules_after(statement: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-def test_importing_every_entry_point_loads_nothing_heavy() -> None:
-    names = ", ".join(sorted(set(ENTRY_POINTS.values())))
-    assert modules_after(f"import {names}") & HEAVY == set()
+@pytest.mark.parametrize("group", LIGHT)
+def test_importing_every_entry_point_loads_nothing_heavy(group: str) -> None:
+    names = ", ".join(sorted(set(ENTRY_POINTS[group].values())))
+    assert modules_after(f"import {names}") & LIGHT[group] == set()
 
 
 @pytest.mark.parametrize("module", ["lipar", "lipar.cli", "lipar.video", "lipar.testing"])
 def test_importing_a_public_package_loads_nothing_heavy(module: str) -> None:
     loaded = modules_after(f"import {module}")
-    assert loaded & (HEAVY | {"lipar_plugins", "lipar_adapters"}) == set()
+    assert loaded & (HEAVY | PACKAGES.keys() - {"lipar"}) == set()
 
 
 def test_every_command_takes_its_plugins_from_one_place_so_that_no_plugins_holds_for_all():
-    commands = [*(ROOT / "lipar" / "cli").glob("*.py"), ROOT / "lipar" / "bench" / "command.py"]
-    own = {path.name for path in commands if "load_plugins" in path.read_text("utf-8")}
-    assert own == {"host.py"}
+    commands = [
+        *(PACKAGES["lipar"] / "cli").glob("*.py"),
+        *PACKAGES["lipar_lab"].rglob("command.py"),
+        *PACKAGES["lipar_adapters"].rglob("command.py"),
+    ]
+    assert {path.name for path in commands if "load_plugins" in path.read_text("utf-8")} == {"host.py"}

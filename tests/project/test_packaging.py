@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-PACKAGES = ["lipar", "lipar_plugins", "lipar_adapters"]
+PACKAGES = ["lipar", "lipar_plugins", "lipar_lab", "lipar_adapters"]
 AGAIN = "the installed lipar is not this checkout's; run `pip install -e .` again"
 WEIGHTS_LIMIT = 16_000_000
 
@@ -27,7 +27,7 @@ def is_editable(distribution: importlib.metadata.Distribution) -> bool:
 
 @pytest.mark.parametrize(
     ("group", "declared"),
-    [("lipar", PROJECT["entry-points"]["lipar"]), ("console_scripts", PROJECT["scripts"])],
+    [*PROJECT["entry-points"].items(), ("console_scripts", PROJECT["scripts"])],
 )
 def test_installed_entry_points_are_those_of_pyproject(
     distribution: importlib.metadata.Distribution, group: str, declared: dict[str, str]
@@ -45,14 +45,17 @@ def test_installed_version_is_that_of_pyproject(distribution: importlib.metadata
 def test_package_comes_from_where_the_distribution_lies(
     distribution: importlib.metadata.Distribution, package: str
 ) -> None:
-    # In a wheel environment the checkout must not stand before the installed packages.
+    # In a wheel environment the checkout must not come before the installed packages.
     home = Path(str(distribution.locate_file("")))
     found = Path(str(importlib.import_module(package).__file__))
     assert found.is_relative_to(ROOT if is_editable(distribution) else home)
 
 
-@pytest.mark.parametrize("target", PROJECT["entry-points"]["lipar"].values())
-def test_every_entry_point_offers_parts(target: str) -> None:
+@pytest.mark.parametrize(
+    "target",
+    [*PROJECT["entry-points"]["lipar"].values(), *PROJECT["entry-points"]["lipar.commands"].values()],
+)
+def test_every_entry_point_offers_parts_or_commands(target: str) -> None:
     offers = [name for name in vars(importlib.import_module(target)) if name.startswith("lipar_register_")]
     assert offers, f"{target} implements no lipar_register_* hook"
 

@@ -30,7 +30,7 @@ def test_that_is_no_property():
 TORCH = """
 manual_seed = set_num_threads = lambda number: None
 """
-"""Stands for torch, which takes longer to load than all the rest and which these properties do not need."""
+"""Replaces torch, which takes longest to load and which these properties do not need."""
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ def test_every_property_is_tried_as_often_as_the_profile_says_and_the_sum_is_tol
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    told = re.search(
+    summary = re.search(
         r"^property tests tried (\d+) examples \(Hypothesis profile '(\w+)'\)$", done.stdout, re.MULTILINE
     )
-    assert told is not None, done.stdout
-    assert told.groups() == (str(times * (3 + 100)), profile)
+    assert summary is not None, done.stdout
+    assert summary.groups() == (str(times * (3 + 100)), profile)

@@ -1,7 +1,7 @@
 """What the documents say runs: their Python runs, the commands they name exist, their links lead somewhere.
 
 Every python block of a page is run, the blocks of one page one after the other in one namespace. A block that
-cannot run here stands below a line `<!-- not run: why -->`; it must still be Python.
+cannot run here follows a line `<!-- not run: why -->`; it must still be Python.
 """
 
 import re
@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import click
 import pytest
+
+from lipar.video import write_synthetic_clip
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -115,6 +117,9 @@ def test_an_unknown_command_or_option_is_named() -> None:
 @by_page
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    write_synthetic_clip(
+        tmp_path / "in.mp4", frames=14, width=96, height=96
+    )  # what pages call a clip of yours
     namespace: dict[str, object] = {"__name__": page.stem}
     for block in blocks_of(page.read_text()):
         if block.language == "python":

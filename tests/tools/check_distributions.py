@@ -1,6 +1,6 @@
 """Check what `python -m build` made: `python tests/tools/check_distributions.py DIST_FOLDER`.
 
-The wheel holds every file of the three packages and nothing else; the sdist holds what the suite needs.
+The wheel contains every file of the four packages and nothing else; the sdist contains what the suite needs.
 """
 
 import sys
@@ -9,7 +9,14 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-HOMES = {"lipar": ".", "lipar_plugins": "plugins", "lipar_pytest.py": "plugins", "lipar_adapters": "adapters"}
+FOLDERS = {
+    "lipar": ".",
+    "lipar_plugins": "plugins",
+    "lipar_lab": "plugins",
+    "lipar_pytest.py": "plugins",
+    "lipar_adapters": "adapters",
+}
+"""Each package and module of the wheel, and the folder of the checkout that it is in."""
 SIZE_LIMIT = 20_000_000
 NEEDED_IN_SDIST = {
     "LICENSE",
@@ -22,23 +29,23 @@ NEEDED_IN_SDIST = {
 
 
 def files_of_checkout() -> set[str]:
-    """Every file of the three packages and the pytest plugin, as it should stand in the wheel."""
+    """Every file of the four packages and the pytest plugin, by its path in the wheel."""
     return {
-        path.relative_to(ROOT / home).as_posix()
-        for top, home in HOMES.items()
-        for path in [ROOT / home / top, *(ROOT / home / top).rglob("*")]
+        path.relative_to(ROOT / folder).as_posix()
+        for top, folder in FOLDERS.items()
+        for path in [ROOT / folder / top, *(ROOT / folder / top).rglob("*")]
         if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
     }
 
 
 def complaints_about_wheel(wheel: Path) -> list[str]:
     with zipfile.ZipFile(wheel) as archive:
-        held = {name for name in archive.namelist() if not name.endswith("/")}
-    packed = {name for name in held if ".dist-info/" not in name}
+        listed = {name for name in archive.namelist() if not name.endswith("/")}
+    packed = {name for name in listed if ".dist-info/" not in name}
     expected = files_of_checkout()
     complaints = [f"{wheel.name} lacks {name}" for name in sorted(expected - packed)]
-    complaints += [f"{wheel.name} should not hold {name}" for name in sorted(packed - expected)]
-    if not any(name.endswith("licenses/LICENSE") for name in held):
+    complaints += [f"{wheel.name} should not contain {name}" for name in sorted(packed - expected)]
+    if not any(name.endswith("licenses/LICENSE") for name in listed):
         complaints.append(f"{wheel.name} has no licence")
     if not any(name.startswith("lipar_adapters/tiny/weights/") for name in packed):
         complaints.append(f"{wheel.name} has no weights of the bundled model")
@@ -49,11 +56,11 @@ def complaints_about_wheel(wheel: Path) -> list[str]:
 
 def complaints_about_sdist(sdist: Path) -> list[str]:
     with tarfile.open(sdist) as archive:
-        held = {name.partition("/")[2] for name in archive.getnames()}
+        listed = {name.partition("/")[2] for name in archive.getnames()}
     needed = NEEDED_IN_SDIST | {
-        f"{HOMES[name.partition('/')[0]]}/{name}".removeprefix("./") for name in files_of_checkout()
+        f"{FOLDERS[name.partition('/')[0]]}/{name}".removeprefix("./") for name in files_of_checkout()
     }
-    return [f"{sdist.name} lacks {name}" for name in sorted(needed - held)]
+    return [f"{sdist.name} lacks {name}" for name in sorted(needed - listed)]
 
 
 def main(folder: Path) -> int:

@@ -10,28 +10,45 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lipar.config import Config, ConfigError, PartConfig, build_config
+from lipar.cli.options import ConfigChoice
+from lipar.config import Config, ConfigError, PartConfig
 from lipar.enabling.settings import fitted
 from lipar.files.owner import Outputs
 from lipar.plugin.host import PluginHost
 from lipar.plugin.parts import make_part, make_parts
 from lipar.video import VideoWriter
+from lipar.video.contact_sheet import write_contact_sheet
 from lipar_adapters.time_to_move.motion import MotionAdapter, MotionClip, MotionModel, MotionScene
 from lipar_adapters.wan.target import FACTS
 
 
-def config_of(
-    host: PluginHost, file: Path | None, preset: str | None, settings: tuple[str, ...]
-) -> Config | None:
-    """The config of the options; None without any: `lipar.enable` then uses its defaults."""
-    if file is None and preset is None and not settings:
+def config_of(host: PluginHost, choice: ConfigChoice) -> Config | None:
+    """The config of a run; None where no option asks for one: the model then prunes by its own defaults.
+
+    Args:
+        host: the plugins, which offer the parts.
+        choice: from the command line.
+
+    Raises:
+        ConfigError: a value is wrong, or a part cannot be made.
+    """
+    if not choice.given:
         return None
-    config = build_config(preset=preset, file=file, settings=settings, base=fitted(Config(), host, FACTS))
-    make_parts(host, config)  # what cannot be is said before anything is loaded
+    config = choice.build(base=fitted(Config(), host, FACTS))
+    make_parts(host, config)  # what cannot work is refused before the model is loaded
     return config
 
 
 def adapter_of(host: PluginHost, options: dict[str, Any]) -> MotionAdapter:
+    """The adapter `ttm`.
+
+    Args:
+        host: the plugins; another one may offer an adapter of this name.
+        options: of the adapter.
+
+    Raises:
+        ConfigError: the adapter does not make clips from a motion video.
+    """
     adapter = make_part(host, "adapter", PartConfig("ttm", options))
     if not isinstance(adapter, MotionAdapter):
         raise ConfigError("the adapter 'ttm' of a plugin makes no clips from a motion video")
@@ -40,14 +57,21 @@ def adapter_of(host: PluginHost, options: dict[str, Any]) -> MotionAdapter:
 
 @attrs.frozen
 class MotionRun:
-    """A model at work, with its progress shown."""
+    """A loaded model with the plugins and the config of a run."""
 
     model: MotionModel
     host: PluginHost
     config: Config | None
+    """None: the model's own defaults."""
     quiet: bool = attrs.field(kw_only=True)
 
     def make(self, scene: MotionScene, *, dense: bool) -> MotionClip:
+        """Generate a clip, with a progress bar.
+
+        Args:
+            scene: what the model prepared.
+            dense: compute every token.
+        """
         with tqdm(
             total=scene.steps - scene.first_step,
             desc="dense" if dense else "pruned",
@@ -63,11 +87,58 @@ class MotionRun:
             )
 
 
-def write_clip(path: Path, clips: Sequence[Tensor], rate: Fraction, outputs: Outputs) -> None:
-    """Write clips of one size side by side; `outputs` owns the file.
+def make_clips(
+    run: MotionRun, scene: MotionScene, *, dense: bool, compare: bool
+) -> tuple[MotionClip, MotionClip | None]:
+    """The clip that was asked for, and with `compare` the dense one to compare it with.
 
     Args:
-        clips: `frames 3 height width`, in [0, 1].
+        run: the loaded model.
+        scene: what the model prepared.
+        dense: compute every token; not together with `compare`.
+        compare: generate the clip dense as well.
+    """
+    if not compare:
+        return run.make(scene, dense=dense), None
+    run.model.warm_up(scene)  # else the first of the two would be timed with what happens once
+    reference = run.make(scene, dense=True)
+    return run.make(scene, dense=False), reference
+
+
+def write_files(
+    clips: Sequence[Tensor],
+    rate: Fraction,
+    output: Path,
+    *,
+    sheet: tuple[Path, Tensor] | None = None,
+    figures: tuple[Path, str] | None = None,
+) -> None:
+    """Write the clips, a contact sheet and the figures; all files appear together, when all are complete.
+
+    Args:
+        clips: `frames 3 height width` each, in [0, 1], of one size; they are written side by side.
+        rate: frames per second.
+        output: file of the clips.
+        sheet: file of a contact sheet, and the frames of its first row.
+        figures: file of the figures, and its text.
+    """
+    with Outputs() as outputs:
+        write_clip(output, clips, rate, outputs)
+        if sheet is not None:
+            write_contact_sheet(outputs.claim(sheet[0].resolve()), [sheet[1], *clips])
+        if figures is not None:
+            outputs.claim(figures[0].resolve()).write_text(figures[1], "utf-8")
+        outputs.publish()
+
+
+def write_clip(path: Path, clips: Sequence[Tensor], rate: Fraction, outputs: Outputs) -> None:
+    """Write clips of one size side by side.
+
+    Args:
+        path: owned by `outputs`.
+        clips: `frames 3 height width` each, in [0, 1].
+        rate: frames per second.
+        outputs: publishes or removes the file.
     """
     pixels = torch.cat(list(clips), dim=3)
     height, width = pixels.shape[2:]

@@ -107,7 +107,7 @@ class ClipSource:
 
 
 def _read(path: Path, model: Model, pixel_frames: int) -> Clip:
-    from lipar.editing.run import model_size
+    from lipar.editing.source import model_size
     from lipar.video import VideoReader
 
     frames = []

@@ -1,6 +1,9 @@
 """`python -m lipar_lab.bench`, the same as `lipar bench`."""
 
-from lipar_lab.bench.command import bench
+import sys
+
+from lipar.cli import main
 
 if __name__ == "__main__":
-    bench(prog_name="python -m lipar_lab.bench")
+    sys.argv[1:1] = ["bench"]
+    main()

@@ -1,44 +1,25 @@
-"""The command `lipar bench`."""
+"""`lipar bench`: what pruning costs and saves, with random weights."""
 
 from pathlib import Path
-from typing import Any
 
 import attrs
 import click
 
 from lipar.bounds import LAYERS
-from lipar.cli.number import CLIP_FRAMES, ROUNDS, NumberType
+from lipar.cli.loading import importing
+from lipar.cli.number import CLIP_FRAMES, ROUNDS, NumbersType, NumberType
+from lipar.cli.options import debug_option, json_option
 from lipar_adapters.wan.shapes import SHAPES, shape_named
 from lipar_lab.bench import SECTIONS
 
 FRACTIONS = (1.0, 0.9, 0.8, 0.68, 0.5, 0.35, 0.2)
 
 
-class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only
-    """Numbers separated by commas."""
-
-    name = "a,b,..."
-
-    def __init__(self, kind: type[int] | type[float], low: float | int, high: float | int) -> None:
-        self._kind, self._low, self._high = kind, low, high
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float | int, ...]:
-        if isinstance(value, tuple):
-            return value
-        try:
-            numbers = tuple(self._kind(one) for one in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r} is no list of {self._kind.__name__} values separated by commas", param, ctx)
-        outside = [one for one in numbers if not self._low <= one <= self._high]
-        if outside:
-            self.fail(f"{outside[0]} is not in {self._low:g}..{self._high:g}", param, ctx)
-        return numbers
-
-
 def parse_size(text: str) -> tuple[int, int]:
-    """Read `30x52`, rows and columns of tokens.
+    """Read `30x52`, rows and columns of the token grid.
+
+    Args:
+        text: the option's value.
 
     Raises:
         ValueError: it is not two positive numbers with an x between.
@@ -62,9 +43,7 @@ def _chosen(value: str, both: tuple[str, ...]) -> tuple[str, ...]:
 @click.option(
     "--dtype", type=click.Choice(["float32", "bfloat16"]), help="Default: bfloat16 on cuda, float32 on cpu."
 )
-@click.option(
-    "--kept", type=Numbers(float, 0.01, 1.0), default=FRACTIONS, help="Kept fractions; 1.0 is added."
-)
+@click.option("--kept", type=NumbersType(0.01, 1), default=FRACTIONS, help="Kept fractions; 1.0 is added.")
 @click.option(
     "--window", type=click.Choice(["full", "trimmed", "both"]), help="Default: both on cuda, else trimmed."
 )
@@ -80,24 +59,22 @@ def _chosen(value: str, both: tuple[str, ...]) -> tuple[str, ...]:
     help="Latent frames of a cache-free forward.",
 )
 @click.option(
-    "--lengths", type=Numbers(int, 3, 10000), default=(15, 30), help="Latent frames of the memory runs."
+    "--lengths", type=NumbersType(3, 10000, int), default=(15, 30), help="Latent frames of the memory runs."
 )
 @click.option(
-    "--steps", type=Numbers(int, 1, 1000), help="Denoise steps (indices of 1000), instead of the task's."
+    "--steps", type=NumbersType(1, 1000, int), help="Denoise steps (indices of 1000), instead of the task's."
 )
 @click.option(
     "--section", "sections", multiple=True, type=click.Choice(SECTIONS), help="Only these; repeatable."
 )
-@click.option(
-    "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write results here."
-)
+@json_option("Also write the figures here.")
 @click.option(
     "--profile", "trace", type=click.Path(dir_okay=False, path_type=Path), help="Write a Chrome trace."
 )
 @click.option(
     "--quick", is_flag=True, help="One round of a few fractions and one denoise step: a smoke test."
 )
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@debug_option
 def bench(
     shape: str,
     layers: int | None,
@@ -113,47 +90,39 @@ def bench(
     lengths: tuple[int, ...],
     steps: tuple[int, ...] | None,
     sections: tuple[str, ...],
-    json_path: Path | None,
+    json_file: Path | None,
     trace: Path | None,
     quick: bool,
-    debug: bool,
 ) -> None:
     """Measure what pruning costs and saves at the shapes of real models, with random weights.
 
     Prints ratios of interleaved runs with their spread: keep-all against the library's own forward, block time
     against kept fraction, mask time, memory. Needs no weights and no video library.
     """
-    from lipar.cli.loading import importing
-
     with importing():
         import torch
 
         from lipar_lab.bench.run import Bench, Settings
 
-    try:
-        on_cuda = device == "cuda"
-        if on_cuda and not torch.cuda.is_available():
-            raise ValueError("--device cuda needs a CUDA device and a PyTorch built for it; there is none")
-        if quick:
-            kept, repeats, lengths, steps = (1.0, 0.5), 1, (6, 9), steps or (400,)
-        settings = Settings(
-            shape=shape_named(shape).name,
-            layers=layers if layers is not None or on_cuda else 1,
-            device=device,
-            dtype=dtype or ("bfloat16" if on_cuda else "float32"),
-            fractions=kept,
-            windows=_chosen(window or ("both" if on_cuda else "trimmed"), ("full", "trimmed")),
-            tasks=_chosen(task, ("video-to-video", "text-to-video")),
-            masks=masks,
-            repeats=repeats,
-            size=None if size is None else parse_size(size),
-            frames=frames,
-            lengths=lengths,
-            steps=steps,
-            sections=sections or SECTIONS,
-        )
-        Bench(settings, json_path=json_path, trace=trace).run()
-    except (LookupError, ValueError, OSError) as error:
-        if debug:
-            raise
-        raise click.ClickException(str(error.args[0]) if error.args else str(error)) from error
+    on_cuda = device == "cuda"
+    if on_cuda and not torch.cuda.is_available():
+        raise ValueError("--device cuda needs a CUDA device and a PyTorch built for it; neither was found")
+    if quick:
+        kept, repeats, lengths, steps = (1.0, 0.5), 1, (6, 9), steps or (400,)
+    settings = Settings(
+        shape=shape_named(shape).name,
+        layers=layers if layers is not None or on_cuda else 1,
+        device=device,
+        dtype=dtype or ("bfloat16" if on_cuda else "float32"),
+        fractions=kept,
+        windows=_chosen(window or ("both" if on_cuda else "trimmed"), ("full", "trimmed")),
+        tasks=_chosen(task, ("video-to-video", "text-to-video")),
+        masks=masks,
+        repeats=repeats,
+        size=None if size is None else parse_size(size),
+        frames=frames,
+        lengths=lengths,
+        steps=steps,
+        sections=sections or SECTIONS,
+    )
+    Bench(settings, json_path=json_file, trace=trace).run()

@@ -1,4 +1,4 @@
-"""`lipar certify`: bounds on the attention error of a pruned run, beside the true error."""
+"""`lipar certify`: bounds on the attention error of a pruned run, and the true error."""
 
 from pathlib import Path
 
@@ -7,42 +7,33 @@ import click
 from lipar.bounds import Within
 from lipar.cli.loading import importing, loading
 from lipar.cli.number import NumberType
+from lipar.cli.options import CLIP, ConfigChoice, config_options, debug_option, device_option, prompt_option
 from lipar.cli.output import say
-from lipar.config import build_config
 
 
 @click.command()
-@click.argument("clip", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--prompt", required=True, help="What the result should look like.")
-@click.option("--preset", metavar="NAME", help="Begin from a preset.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One value, e.g. noise=kv-cache.")
+@click.argument("clip", type=CLIP)
+@prompt_option
+@config_options()
 @click.option(
     "--blocks",
     type=NumberType(Within(1, 10**6, "blocks of a clip")),
     help="Stop after so many blocks.  [default: all]",
 )
-@click.option("--device", default=None, help="[default: cuda where there is one]")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-def certify(
-    clip: Path,
-    prompt: str,
-    preset: str | None,
-    settings: tuple[str, ...],
-    blocks: int | None,
-    device: str | None,
-    debug: bool,
-) -> None:
-    """Run CLIP pruned and print, per denoise step and layer, the bound on its attention error beside the true one.
+@device_option
+@debug_option
+def certify(clip: Path, prompt: str, choice: ConfigChoice, blocks: int | None, device: str | None) -> None:
+    """Run CLIP pruned and print, per denoise step and layer, the bound on its attention error and the true error.
 
     All figures are Euclidean norms of one head's output: the largest over queries, heads and blocks, and for the
     looseness the median of bound over true error. See docs/explanation/laws.md.
     """
-    config = build_config(preset=preset, settings=settings)
+    config = choice.build()
     with importing():
         import torch
 
-        from lipar.cli.device import pick_device
         from lipar.cli.host import plugin_host
+        from lipar.editing.model import pick_device
         from lipar.plugin.compatibility import check_config
         from lipar.scheduler import Scheduler
         from lipar_lab.certify.run import AttentionCertifier, table

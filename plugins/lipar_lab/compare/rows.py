@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lipar.config import Config
 from lipar.editing.encoder import BlockEncoder, cut_frame
-from lipar.editing.run import model_size
+from lipar.editing.source import model_size
 from lipar.hookspecs import hookimpl
 from lipar.job import Job, RestoredBlock
 from lipar.layout import TokenLayout

@@ -10,11 +10,11 @@ from typing import Any
 import attrs
 import torch
 
-from lipar.cli.device import pick_device
 from lipar.cli.host import plugin_host
 from lipar.cli.loading import loading
 from lipar.cli.output import say
 from lipar.config import Config
+from lipar.editing.model import pick_device
 from lipar.files.owner import Outputs
 from lipar.plugin.compatibility import check_config
 from lipar.plugin.host import PluginHost

@@ -119,7 +119,7 @@ def test_without_a_prompt_or_a_file_it_is_said_which(run, models, folder, tmp_pa
     (folder / "prompt.txt").write_text("\n")
     code, _, error = run("--model", models["t2v-5b"], "--dense")
     assert code != 0
-    assert "has no prompt.txt with words in it; say --prompt" in error
+    assert "has no prompt.txt with words in it; say with --prompt" in error
     (folder / "mask.mp4").unlink()
     code, _, error = run("--dense", "--prompt", "a square")
     assert code == 1
@@ -208,7 +208,7 @@ def test_the_clip_is_not_written_when_its_sheet_fails(run, models, tmp_path, mon
         path.write_bytes(b"half")
         raise error
 
-    monkeypatch.setattr("lipar.video.contact_sheet.write_contact_sheet", full)
+    monkeypatch.setattr("lipar_adapters.time_to_move.run.write_contact_sheet", full)
     (tmp_path / "out.mp4").write_text("old")
     options = ("--sheet", tmp_path / "sheet.png", "--json", tmp_path / "figures.json", "--size", "64x48")
     code, _, said = run("--model", models["t2v-5b"], *options, *STEPS)

@@ -129,15 +129,15 @@ def test_check_and_edit_refuse_the_same_in_the_same_words(setting, said, monkeyp
     monkeypatch.setattr("lipar.cli.host.load_plugins", lambda **options: load(ToyPlugin(), **options))
     monkeypatch.setattr(Toy, "load", lambda *_: pytest.fail("the model was loaded"))
     monkeypatch.chdir(tmp_path)
-    told = []
+    printed = []
     for command in (["check"], ["edit", "--prompt", "night", "-o", "out.mp4"]):
         monkeypatch.setattr(sys, "argv", ["lipar", *command, "--model", "toy", "--set", setting])
         with pytest.raises(SystemExit) as ended:
             main()
         assert ended.value.code == 1
-        told.append(capsys.readouterr().err)
-    assert told[0] == told[1]
-    assert said in told[0]
+        printed.append(capsys.readouterr().err)
+    assert printed[0] == printed[1]
+    assert said in printed[0]
 
 
 def test_a_dense_edit_copies_nothing_and_may_have_the_window_of_its_block():

@@ -1,4 +1,4 @@
-"""The command line: what a person types, and what they are told when it cannot be done."""
+"""The command line: what users type, and what is printed when it cannot be done."""
 
 import contextlib
 import importlib
@@ -106,7 +106,7 @@ def test_edit_says_the_speed_up_with_its_spread(run, tmp_path: Path, monkeypatch
 def test_edit_without_a_clip_makes_one(run, tmp_path: Path):
     code, out, _ = run("edit", "--prompt", "night", "-o", tmp_path / "out.mp4", "--model", "toy")
     assert code == 0
-    assert "a made-up clip" in out
+    assert "a generated clip" in out
 
 
 def test_the_command_line_wins_over_the_config_file(run, clip: Path, tmp_path: Path):
@@ -326,13 +326,15 @@ def test_plugins_lists_hooks_and_what_was_disabled(run, monkeypatch: pytest.Monk
     assert "hooks: lipar_register_criteria" in out
 
 
-def test_no_plugins_leaves_out_strangers_and_keeps_lipars_own(run, monkeypatch: pytest.MonkeyPatch):
+def test_no_plugins_leaves_out_other_plugins_and_keeps_lipars_own(run, monkeypatch: pytest.MonkeyPatch):
     def broken() -> None:
         raise ImportError("no module named 'cv9'")
 
-    stranger = SimpleNamespace(name="bad", load=broken, dist=SimpleNamespace(name="lipar-bad", version="1"))
+    third_party = SimpleNamespace(
+        name="bad", load=broken, dist=SimpleNamespace(name="lipar-bad", version="1")
+    )
     real = importlib.metadata.entry_points
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [*real(group=group), stranger])
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [*real(group=group), third_party])
     _, out, err = run("plugins")
     assert "failed: ImportError" in out and "was left out" in err
     code, out, err = run("--no-plugins", "plugins")

@@ -1,5 +1,6 @@
-"""Names of files and messages of others are printed as text, whatever characters they have."""
+"""Names of files and messages of plugins are printed as text, whatever characters they contain."""
 
+import importlib.metadata
 import json
 import re
 import sys
@@ -12,12 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import lipar.plugin.host
 from lipar import load_plugins
 from lipar.cli import main
 from lipar.cli.output import complain, say
 from lipar.hookspecs import hookimpl
-from lipar.plugin.host import Plugin
+from lipar.plugin.installed import Plugin
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 from lipar.text import escaped
 from lipar.video import write_synthetic_clip
@@ -26,7 +26,7 @@ from lipar_lab.ablation.report import table
 ROOT = Path(__file__).parents[3]
 EVIL = "a\x1b[2Jb\rc\nd\u202ee\x07f\u2028g\x9bh"
 """Clears a terminal, returns to the line's start, breaks lines in two ways, turns the direction, rings, and clears."""
-TOLD = "a\\x1b[2Jb\\rc\\nd\\u202ee\\x07f\\u2028g\\x9bh"
+SHOWN = "a\\x1b[2Jb\\rc\\nd\\u202ee\\x07f\\u2028g\\x9bh"
 
 
 def is_clean(text: str) -> bool:
@@ -121,7 +121,7 @@ def test_what_is_escaped_is_one_printable_line_and_printable_text_stays(text):
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        (EVIL, TOLD),
+        (EVIL, SHOWN),
         ("film\udcff.mp4", "film\\udcff.mp4"),
         ("a\u2066b\u2069c\ufeffd\xa0e\x00", "a\\u2066b\\u2069c\\ufeffd\\xa0e\\x00"),
         ("Überfahrt 日本 🎬 \\n", "Überfahrt 日本 🎬 \\n"),
@@ -159,16 +159,16 @@ def clip_named(folder, name):
 
 def test_edit_shows_names_and_warnings_escaped_and_writes_one_json_line_per_event(run, tmp_path):
     clip = clip_named(tmp_path, f"{EVIL}.mp4")
-    out = tmp_path / f"out{EVIL}.mp4"
+    output = tmp_path / f"out{EVIL}.mp4"
     log = tmp_path / "events.jsonl"
-    code, said, told = run(
-        "edit", clip, "--prompt", EVIL, "-o", out, "--model", "toy", "--log", log, "--quiet"
+    code, out, err = run(
+        "edit", clip, "--prompt", EVIL, "-o", output, "--model", "toy", "--log", log, "--quiet"
     )
-    assert code == 0, told
-    assert out.is_file()
-    assert f"{TOLD}.mp4 -> " in said and f"out{TOLD}.mp4" in said
-    assert f"warning: {TOLD}" in told
-    assert is_clean(said) and is_clean(told)
+    assert code == 0, err
+    assert output.is_file()
+    assert f"{SHOWN}.mp4 -> " in out and f"out{SHOWN}.mp4" in out
+    assert f"warning: {SHOWN}" in err
+    assert is_clean(out) and is_clean(err)
     lines = log.read_bytes().splitlines()
     assert is_clean(log.read_text("ascii"))
     events = [json.loads(line) for line in lines]
@@ -181,11 +181,11 @@ def test_a_name_that_is_no_utf_8_is_no_obstacle(run, tmp_path):
         clip = clip_named(tmp_path, "film\udcff.mp4")
     except OSError:
         pytest.skip("this file system takes UTF-8 only")
-    code, said, told = run(
+    code, out, err = run(
         "edit", clip, "--prompt", "x", "-o", tmp_path / "out.mp4", "--model", "toy", "--quiet"
     )
-    assert code == 0, told
-    assert "film\\udcff.mp4 -> " in said
+    assert code == 0, err
+    assert "film\\udcff.mp4 -> " in out
 
 
 @pytest.mark.parametrize(
@@ -214,43 +214,43 @@ def test_a_name_that_is_no_utf_8_is_no_obstacle(run, tmp_path):
 )
 def test_an_error_shows_what_was_typed_escaped(run, arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, said, told = run(*arguments)
+    code, out, err = run(*arguments)
     assert code != 0
-    assert "\\x1b" in told or "\\x07" in told
-    assert is_clean(said) and is_clean(told)
+    assert "\\x1b" in err or "\\x07" in err
+    assert is_clean(out) and is_clean(err)
 
 
 @pytest.mark.parametrize("arguments", [["plugins"], ["plugins", "--json"], ["strategies"], ["models"]])
 def test_lists_show_names_and_messages_of_plugins_escaped(run, arguments):
-    code, said, told = run(*arguments)
-    assert code == 0, told
-    assert "x1b" in said or "u001b" in said or arguments == ["models"]
-    assert is_clean(said) and is_clean(told)
+    code, out, err = run(*arguments)
+    assert code == 0, err
+    assert "x1b" in out or "u001b" in out or arguments == ["models"]
+    assert is_clean(out) and is_clean(err)
 
 
-def test_lines_that_a_model_says_of_itself_stay_lines(run):
-    code, said, _ = run("models", "show", "toy")
+def test_lines_of_the_description_of_a_model_stay_lines(run):
+    code, out, _ = run("models", "show", "toy")
     assert code == 0
-    assert "first line\n" in said and is_clean(said)
+    assert "first line\n" in out and is_clean(out)
 
 
 def test_an_error_of_a_part_is_shown_escaped(run, tmp_path):
     settings = ("--model", "toy", "--set", "criterion=evil", "--set", "prune.keep=0.5")
-    code, said, told = run("edit", "--prompt", "x", "-o", tmp_path / "out.mp4", *settings, "--quiet")
-    assert code == 1 and TOLD in told
-    assert is_clean(said) and is_clean(told)
+    code, out, err = run("edit", "--prompt", "x", "-o", tmp_path / "out.mp4", *settings, "--quiet")
+    assert code == 1 and SHOWN in err
+    assert is_clean(out) and is_clean(err)
 
 
-def test_a_broken_entry_point_is_told_escaped(run, monkeypatch):
+def test_a_broken_entry_point_is_printed_escaped(run, monkeypatch):
     def broken():
         raise ImportError(EVIL)
 
-    stranger = SimpleNamespace(name=EVIL, load=broken, dist=SimpleNamespace(name=EVIL, version=EVIL))
-    monkeypatch.setattr(lipar.plugin.host.importlib.metadata, "entry_points", lambda group: [stranger])
-    code, said, told = run("plugins")
-    assert code == 0 and f"failed: ImportError: {TOLD}" in said and TOLD in told
-    assert is_clean(said) and is_clean(told)
+    third_party = SimpleNamespace(name=EVIL, load=broken, dist=SimpleNamespace(name=EVIL, version=EVIL))
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [third_party])
+    code, out, err = run("plugins")
+    assert code == 0 and f"failed: ImportError: {SHOWN}" in out and SHOWN in err
+    assert is_clean(out) and is_clean(err)
 
 
 def test_tables_of_an_ablation_keep_a_name_in_its_cell():
-    assert table(["clip"], [[EVIL]]).splitlines() == ["| clip |", "| --- |", f"| {TOLD} |"]
+    assert table(["clip"], [[EVIL]]).splitlines() == ["| clip |", "| --- |", f"| {SHOWN} |"]

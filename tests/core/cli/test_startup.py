@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+
+from lipar.cli import cli
 
 MAIN = """
 import sys
@@ -25,19 +28,7 @@ def lipar(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedPr
 
 
 EDIT = ("edit", "--prompt", "x", "-o", "out.mp4")
-COMMANDS = [
-    "edit",
-    "ttm",
-    "compare",
-    "certify",
-    "ablate",
-    "strategies",
-    "plugins",
-    "models",
-    "check",
-    "new-plugin",
-    "bench",
-]
+COMMANDS = cli.list_commands(click.Context(cli))
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), *((name, "--help") for name in COMMANDS)])
@@ -66,8 +57,9 @@ def test_help_and_version_load_nothing_heavy(arguments: tuple[str, ...]) -> None
         ((*EDIT, "--overlay", "no/overlay.mp4"), 1, "--overlay: the folder"),
         ((*EDIT, "--log", "events.txt"), 1, "it must end in .jsonl"),
         (("compare", "--prompt", "x"), 2, "Missing argument 'CLIPS...'"),
-        (("ablate", "--out", "there", "--kept", "2"), 2, "above 0 and up to 1"),
+        (("ablate", "--out", "there", "--kept", "2"), 2, "2.0 is not in 0.001..1"),
         (("bench", "--kept", "2"), 2, "2.0 is not in 0.01..1"),
+        (("ttm", "there", "-o", "out.mp4", "--stride", "0"), 2, "must lie in 1..10000"),
     ],
 )
 def test_a_mistake_is_answered_before_anything_heavy_is_loaded(
@@ -82,7 +74,7 @@ def test_a_mistake_is_answered_before_anything_heavy_is_loaded(
 def test_names_of_the_package_are_imported_when_they_are_asked_for() -> None:
     code = """
 import sys, lipar
-assert {"enable", "Config", "certificate", "__version__"} <= set(dir(lipar))
+assert {"edit", "enable", "load_model", "Config", "__version__"} <= set(dir(lipar))
 assert lipar.__version__ and "torch" not in sys.modules
 assert lipar.build_config().seed == 0 and "torch" not in sys.modules
 import lipar_lab.certify.run

@@ -11,7 +11,7 @@ from lipar.config import Config, PruneConfig
 from lipar.files.owner import Outputs
 from lipar.files.signals import EndedBySignal
 from lipar.hookspecs import hookimpl
-from lipar.plugin.host import PluginWarning
+from lipar.plugin.installed import PluginWarning
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 
 

@@ -1,0 +1,130 @@
+"""`lipar.edit`: a video file in, an edited video file out, in one call."""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+
+from lipar.config import Config, PruneConfig, build_config
+from lipar.editing.model import pick_device, pick_dtype
+from lipar.editing.run import edit_video
+from lipar.events import EditOptions, EditReport
+from lipar.plugin.compatibility import check_config
+from lipar.plugin.host import PluginHost, load_plugins
+from lipar.protocols import Model
+from lipar.watch.progress import ProgressBar
+
+
+def edit(
+    path: str | Path | None,
+    prompt: str,
+    out: str | Path,
+    *,
+    model: str | Model | None = None,
+    config: Config | Mapping[str, Any] | None = None,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    overlay: str | Path | None = None,
+    dense: bool = False,
+    resolution: tuple[int, int] | None = None,
+    keep_source_size: bool = True,
+    quiet: bool = False,
+    host: PluginHost | None = None,
+    **options: Any,
+) -> EditReport:
+    """Edit a video by a prompt, computing only the tokens that changed; does what `lipar edit` does.
+
+    The result has the source's size, frames, timestamps and sound. It appears under its name when it is complete.
+
+    ```python
+    import lipar
+
+    report = lipar.edit("in.mp4", "watercolour", "out.mp4", keep=0.5, strength=0.3, quiet=True)
+    print(f"{report.kept_fraction:.0%} of the tokens computed in {report.seconds:.1f} s")
+    ```
+
+    Args:
+        path: the source video; None: a clip that lipar generates.
+        prompt: what the result should look like.
+        out: where to write the result; the suffix names the container, such as `.mp4`.
+        model: name of an adapter (`lipar models` lists them), or a model of `lipar.load_model`, which several edits
+            can share; None: the adapter of the config, by default `tiny`.
+        config: a `lipar.Config`, or a dict of its tables as a config file has them; None: the defaults.
+        device: such as `cpu` or `cuda:1`, for a model that is loaded here; None: CUDA if there is a device.
+        dtype: such as `float32`, likewise; None: bfloat16 on CUDA, else float32.
+        overlay: where to write the edited clip with its pruned tokens shaded.
+        dense: compute every token.
+        resolution: width and height in pixels to process at; None: the model's own area in the source's shape.
+        keep_source_size: write at the source's size rather than at the size processed.
+        quiet: show no progress bar.
+        host: the plugins; None: all that are installed.
+        options: keys of the config over `config`: `keep`, `quantile` and the thresholds of its table `prune` directly,
+            and the others by their own names, such as `strength=0.3`, `seed=7` or `noise="kv-cache"`.
+
+    Returns:
+        What was computed, the time per stage, and the speed-up over computing every token where it could be measured.
+
+    Raises:
+        TypeError: a keyword that the config does not have, or keywords besides a `lipar.Config`.
+        ConfigError: a value is wrong, or parts do not fit together or the model.
+        VideoError: the source cannot be read or the result not written.
+        ValueError: the prompt is empty, there is no such device, or the resolution does not fit the model.
+    """
+    if not prompt.strip():
+        raise ValueError("the prompt is empty; say in a few words what the result should look like")
+    host = host or load_plugins()
+    named = model if isinstance(model, str) else None
+    chosen = _config_of(config, ({} if named is None else {"adapter": named}) | options)
+    if model is None or isinstance(model, str):
+        adapter = check_config(host, chosen, dense=dense)
+        place = pick_device(device)
+        model = adapter.load(place, pick_dtype(dtype, place))
+    asked = EditOptions(
+        prompt=prompt,
+        output=Path(out),
+        source=None if path is None else Path(path),
+        overlay=None if overlay is None else Path(overlay),
+        dense=dense,
+        resolution=resolution,
+        keep_source_size=keep_source_size,
+    )
+    with host.extended(*([] if quiet else [ProgressBar()])):
+        return edit_video(model, chosen, asked, host=host)
+
+
+def _config_of(config: Config | Mapping[str, Any] | None, options: Mapping[str, Any]) -> Config:
+    if isinstance(config, Config):
+        if options:
+            raise TypeError(
+                f"a lipar.Config is complete; change it by attrs.evolve, or pass a dict with the keywords "
+                f"{', '.join(options)}"
+            )
+        return config
+    return build_config(settings=[*([] if config is None else [config]), settings_of(options)])
+
+
+def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Keywords as a table of the config: keys of its table `prune` go there, such as `keep=0.5`.
+
+    Raises:
+        TypeError: the config has no key of that name.
+    """
+    pruning = {field.name for field in attrs.fields(PruneConfig)}
+    known = pruning | {field.name for field in attrs.fields(Config)}
+    table: dict[str, Any] = {}
+    for key, value in options.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"keys of the config: {', '.join(sorted(known))}"
+            raise TypeError(f"lipar.edit has no keyword {key!r}; {hint}")
+        value = list(value) if isinstance(value, tuple) else value
+        if key in pruning:
+            table.setdefault("prune", {})[key] = value
+        elif isinstance(value, Mapping) and isinstance(table.get(key), dict):
+            table[key] |= value
+        else:
+            table[key] = value
+    return table

@@ -1,0 +1,84 @@
+"""Loading a streaming model by the name of its adapter, on a device and in a number type."""
+
+from typing import Any
+
+import torch
+
+from lipar.config import Config, ConfigError, PartConfig
+from lipar.plugin.compatibility import Giver
+from lipar.plugin.host import PluginHost, load_plugins
+from lipar.plugin.parts import make_adapter
+from lipar.protocols import Model
+
+
+def load_model(
+    name: str = "tiny",
+    *,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    host: PluginHost | None = None,
+    **options: Any,
+) -> Model:
+    """Load a streaming model, which a `lipar.Scheduler` runs block by block.
+
+    ```python
+    import lipar
+
+    model = lipar.load_model("tiny", device="cpu")
+    model.set_prompt("watercolour")
+    ```
+
+    Args:
+        name: of the adapter; `lipar models` lists them.
+        device: such as `cpu` or `cuda:1`; None: CUDA if there is a device, else the CPU.
+        dtype: such as `float32`; None: bfloat16 on CUDA, else float32.
+        host: the plugins; None: all that are installed.
+        options: those of the adapter, such as `checkpoint="self_forcing_dmd.pt"`.
+
+    Raises:
+        LookupError: no adapter of that name.
+        ConfigError: an option is wrong, or the adapter makes whole clips in a single pass (use its pipeline and
+            `lipar.enable`).
+        ValueError: there is no such device here, or no such number type.
+    """
+    adapter = make_adapter(host or load_plugins(), Config(adapter=PartConfig(name, options)))
+    if "causal-cache" not in Giver.of(adapter, f"adapter {name!r}").facts:
+        raise ConfigError(
+            f"adapter {name!r} makes whole clips in a single pass and gives no streaming model; call lipar.enable on "
+            "its pipeline"
+        )
+    place = pick_device(device)
+    return adapter.load(place, pick_dtype(dtype, place))
+
+
+def pick_device(name: str | torch.device | None) -> torch.device:
+    """The device of that name; None: CUDA if there is a device, else the CPU.
+
+    Raises:
+        ValueError: there is no such device here.
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"no device named {name!r}; write cpu, cuda or cuda:1") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device {name}, but this PyTorch ({torch.__version__}) sees no CUDA device; use cpu"
+        )
+    return device
+
+
+def pick_dtype(name: str | torch.dtype | None, device: torch.device) -> torch.dtype:
+    """The number type of that name; None: bfloat16 on CUDA, else float32.
+
+    Raises:
+        ValueError: torch has no floating-point type of that name.
+    """
+    if name is None:
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    dtype = getattr(torch, name, None) if isinstance(name, str) else name
+    if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise ValueError(f"no floating-point type named {name!r}; write float32, bfloat16 or float16")
+    return dtype

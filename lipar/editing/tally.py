@@ -1,0 +1,104 @@
+"""The numbers of an edit: collected block by block, and summed up in its report."""
+
+import attrs
+
+from lipar.events import EditReport
+from lipar.job import RestoredBlock
+from lipar.speedup import Speedup
+from lipar.watch.stages import PROBE
+
+
+@attrs.frozen(kw_only=True)
+class BlockNumbers:
+    """What the report needs of one block."""
+
+    kept: int
+    """Computed tokens of the latent frames that are shown; copies that fill up the last block are not."""
+    tokens: int
+    """All tokens of these frames."""
+    has_history: bool
+    """False for the first block of a scene, which is computed in full."""
+    kept_fraction: float
+    """Computed fraction of the whole block, copies included: what its time depends on."""
+    seconds: float
+    """Denoising and clean pass."""
+    dense_seconds: float | None
+    """The same with every token computed; None where the block was not probed."""
+
+
+@attrs.define
+class EditTally:
+    """Sums up the blocks of an edit."""
+
+    blocks: list[BlockNumbers] = attrs.field(factory=list)
+    cuts: list[int] = attrs.field(factory=list)
+    """Pixel frames at which blocks start that a scene cut made whole."""
+    written: int = 0
+    """Pixel frames."""
+
+    def add(self, block: RestoredBlock, spans: list[tuple[int, int]], written: int, cut: int | None) -> None:
+        """Add a block that was written.
+
+        Args:
+            block: after restoring.
+            spans: first pixel frame and the one after the last, for each latent frame.
+            written: how many of the pixel frames the source has.
+            cut: the pixel frame of a scene cut; None: the block does not start a scene.
+        """
+        layout = block.layout
+        shown = sum(start - spans[0][0] < written for start, _ in spans)
+        self.blocks.append(
+            BlockNumbers(
+                kept=sum(layout.kept_per_frame[:shown]),
+                tokens=shown * layout.tokens_per_frame,
+                has_history=layout.has_history,
+                kept_fraction=layout.kept_fraction,
+                seconds=block.seconds,
+                dense_seconds=block.dense_seconds,
+            )
+        )
+        self.written += written
+        if cut is not None:
+            self.cuts.append(cut)
+
+    def report(
+        self,
+        *,
+        source_size: tuple[int, int],
+        processed_size: tuple[int, int],
+        stage_seconds: dict[str, float],
+        seconds: float,
+    ) -> EditReport:
+        """The report of the whole edit.
+
+        Args:
+            source_size: width and height of the source in pixels.
+            processed_size: width and height at which the model worked.
+            stage_seconds: seconds of each stage, the dense probes among them.
+            seconds: wall time of the edit, dense probes included.
+        """
+        probed = [(block, block.dense_seconds) for block in self.blocks if block.dense_seconds is not None]
+        speedup = Speedup(tuple((dense, block.seconds) for block, dense in probed))
+        return EditReport(
+            frames=self.written,
+            blocks=len(self.blocks),
+            source_size=source_size,
+            processed_size=processed_size,
+            kept_fraction=_kept_fraction(self.blocks) or 0.0,
+            steady_kept_fraction=_kept_fraction([block for block in self.blocks if block.has_history]),
+            seconds=seconds - sum(dense for _, dense in probed),
+            stage_seconds={stage: time for stage, time in stage_seconds.items() if stage != PROBE},
+            speedup=speedup.figure,
+            speedup_range=speedup.range,
+            speedup_verdict=speedup.verdict,
+            probed_blocks=len(probed),
+            probed_kept_fraction=(
+                sum(block.kept_fraction for block, _ in probed) / len(probed) if probed else None
+            ),
+            scene_cuts=tuple(self.cuts),
+        )
+
+
+def _kept_fraction(blocks: list[BlockNumbers]) -> float | None:
+    tokens = sum(block.tokens for block in blocks)
+    return sum(block.kept for block in blocks) / tokens if tokens else None
