@@ -1,4 +1,4 @@
-"""Time-to-Move on the bundled bidirectional model: what a learned model shows about pruning a clip made at once."""
+"""Time-to-Move on the bundled bidirectional model: what a learned model shows about pruning a clip generated in a single pass."""
 
 import attrs
 import pytest

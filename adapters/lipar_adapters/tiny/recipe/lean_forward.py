@@ -88,11 +88,11 @@ def wan_layer(
     """One layer over tokens in groups, each of which has one timestep.
 
     Args:
-        weights: of the layer, by name.
+        weights: the layer's weights by name.
         tokens: in groups of m.
         modulation: the six shifts, scales and gates of each group, before the layer's own table is added.
         text: projected rows of the prompt.
-        heads: of attention.
+        heads: number of attention heads.
         mix: self-attention: un-rotated q, k, v `b *groups m heads head_dim` to `b *groups m d`.
     """
     width = tokens.shape[-1]
@@ -227,7 +227,7 @@ def teacher_forced_flow(
         text: rows of the prompt.
         window: which clean frames a block is given.
         layer: `layer_forward` or a compiled version of it.
-        dtype: of the tokens and of copies of the layers' weights; norms keep their statistics in float32 inside.
+        dtype: type of the tokens and of copies of the layers' weights; norms compute their statistics in float32.
     """
     config = transformer.config
     heads, head_dim = config.num_attention_heads, config.attention_head_dim
