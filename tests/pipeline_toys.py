@@ -25,6 +25,7 @@ def clip(frames: int = FRAMES, seed: int = 0) -> torch.Tensor:
 
 
 def options(kind: str, **changes: Any) -> dict[str, Any]:
+    """Arguments of a call of a toy pipeline of this kind."""
     given = {
         **toy_prompt(rows=512 if kind.startswith("i2v") else 8),
         "height": HEIGHT,
@@ -44,17 +45,20 @@ def options(kind: str, **changes: Any) -> dict[str, Any]:
 
 
 def run(pipe: Any, kind: str, **changes: Any) -> torch.Tensor:
+    """The latents that a call of a toy pipeline ends with."""
     frames: torch.Tensor = pipe(**options(kind, **changes)).frames
     return frames
 
 
 def some_layout(seed: int = 0) -> TokenLayout:
+    """A random layout with a first frame that is kept in full."""
     keep_mask = torch.rand(GRID, generator=torch.Generator().manual_seed(seed)) < 0.5
     keep_mask[0] = True
     return TokenLayout(keep_mask, has_history=False)
 
 
 def tokens(latents: torch.Tensor) -> torch.Tensor:
+    """Latents of a pipeline, channels first, as tokens."""
     return patchify(latents.transpose(1, 2), 2)
 
 

@@ -33,36 +33,44 @@ class Hostile:
 
 
 def emptied(path):
+    """Leave no byte."""
     path.write_bytes(b"")
 
 
 def cut(path):
+    """Drop the last 100 bytes."""
     path.write_bytes(path.read_bytes()[:-100])
 
 
 def cut_in_the_header(path):
+    """Keep 60 bytes."""
     path.write_bytes(path.read_bytes()[:60])
 
 
 def headed_by_a_lie(path):
+    """Give the header a length that no file has."""
     content = path.read_bytes()
     path.write_bytes(struct.pack("<Q", 2**62) + content[8:])
 
 
 def headed_by_no_json(path):
+    """Put a header in front that is no JSON."""
     path.write_bytes(struct.pack("<Q", 16) + b"[not json at all" + path.read_bytes())
 
 
 def text_instead(path):
+    """Write a pointer of git-lfs in its place."""
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 123\n")
 
 
 def folder_instead(path):
+    """Put a folder in its place."""
     path.unlink()
     path.mkdir()
 
 
 def gone(path):
+    """Remove it."""
     path.unlink()
 
 
@@ -80,38 +88,45 @@ def changed(change):
 
 @changed
 def without_a_tensor(tensors):
+    """Drop the first tensor."""
     del tensors[sorted(tensors)[0]]
 
 
 @changed
 def without_any_tensor(tensors):
+    """Drop all tensors."""
     tensors.clear()
 
 
 @changed
 def with_another_shape(tensors):
+    """Give the first tensor another shape."""
     name = sorted(tensors)[0]
     tensors[name] = torch.zeros(*tensors[name].shape, 2)
 
 
 @changed
 def in_whole_numbers(tensors):
+    """Store all tensors as int8."""
     for name in tensors:
         tensors[name] = tensors[name].to(torch.int8)
 
 
 @changed
 def with_nan(tensors):
+    """Put NaN into the last tensor."""
     tensors[sorted(tensors)[-1]].view(-1)[0] = torch.nan
 
 
 @changed
 def with_infinity(tensors):
+    """Put infinity into the last tensor."""
     tensors[sorted(tensors)[-1]].view(-1)[-1] = -torch.inf
 
 
 @changed
 def with_a_tensor_too_many(tensors):
+    """Add a tensor that no model has."""
     tensors["blocks.99.attn9.to_q.weight"] = torch.zeros(2)
 
 
@@ -147,6 +162,8 @@ WEIGHT_DAMAGES = [
 
 
 def entry(key, value):
+    """A damage that sets an entry of a JSON file."""
+
     def damage(path):
         path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
 
@@ -155,18 +172,22 @@ def entry(key, value):
 
 
 def config_list(path):
+    """Write a list."""
     path.write_text("[1, 2]")
 
 
 def config_bytes(path):
+    """Write bytes that are no text."""
     path.write_bytes(b"\xff\xfe\x00{")
 
 
 def config_half(path):
+    """Keep 20 characters."""
     path.write_text(path.read_text()[:20])
 
 
 def config_deep(path):
+    """Write a hundred thousand brackets."""
     path.write_text("[" * 100_000)
 
 
@@ -185,39 +206,47 @@ WAN_DAMAGES = [
 
 
 def named(damage):
+    """The name of a damage, for test ids."""
     return damage.__name__.strip("<>")
 
 
 def edit_prompt(model):
+    """The model, once it has read its text encoder."""
     model.set_prompt("watercolour")
     return model
 
 
 def tiny(folder):
+    """Load the causal tiny model."""
     return edit_prompt(Tiny(weights=str(folder)).load(CPU, torch.float32))
 
 
 def self_forcing(folder):
+    """Load Self-Forcing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MemoryWarning)
         return edit_prompt(SelfForcing(checkpoint=str(folder)).load(CPU, torch.float32))
 
 
 def text_to_video(folder):
+    """Load Wan 2.2 TI2V."""
     return Wan22TI2V(folder=str(folder), image=False).load(CPU, torch.float32)
 
 
 def two_experts(folder):
+    """Load Wan 2.2 A14B."""
     return Wan22A14B(folder=str(folder), image=True).load(CPU, torch.float32)
 
 
 def motion(folder):
+    """Load Time-to-Move."""
     adapter = TimeToMove(model=str(folder))
     assert adapter.gives
     return adapter.load_motion(CPU, torch.float32)
 
 
 def sibling(folder):
+    """Load the bidirectional tiny model."""
     return image_to_video_pipeline(folder=folder)
 
 
@@ -251,6 +280,7 @@ def damaged(folders, tmp_path, name):
 
 
 def weights_of(part):
+    """The one file of weights in a folder."""
     (file,) = part.glob("*.safetensors")
     return file
 
@@ -273,9 +303,11 @@ def refused(load, folder, about):
 
 
 def released(path, change=lambda state: state, save=torch.save):
+    """Write a checkpoint in Wan's own names; gives its path."""
     save(change(original_names(toy_transformer())), path)
     return path
 
 
 def latents_only(path):
+    """Load a released checkpoint without other parts."""
     return SelfForcing(checkpoint=str(path), autoencoder="none", head_dim=16).load(CPU, torch.float32)

@@ -57,7 +57,7 @@ def described(kind: Any, config: dict[str, Any], path: Path) -> Any:
 
 
 def ignored_of(kind: Any) -> Collection[str]:
-    """Names that a diffusers class itself lets pass in a checkpoint."""
+    """Names of tensors that a diffusers class allows in a checkpoint in addition to its own."""
     return kind._keys_to_ignore_on_load_unexpected or ()
 
 
@@ -66,7 +66,7 @@ def load_transformers_model(
 ) -> Any:
     """A model of a transformers class, such as a text encoder, from a local folder, on a device.
 
-    What the class does not know may lie in the files, too: an encoder is often a part of a larger model.
+    The files may hold other tensors as well: an encoder is often a part of a larger model.
 
     Raises:
         CheckpointError: the folder does not hold such a model, whole and finite.
@@ -109,6 +109,6 @@ def check_vocabulary(tokenizer: Any, encoder: Any, folder: Path) -> None:
     if len(tokenizer) > rows:
         raise unfit(
             folder,
-            f"a tokenizer of at most {rows} words, as the text encoder knows",
+            f"a tokenizer of at most {rows} words, the rows of the text encoder",
             f"{len(tokenizer)} words",
         )

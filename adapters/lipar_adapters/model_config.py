@@ -44,7 +44,7 @@ def read_config(path: Path, kind: str | None = None, needed: Collection[str] = (
     """The config of a model, whose sizes can be those of one.
 
     Args:
-        path: of its `config.json`.
+        path: its `config.json`.
         kind: class that it must describe, as diffusers writes it down; None: any.
         needed: keys that it must have, each a positive whole number or a list of such.
 

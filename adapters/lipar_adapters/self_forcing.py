@@ -1,7 +1,7 @@
 """The adapter `self-forcing`: causal Wan 2.1 models distilled to a few steps, from their released checkpoint.
 
-Self-Forcing (arXiv 2506.08009) and its relatives share one layout, so another checkpoint of it is a matter of
-`checkpoint=` and, where it was trained so, of other blocks and steps.
+Self-Forcing (arXiv 2506.08009) and related models share one layout: for another checkpoint set `checkpoint=` and, where
+it was trained with other ones, blocks and steps.
 """
 
 from pathlib import Path
@@ -30,16 +30,16 @@ class SelfForcing:
     base: str | None = None
     """A local diffusers folder of Wan2.1-T2V-1.3B: `vae`, `text_encoder`, `tokenizer`, and the transformer's config.
 
-    None: these parts lie in `checkpoint`, if that is a whole diffusers folder.
+    None: these parts are in `checkpoint`, if that is a whole diffusers folder.
     """
     block_frames: int = attrs.field(default=3, validator=bounds.BLOCK)
     """Latent frames denoised together."""
     sink_frames: int = attrs.field(default=1, validator=bounds.CACHE)
-    """First frames that stay in the KV cache; `[cache]` of the config comes before it."""
+    """First frames that stay in the KV cache; `[cache]` of the config overrides it."""
     window_frames: int = attrs.field(default=6, validator=bounds.WINDOW)
-    """Latest frames in the KV cache, the block's own counted in; 0: all, as in training (21 frames)."""
+    """Latest frames in the KV cache, the block's own included; 0: all, as in training (21 frames)."""
     shift: float = attrs.field(default=5.0, validator=bounds.SHIFT)
-    """Of the noise schedule: sigma = shift s / (1 + (shift - 1) s)."""
+    """Shift of the noise schedule: sigma = shift s / (1 + (shift - 1) s)."""
     edit_steps: tuple[int, ...] = attrs.field(default=(400, 300, 250), validator=falling)
     """Step indices of 1000, before the shift, that video-to-video takes at strength 0.4."""
     text_to_video_steps: tuple[int, ...] = attrs.field(default=(1000, 750, 500, 250), validator=falling)
@@ -47,7 +47,7 @@ class SelfForcing:
     head_dim: int = attrs.field(
         default=128, validator=Within(6, 1024, "channels of an attention head; 128 in released models")
     )
-    """Channels of an attention head, which a checkpoint does not tell; used where `base` has no config."""
+    """Channels of an attention head, which a checkpoint does not contain; used where `base` has no config."""
     text_rows: int = attrs.field(
         default=512, validator=Within(1, 2**15, "rows of text; 512 in released models")
     )
@@ -55,7 +55,7 @@ class SelfForcing:
     keep_text_encoder: bool = False
     """Keep UMT5 (5.7 billion parameters) in memory between prompts, instead of loading it for each."""
     autoencoder: Literal["wan", "none"] = "wan"
-    """`wan`: `vae` of `base`; `none`: latents and `prompt_embeds` come and go, no `base` is needed."""
+    """`wan`: `vae` of `base`; `none`: input and output are latents and `prompt_embeds`, and no `base` is needed."""
 
     gives = CAUSAL
 
@@ -71,7 +71,7 @@ class SelfForcing:
         )
 
     def spec(self) -> ModelSpec:
-        """What the options say of the model; no weights are read.
+        """Blocks, cache and thresholds that the options give; no weights are read.
 
         Raises:
             MissingCheckpointError: weights are missing; the message says which file belongs where.
@@ -155,7 +155,7 @@ class SelfForcing:
         return checkpoint, base
 
     def _config(self, checkpoint: Path, base: Path | None) -> dict[str, Any]:
-        """The transformer's config: of its own folder, of `base`, or told from the shapes."""
+        """The transformer's config: from its own folder, from `base`, or inferred from the shapes."""
         from lipar_adapters.wan.checkpoints import (
             infer_config,
             read_checkpoint,

@@ -17,7 +17,7 @@ _STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
 
 @attrs.frozen
 class Header:
-    """What a file says of a tensor before it is read."""
+    """Shape and kind of a tensor, from the header of its file."""
 
     shape: tuple[int, ...]
     is_float: bool
@@ -101,7 +101,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def _shards(index: Path) -> list[Path]:
-    expected = "a table weight_map of names of tensors and of files beside it"
+    expected = "a table weight_map of names of tensors and of files in the same folder"
     names = read_json(index).get("weight_map")
     if not isinstance(names, dict) or not names or not all(isinstance(name, str) for name in names.values()):
         raise unfit(index, expected, shown(names))
@@ -130,7 +130,7 @@ def check_headers(
     """Refuse tensors that are not those of a model.
 
     Args:
-        headers: of the files.
+        headers: headers of all files of the model.
         model: as the config describes it, on any device, also on `meta`.
         path: for messages.
         ignored: patterns of names that may be there in addition.

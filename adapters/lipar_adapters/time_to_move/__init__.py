@@ -1,6 +1,6 @@
 """Time-to-Move (arXiv 2511.08633): motion control by dual-clock denoising, on stock diffusers pipelines.
 
-A motion video, say a cut-out dragged across the first frame, tells what should move where. Denoising begins at a noise
+A motion video, say a cut-out dragged across the first frame, shows what should move where. Denoising begins at a noise
 level at which the motion video's latents are still felt (t_weak); inside the mask they are put back until a lower one
 (t_strong), so the masked region follows them closely and the rest freely.
 """

@@ -1,4 +1,4 @@
-"""The adapter `ttm`: Time-to-Move on the bundled bidirectional model, or on a Wan model of yours."""
+"""The adapter `ttm`: Time-to-Move on the bundled bidirectional model, or on a Wan model from a local folder."""
 
 from functools import partial
 from typing import Any
@@ -21,12 +21,12 @@ NEGATIVE_PROMPT = (
     "最差质量，低质量，JPEG压缩残留，丑陋的，残缺的，多余的手指，画得不好的手部，画得不好的脸部，"
     "畸形的，毁容的，形态畸形的肢体，手指融合，静止不动的画面，杂乱的背景，三条腿，背景人很多，倒着走"
 )
-"""Wan's own (`sample_neg_prompt` of its configuration); TTM's script uses it, too."""
+"""Wan's default (`sample_neg_prompt` of its configuration), which TTM's script uses as well."""
 
 
 @attrs.frozen(kw_only=True)
 class TimeToMove:
-    """Time-to-Move: a clip from a first frame that moves as a motion video says; run by `lipar ttm`."""
+    """Time-to-Move: a clip from a first frame that moves as a motion video does; run by `lipar ttm`."""
 
     model: str = attrs.field(default=TINY, validator=instance_of(str))
     """`tiny`, the bundled bidirectional model; or a folder of a Wan image-to-video model in diffusers format."""
@@ -42,7 +42,7 @@ class TimeToMove:
 
     @staticmethod
     def about() -> str:
-        """How to run it."""
+        """The command line that runs it, for `lipar models show ttm`."""
         return "\n".join(
             [
                 "  lipar ttm FOLDER -o OUT.mp4                  on the bundled bidirectional model",
@@ -66,7 +66,7 @@ class TimeToMove:
         return load_pipeline(self.model, device, dtype, image=True, offload=self.offload)
 
     def load_motion(self, device: torch.device, dtype: torch.dtype) -> MotionModel:
-        """That pipeline with its defaults.
+        """The same pipeline with the defaults of its model.
 
         Raises:
             MissingCheckpointError: the folder is not whole.

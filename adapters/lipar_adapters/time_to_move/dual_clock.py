@@ -13,7 +13,7 @@ from lipar_adapters.wan.begin import noised
 
 @attrs.frozen(eq=False, kw_only=True)
 class DualClock:
-    """Where a run begins, and what it is set back to inside the mask; called at the end of every step.
+    """The latents that a run begins from, and those that are put back inside the mask at the end of every step.
 
     Tensors are channels first, as the pipeline's.
     """
@@ -28,14 +28,14 @@ class DualClock:
     """Noise levels of the run, from t_weak (or the whole schedule's first) to the last, which is 0: one more than there
     are steps."""
     held_steps: int
-    """How many steps the masked region is put back after: from t_weak to t_strong."""
+    """Number of steps after which the masked region is put back: from t_weak to t_strong."""
 
     def at(self, step: int) -> Tensor:
         """The motion video at the noise level before a step of the run."""
         return noised(self.reference, self.noise, self.sigmas[step])
 
     def __call__(self, step: int, latents: Tensor) -> Tensor:
-        """The latents after a step, with the masked region put back as long as it is not yet its time."""
+        """The latents after a step, with the masked region put back during the first `held_steps` steps."""
         if step >= self.held_steps:
             return latents
         # some solvers give the model's type, which is the pipeline's own affair
@@ -44,10 +44,10 @@ class DualClock:
 
 @contextmanager
 def uncorrected(scheduler: Any, steps: int) -> Iterator[None]:
-    """Let a UniPC solver take the first steps without its corrector; other solvers have none.
+    """Inside the `with` block, a UniPC solver takes its first steps without its corrector; other solvers have none.
 
-    The corrector computes a step's sample anew from the one before, so what was put into it in between is lost, but
-    for its trace in the model's answer.
+    The corrector recomputes a step's sample from the one before, so that what was put into it in between is lost,
+    except for its effect on the model's output.
     """
     before = getattr(scheduler, "disable_corrector", None)
     if before is None:

@@ -33,7 +33,7 @@ def time_to_move(
     released: bool = False,
     **options: Any,
 ) -> Any:
-    """Make a video that begins with an image and moves as a motion video says.
+    """Generate a video that begins with an image and moves as a motion video does.
 
     For `WanImageToVideoPipeline`: with the image among the tokens (Wan 2.2 TI2V 5B) or on channels of its own (Wan 2.2
     A14B with its two experts, Wan 2.1 14B). With UniPC, and `released` here and in `encode_motion`, this is TTM's
@@ -42,14 +42,14 @@ def time_to_move(
     Args:
         pipe: a `diffusers.WanImageToVideoPipeline` with a flow matching scheduler.
         image: the first frame.
-        motion: of `encode_motion`; it decides the size and length of the video.
+        motion: from `encode_motion`; it decides the size and length of the video.
         prompt: what is to be seen; or `prompt_embeds` among the options.
         tweak_index: step (0 the first of `num_inference_steps`) at whose noise level everything begins. Lower: more
-            freedom outside the mask, and more that happens unasked; higher: a static scene. -1: step 0, from the noise
+            freedom outside the mask, and more unintended changes; higher: a static scene. -1: step 0, from the noise
             of an ordinary start, without the motion video; inside the mask it appears after the first step.
-        tstrong_index: step from which on the masked region is free, too. Lower: objects leave their path; higher:
+        tstrong_index: step from which on the masked region is free as well. Lower: objects leave their path; higher:
             they look rigid. `num_inference_steps`: never; the motion video itself shows there.
-        num_inference_steps: of the whole schedule; those from `tweak_index` on are taken.
+        num_inference_steps: steps of the whole schedule; those from `tweak_index` on are taken.
         guidance_scale: as the pipeline's.
         generator: for the noise.
         callback_on_step_end: as the pipeline's; it sees the latents after the masked region was put back.
@@ -146,4 +146,4 @@ def check_indices(tweak_index: int, tstrong_index: int, steps: int) -> None:
 def _check_options(options: dict[str, Any]) -> None:
     for name in ("height", "width", "num_frames", "latents"):
         if name in options:
-            raise ValueError(f"{name} follows from the motion video; say it to encode_motion")
+            raise ValueError(f"{name} follows from the motion video; give it to encode_motion")

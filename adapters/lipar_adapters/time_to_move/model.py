@@ -34,10 +34,10 @@ from lipar_adapters.wan.denoise_watch import watch_denoising
 
 @attrs.frozen(kw_only=True)
 class Defaults:
-    """What a model does unless told otherwise; steps and indices are those of TTM's reference script."""
+    """Defaults of a model; steps and indices are those of TTM's reference script."""
 
     pixels: int
-    """Of a frame."""
+    """Pixels of a frame."""
     frames: int
     steps: int = STEPS
     tweak_index: int = TWEAK_INDEX
@@ -60,7 +60,7 @@ class TimeToMoveModel:
     """Implements `lipar_adapters.time_to_move.motion.MotionModel` on a stock image-to-video pipeline.
 
     Args:
-        read_prompt: may say what of a prompt the model does not know.
+        read_prompt: called with each prompt; may warn of words that the model does not know.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class TimeToMoveModel:
     def generate(
         self, scene: WanScene, *, dense: bool, config: Config | None, host: PluginHost, progress: Progress
     ) -> MotionClip:
-        """Make the clip; pruned unless `dense`, by the redundancy of the motion video."""
+        """Generate the clip; pruned by the redundancy of the motion video unless `dense`."""
         taken = scene.steps - scene.first_step
         with (
             self._pruned(scene, dense, config, host),
@@ -118,7 +118,7 @@ class TimeToMoveModel:
         return MotionClip(pixels=pixels[0].float().cpu(), seconds=watch.seconds, kept_fraction=kept)
 
     def warm_up(self, scene: WanScene) -> None:
-        """One dense step."""
+        """Run one dense step."""
 
         def stop(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             pipe._interrupt = True
@@ -161,7 +161,7 @@ class TimeToMoveModel:
 
 
 def kept_fraction(pipe: Any, host: PluginHost) -> float:
-    """Of the tokens that an enabled pipeline would have computed so far."""
+    """Fraction of the tokens that an enabled pipeline has computed so far; 1 before the first forward."""
     summary = lipar.summary(pipe, host=host)
     return summary.kept_tokens / summary.all_tokens if summary.all_tokens else 1.0
 
@@ -175,9 +175,9 @@ def clip_size(shown: tuple[int, int], pixels: int, token: int) -> tuple[int, int
 
 
 def scaled_indices(own: Defaults, tweak: int | None, tstrong: int | None, steps: int) -> tuple[int, int]:
-    """The two indices; those left to the model move with the number of steps, since they name noise levels.
+    """The two indices; defaults scale with the number of steps, because they stand for noise levels.
 
-    They keep their order, and where few steps let them fall together, one step stays between them.
+    Their order is kept, and with few steps at least one step stays between them.
     """
     first = round(own.tweak_index * steps / own.steps)
     second = round(own.tstrong_index * steps / own.steps)

@@ -1,4 +1,4 @@
-"""Motion control: clips that begin with an image and move as another video says. What `lipar ttm` asks of a model."""
+"""Motion control: clips that begin with an image and move as another video does; the protocols of `lipar ttm`."""
 
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -17,33 +17,33 @@ Progress: TypeAlias = Callable[[int, int], None]
 
 @attrs.frozen(eq=False, kw_only=True)
 class MotionRequest:
-    """What a clip is to be made from; None leaves a choice to the model."""
+    """The inputs of a clip; None leaves a choice to the model."""
 
     first_frame: Any
     """A PIL picture."""
     motion: UInt8[Tensor, "frames 3 height width"]
     """A crudely animated video, such as a cut-out dragged over the first frame."""
     mask: UInt8[Tensor, "mask_frames 3 mask_height mask_width"]
-    """White where the clip shall move as the motion video does."""
+    """White where the clip must move as the motion video does."""
     prompt: str
     negative_prompt: str | None = None
     size: tuple[int, int] | None = None
-    """Width and height."""
+    """Width and height in pixels."""
     frames: int | None = None
     steps: int | None = None
     tweak_index: int | None = None
     """The step at whose noise level everything begins; -1: at step 0, from pure noise."""
     tstrong_index: int | None = None
-    """The step from which on the masked region is free, too."""
+    """The step from which on the masked region is free as well."""
     guidance_scale: float | None = None
     seed: int = 0
     released: bool = False
-    """As the method's released code, where ours differs."""
+    """Follow the method's released code where ours differs."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class MotionScene:
-    """A request that a model has made ready, with the choices it took."""
+    """A request that a model has prepared, with the choices it made."""
 
     frames: int
     width: int
@@ -53,7 +53,7 @@ class MotionScene:
     """-1: from pure noise."""
     tstrong_index: int
     masked_fraction: float
-    """Of the latents."""
+    """Fraction of the latents inside the mask."""
     motion: Float[Tensor, "frames 3 height width"]
     """The motion video at the size and length of the clip, RGB in [0, 1]."""
 
@@ -65,22 +65,22 @@ class MotionScene:
 
 @attrs.frozen(eq=False, kw_only=True)
 class MotionClip:
-    """A clip, and what it cost."""
+    """A clip, and what it took to generate."""
 
     pixels: Float[Tensor, "frames 3 height width"]
     """RGB in [0, 1], on the CPU."""
     seconds: float
-    """Of the denoising loop."""
+    """Time of the denoising loop."""
     kept_fraction: float
-    """Of the tokens of all forwards."""
+    """Fraction of the tokens of all forwards that were computed."""
 
 
 @runtime_checkable
 class MotionModel(Protocol):
-    """A loaded model that makes whole clips."""
+    """A loaded model that generates a clip in a single pass."""
 
     def prepare(self, request: MotionRequest) -> Any:
-        """Encode what the clip is made from; gives a `MotionScene`.
+        """Encode the inputs of a clip; returns a `MotionScene`.
 
         Raises:
             ValueError: something does not fit the model, or together.
@@ -93,28 +93,28 @@ class MotionModel(Protocol):
         """Make the clip.
 
         Args:
-            scene: of `prepare`.
+            scene: from `prepare`.
             dense: compute every token.
-            config: how to prune; None: what `lipar.enable` does by itself.
+            config: how to prune; None: the defaults of `lipar.enable`.
             host: the plugins.
-            progress: told of every step.
+            progress: called after every step.
         """
         ...
 
     def warm_up(self, scene: Any) -> None:
-        """Take one dense step and drop it, so that what is timed next is not the first of its kind."""
+        """Run one dense step and discard it, so that the next, timed run is not the first one."""
         ...
 
 
 @runtime_checkable
 class MotionAdapter(Protocol):
-    """What an adapter offers beside `load`, where `lipar ttm` can run on it."""
+    """An adapter whose models `lipar ttm` can run."""
 
     def load_motion(self, device: torch.device, dtype: torch.dtype) -> MotionModel:
         """Load weights.
 
         Raises:
             FileNotFoundError: no weights at the given place.
-            ValueError: they are not of a model that this can be done with.
+            ValueError: they belong to a model that cannot be used here.
         """
         ...

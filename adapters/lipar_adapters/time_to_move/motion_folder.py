@@ -17,7 +17,7 @@ FIRST_FRAME, MASK, MOTION, PROMPT = "first_frame.png", "mask.mp4", "motion_signa
 
 @attrs.frozen(kw_only=True)
 class MotionFolder:
-    """A folder with all that Time-to-Move needs."""
+    """A folder with the inputs of Time-to-Move."""
 
     path: Path
 
@@ -41,7 +41,7 @@ class MotionFolder:
         return cls(path=path)
 
     def frame_rate(self) -> Fraction:
-        """Of the motion video, in frames per second; 16, Wan's own, where the file does not say."""
+        """Frames per second of the motion video; 16, as Wan's videos have, where the file has no rate."""
         return probe(self.path / MOTION).frame_rate or Fraction(16)
 
     def prompt(self) -> str | None:

@@ -25,20 +25,20 @@ LatentMask: TypeAlias = Bool[Tensor, "t h w"]
 
 @attrs.frozen(eq=False, kw_only=True)
 class MotionLatents:
-    """What a run of Time-to-Move is driven by."""
+    """Motion video and mask in latent space."""
 
     reference: Latents = attrs.field(validator=shaped(Latents))
     """The motion video, `1 t c h w`, clean, in the scale the DiT sees; pruning reads its redundancy."""
     mask: Tensor = attrs.field(validator=shaped(LatentMask))
     """True where the motion is prescribed."""
     frames: int
-    """Pixel frames."""
+    """Pixel frames of the clip."""
     height: int
     width: int
 
     @property
     def masked_fraction(self) -> float:
-        """Of the latents."""
+        """Fraction of the latents inside the mask."""
         return float(self.mask.float().mean())
 
 
@@ -55,14 +55,14 @@ def encode_motion(
     """Bring a motion video and its mask to the size and length of a clip, and encode them.
 
     Args:
-        pipe: whose autoencoder is used.
+        pipe: a pipeline, whose autoencoder is used.
         motion: the warped video: a tensor `frames 3 height width` in [0, 1] or uint8, or any other form that
             `lipar.video.given_frames.pixel_frames` reads.
         mask: likewise, white where it prescribes the motion; its first channel is read. Its size may be another.
-        height: of the clip in pixels.
-        width: likewise.
-        num_frames: of the clip, 1 + 4n: what comes after is left out. None: all of the motion video, but for the up to
-            three frames beyond the last 1 + 4n.
+        height: height of the clip in pixels.
+        width: width of the clip in pixels.
+        num_frames: pixel frames of the clip, 1 + 4n; later ones are left out. None: all of the motion
+            video, except for up to three frames beyond the last 1 + 4n.
         released: scale the motion video as TTM's code does; see `scale_motion`.
 
     Raises:
@@ -89,7 +89,7 @@ def encode_motion(
 
 
 def clip_frames(motion: int, mask: int, wanted: int | None, *, group: int = 4) -> int:
-    """How many pixel frames a clip has, from those that there are of the motion video and of its mask.
+    """Number of pixel frames of a clip, from the lengths of the motion video and of its mask.
 
     Raises:
         ValueError: there are fewer than wanted, or none.

@@ -1,4 +1,4 @@
-"""What a clip of `lipar ttm` cost, and how near a pruned one is to the dense one: as figures and in words."""
+"""Time and quality of a clip of `lipar ttm`, and its distance to the dense clip: figures and printed lines."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from lipar_adapters.time_to_move.motion import MotionClip, MotionScene
 
 @attrs.frozen(kw_only=True)
 class Figures:
-    """Of one clip, or of two side by side; what `lipar ttm --json` writes."""
+    """Figures of one clip, or of a pruned and a dense one; what `lipar ttm --json` writes."""
 
     folder: str
     model: str
@@ -30,7 +30,7 @@ class Figures:
     dense_denoising_seconds: float | None = None
     speedup: float | None = None
     psnr_to_dense: float | None = None
-    """None: not compared, or equal."""
+    """PSNR in dB; None: not compared, or equal."""
     warp_error: float | None = None
     dense_warp_error: float | None = None
     flow_method: str | None = None

@@ -53,7 +53,7 @@ class Tiny:
         return exact_edit(index, pixel_frames=pixel_frames, size=size, photos=photos)
 
     def spec(self) -> ModelSpec:
-        """What the folder says of the model; no weights are read.
+        """Block, cache and thresholds of the model in the folder; no weights are read.
 
         Raises:
             MissingCheckpointError: the folder is not whole.

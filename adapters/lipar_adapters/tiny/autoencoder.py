@@ -2,7 +2,7 @@
 
 The design follows the idea of TAEHV (Bohan, "tiny autoencoder for hunyuan video"): convolutions that see only the
 present and the previous frame's features, frames pooled by 2 twice on the way down and grown by 2 twice on the way
-up, so that the whole streaming state is one feature map per memory block. Written anew; no code or weights of TAEHV.
+up, so that the whole streaming state is one feature map per memory block. No code or weights of TAEHV are used.
 """
 
 from collections.abc import Sequence
@@ -119,7 +119,7 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
 
     Args:
         latent_channels: channels of a latent.
-        widths: features at 1/2, 1/4 and 1/8 of the pixel resolution.
+        widths: channels of the features at 1/2, 1/4 and 1/8 of the pixel resolution.
         latents_mean, latents_std: per channel, set at the end of training; latents leave normalised by them.
     """
 

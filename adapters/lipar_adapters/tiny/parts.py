@@ -22,9 +22,9 @@ from lipar_adapters.wan.run_settings import RunSettings
 WEIGHTS = Path(__file__).parent / "weights"
 """The folder of the bundled model."""
 CONFIG = "model_config.json"
-"""How the model is run, and the thresholds of its latents; beside the folders of its parts."""
+"""File with the run settings and the thresholds of the latents, in the same folder as the parts."""
 BIDIRECTIONAL = "bidirectional"
-"""Folder of the bidirectional transformer, beside the parts that it shares with the causal one."""
+"""Folder of the bidirectional transformer; its other parts are those of the causal model."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class TinyParts:
 
 
 def load_config(folder: Path = WEIGHTS) -> dict[str, Any]:
-    """Shift, step lists, block and window sizes, thresholds: `model_config.json` beside the weights."""
+    """Shift, step lists, block and window sizes, thresholds: `model_config.json` of a folder."""
     return read_json(folder / CONFIG)
 
 
@@ -97,7 +97,7 @@ def load_text(folder: Path, device: torch.device | str = "cpu") -> tuple[Any, An
 
 
 def read_run_settings(path: Path) -> tuple[RunSettings, float, float]:
-    """How the model is run, and the short-term and long-term threshold of its latents.
+    """Run settings of the model, and the short-term and long-term threshold of its latents.
 
     Raises:
         CheckpointError: the file is no such configuration.

@@ -1,4 +1,4 @@
-"""The closed vocabulary of the tiny model, by theme: the only words its text encoder knows."""
+"""The closed vocabulary of the tiny model, by theme: all words that its text encoder can tell apart."""
 
 import difflib
 import re
@@ -70,7 +70,7 @@ through to together too toward towards turn until up upon very was we were what 
 will with within without would you your
 """
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
-"""Words that carry no picture by themselves: the model ignores those it does not know, and nothing is lost."""
+"""Words without visual content: where the model does not know one, ignoring it loses nothing."""
 NEAR = 0.82
 """`difflib`'s ratio of a word to the one that was meant: watercolours, snw and paintng are above; paint and plant are
 below."""
@@ -79,7 +79,7 @@ SPECIAL = ("<pad>", "</s>", "<unk>")
 
 
 def split_words(prompt: str) -> list[str]:
-    """Lower-case words and the punctuation the model knows."""
+    """Lower-case words, and the punctuation marks of the vocabulary."""
     return re.findall(r"[^\W_]+|[,;.]", prompt.lower())
 
 
@@ -89,7 +89,7 @@ def words() -> list[str]:
 
 
 class UnknownWordsWarning(UserWarning):
-    """The prompt has words that the model never saw."""
+    """The prompt has words that are not in the model's vocabulary."""
 
 
 def unknown_words(prompt: str, nearest: int = 1) -> dict[str, list[str]]:
@@ -105,7 +105,16 @@ def unknown_words(prompt: str, nearest: int = 1) -> dict[str, list[str]]:
 
 
 def warn_of_unknown_words(prompt: str, *, stacklevel: int, most: int = 8) -> None:
-    """Name in one line the words of a prompt that the model ignores, at most so many, with near ones that it knows."""
+    """Warn of the words of a prompt that the model ignores, in one line and with similar known ones.
+
+    Args:
+        prompt: the words.
+        stacklevel: as in `warnings.warn`.
+        most: words that are named; the others are counted.
+
+    Warns:
+        UnknownWordsWarning: there are such words.
+    """
     unknown = unknown_words(prompt)
     if not unknown:
         return

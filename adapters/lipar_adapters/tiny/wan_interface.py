@@ -1,4 +1,4 @@
-"""The tiny autoencoder behind the interface of `diffusers.AutoencoderKLWan`, as far as Wan's pipelines use it."""
+"""The tiny autoencoder with the interface of `diffusers.AutoencoderKLWan`, as far as Wan's pipelines use it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ from lipar_adapters.tiny.autoencoder import (
 )
 
 LATENTS_TOGETHER = 4
-"""Latent frames encoded or decoded at once: what bounds the memory."""
+"""Latent frames encoded or decoded at a time, which bounds the memory."""
 
 
 class Certain:
@@ -45,8 +45,8 @@ class TinyWanAutoencoder(ModelMixin, ConfigMixin):
     frames that come back for it are dropped. Clips go through as a stream.
 
     Args:
-        widths, mean, std: of the `TinyVideoAutoencoder`, whose latents leave normalised; so `latents_mean` and
-            `latents_std`, by which pipelines normalise, are 0 and 1.
+        widths, mean, std: options of the `TinyVideoAutoencoder`, whose latents are already normalised; so
+            `latents_mean` and `latents_std`, by which pipelines normalise, are 0 and 1.
         tau_short, tau_long: thresholds of pruning, calibrated to these latents.
     """
 
@@ -75,7 +75,7 @@ class TinyWanAutoencoder(ModelMixin, ConfigMixin):
 
     @classmethod
     def around(cls, coder: TinyVideoAutoencoder, tau_short: float, tau_long: float) -> "TinyWanAutoencoder":
-        """The same weights behind this interface; they are shared."""
+        """This interface for an autoencoder; weights are shared."""
         config = coder.config
         vae = cls(
             config.latent_channels, config.widths, config.latents_mean, config.latents_std,

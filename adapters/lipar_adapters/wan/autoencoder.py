@@ -1,4 +1,4 @@
-"""diffusers' `AutoencoderKLWan` as a stream: its own `encode` and `decode` forget everything between two calls."""
+"""The `AutoencoderKLWan` of diffusers as a stream: its own `encode` and `decode` keep nothing between two calls."""
 
 from typing import Any, TypeAlias
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from lipar.types import Latents
 
 PixelClip: TypeAlias = Float[Tensor, "b pixel_frames 3 height width"]
-"""RGB video in [0, 1]; axes named apart from those of the latents beside them."""
+"""RGB video in [0, 1]; axes have other names than those of latents, so that both can stand in one signature."""
 
 TAU_SHORT, TAU_LONG = 0.15, 0.3
 """Thresholds of the `l1` criterion on the latents of Wan's autoencoders (arXiv 2603.05811)."""
@@ -19,7 +19,7 @@ TAU_SHORT, TAU_LONG = 0.15, 0.3
 class WanAutoencoder:
     """Wan's video autoencoder, one latent frame at a time (implements `lipar.protocols.Autoencoder`).
 
-    A stream begins with one pixel frame; every further latent frame stands for four. What a stream keeps is two
+    A stream begins with one pixel frame; every further latent frame stands for four. A stream keeps two
     frames of features for each convolution, so memory does not grow with the video. Tiling is not applied.
 
     Args:
@@ -55,7 +55,7 @@ class WanAutoencoder:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return next(self.vae.parameters()).device
 
     def scale(self) -> tuple[Tensor, Tensor]:

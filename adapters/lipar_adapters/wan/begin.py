@@ -1,4 +1,4 @@
-"""Begin a stock diffusers pipeline in the middle of its noise schedule, and add the noise that belongs there."""
+"""Begin a stock diffusers pipeline in the middle of its noise schedule, from latents at that noise level."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,19 +9,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 ChannelsFirst: TypeAlias = Float[Tensor, "b c t h w"]
-"""Latents as diffusers' Wan pipelines hand them about."""
+"""Latents in the order of axes that diffusers' Wan pipelines use."""
 
 
 @contextmanager
 def begin_at(pipe: Any, index: int) -> Iterator[None]:
-    """Let a pipeline's calls inside the block begin at a step of its schedule; afterwards it is as it was.
+    """Inside the `with` block, calls of a pipeline begin at a step of its schedule; afterwards it is as before.
 
     While it lasts, the scheduler's schedule *is* the rest from that step on: timesteps and sigmas. So the number of
     steps, the order of a multistep solver near the end, and whatever else looks at the scheduler agree.
 
     Args:
         pipe: a pipeline with a flow matching scheduler, such as FlowMatchEuler or UniPC with `use_flow_sigmas`.
-        index: of the step to begin at, from 0, which changes nothing.
+        index: step to begin at; 0, the first one, changes nothing.
 
     Raises:
         TypeError: the scheduler is not of flow matching, or takes several steps to one of its timesteps.
@@ -68,7 +68,7 @@ def check_flow(scheduler: Any) -> None:
     )
     if not (name.startswith("FlowMatch") or by_config):
         raise TypeError(
-            f"{name} does not follow flow matching, where x = (1 - sigma) clean + sigma noise and the model tells "
+            f"{name} does not follow flow matching, where x = (1 - sigma) clean + sigma noise and the model predicts "
             "noise - clean; take FlowMatchEulerDiscreteScheduler, or UniPCMultistepScheduler with use_flow_sigmas=True "
             "and prediction_type='flow_prediction'"
         )
@@ -103,7 +103,7 @@ def drawn_noise(
 
 
 def video_count(options: dict[str, Any]) -> int:
-    """How many videos a pipeline will make of these arguments: one for each prompt, times the videos for each."""
+    """Number of videos that a pipeline makes of these arguments: prompts times videos per prompt."""
     prompts = options.get("prompt")
     if prompts is None:
         prompts = options.get("prompt_embeds")

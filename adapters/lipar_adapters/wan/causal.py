@@ -1,4 +1,4 @@
-"""A causal Wan transformer as the scheduler drives it: the `Model` that Self-Forcing and `tiny` share."""
+"""A causal Wan transformer run block by block: the `Model` of the adapters `self-forcing` and `tiny`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -63,7 +63,7 @@ class CausalWan:
 
     @property
     def device(self) -> torch.device:
-        """Where the transformer is."""
+        """Device of the transformer."""
         return next(self.transformer.parameters()).device
 
     @property
@@ -73,7 +73,7 @@ class CausalWan:
 
     @property
     def prompt_embeds(self) -> Tensor | None:
-        """Conditioning of the coming blocks, `b rows text_dim`; on the model's device and in its type once set."""
+        """Conditioning of the coming blocks, `b rows text_dim`; it is moved to the model's device and type when set."""
         return self._prompt_embeds
 
     @prompt_embeds.setter
@@ -87,7 +87,7 @@ class CausalWan:
         self.seam.forget_prompt()
 
     def set_prompt(self, prompt: str) -> None:
-        """Encode the prompt, and the empty one beside it where guidance is on.
+        """Encode the prompt, and the empty prompt as well where guidance is on.
 
         Raises:
             RuntimeError: this model was loaded without a text encoder.

@@ -28,7 +28,7 @@ _SIZED = {
     "time_embedding.0.weight": 2,
     "blocks.0.ffn.0.weight": 2,
 }
-"""Tensors whose shapes tell the sizes of a model, with their number of axes."""
+"""Tensors from whose shapes the sizes of a model follow, with their number of axes."""
 _NEEDED = (
     *("patch_size", "num_attention_heads", "attention_head_dim", "in_channels", "out_channels", "num_layers"),
     *("text_dim", "freq_dim", "ffn_dim"),
@@ -82,8 +82,8 @@ def infer_config(state: dict[str, torch.Tensor], head_dim: int = 128, path: Path
 
     Args:
         state: tensors by their original names.
-        head_dim: channels of a head, which no shape tells; 128 in every released Wan model.
-        path: of the file, for messages.
+        head_dim: channels of a head, which does not follow from the shapes; 128 in every released Wan model.
+        path: the file, for messages.
 
     Raises:
         CheckpointError: the tensors have other names or shapes than Wan's own, or heads of that size do not fill the
@@ -148,7 +148,7 @@ def transformer_folder(path: Path) -> Path:
 
 
 def read_transformer_config(folder: Path) -> dict[str, Any]:
-    """What a folder's config.json says of a Wan transformer, without what diffusers notes of itself.
+    """The config of a Wan transformer in a folder, without the entries that diffusers adds for itself.
 
     Raises:
         CheckpointError: it is none of a Wan transformer.

@@ -45,15 +45,15 @@ def token_size(pipe: Any) -> tuple[int, int]:
 
 
 def token_pixels(pipe: Any) -> int:
-    """What both heights and widths may be multiples of, in pixels."""
+    """Pixels of which both heights and widths can be multiples."""
     return math.lcm(*token_size(pipe))
 
 
 def check_clip(pipe: Any, *, frames: int, height: int, width: int) -> None:
-    """Refuse what the pipeline, or its autoencoder, would round without a word.
+    """Refuse sizes that the pipeline, or its autoencoder, would round silently.
 
     Raises:
-        ValueError: the frames are not 1 + 4n, or the size is not in whole tokens; says what would do.
+        ValueError: the frames are not 1 + 4n, or the size is not in whole tokens; the message names sizes that fit.
     """
     group = pipe.vae_scale_factor_temporal
     if frames < 1 or (frames - 1) % group:

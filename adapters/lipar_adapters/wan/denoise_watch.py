@@ -11,12 +11,12 @@ from lipar_adapters.wan.stand_in import replaced
 
 
 class DenoiseWatch:
-    """Stands in for a pipeline's progress bar, which is open exactly as long as its loop runs.
+    """Replaces a pipeline's progress bar, which is open exactly as long as its loop runs.
 
     Args:
-        device: where the loop runs; it is waited for before the clock is read.
+        device: where the loop runs; it is synchronised before the clock is read.
         on_step: called with the number of steps done.
-        bar: what stood there before. It is opened as well, since `lipar.enable` prunes by it.
+        bar: the progress bar that is replaced. It is opened as well, because `lipar.enable` depends on it.
     """
 
     def __init__(self, device: torch.device, on_step: Callable[[int], None], bar: Callable[..., Any]) -> None:
@@ -52,7 +52,7 @@ class DenoiseWatch:
 
 @contextmanager
 def watch_denoising(pipe: Any, on_step: Callable[[int], None]) -> Iterator[DenoiseWatch]:
-    """Time the loop of a pipeline's next call instead of showing its bar; afterwards the bar is its own again."""
+    """Time the loops of a pipeline's calls and hide its progress bar; afterwards the bar is restored."""
     watch = DenoiseWatch(pipe._execution_device, on_step, pipe.progress_bar)
     hidden = {**(vars(pipe).get("_progress_bar_config") or {}), "disable": True}
     with replaced(pipe, "_progress_bar_config", hidden), replaced(pipe, "progress_bar", watch):

@@ -23,7 +23,7 @@ class MemoryWarning(UserWarning):
 
 @runtime_checkable
 class CachesFrames(Model, Protocol):
-    """A model that knows how large its keys and values are."""
+    """A model that can compute the size of its keys and values."""
 
     def kv_frame_bytes(self, pixels: int) -> int:
         """Bytes of the keys, or of the values, of one latent frame in all layers; `pixels` is rows x columns."""

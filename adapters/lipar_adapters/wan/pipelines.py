@@ -1,4 +1,4 @@
-"""Wan pipelines from diffusers folders on this machine, and the adapters that name them."""
+"""Wan pipelines from local diffusers folders, and the adapters that load them."""
 
 import re
 from importlib import import_module
@@ -25,7 +25,7 @@ _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.bin.index.j
 
 
 def read_index(folder: str | Path) -> dict[str, Any]:
-    """A pipeline's `model_index.json`, once all parts that it names are there.
+    """A pipeline's `model_index.json`, after checking that all parts it names are present.
 
     Raises:
         MissingCheckpointError: the folder is not whole; says what is missing.
@@ -74,7 +74,7 @@ def _is_whole(part: Path) -> bool:
 
 
 def family_of(index: dict[str, Any]) -> str:
-    """Which Wan it is: `wan2.2-ti2v` has a timestep for every token, `wan2.2-a14b` two experts."""
+    """The family of a Wan pipeline: `wan2.2-ti2v` has a timestep for every token, `wan2.2-a14b` two experts."""
     if index.get("expand_timesteps"):
         return TI2V
     if index.get("boundary_ratio") is not None or (index.get("transformer_2") or [None])[0] is not None:
@@ -88,9 +88,9 @@ def load_pipeline(
     """A stock pipeline from local files; the autoencoder in float32, as Wan's authors advise.
 
     Args:
-        folder: in diffusers format.
-        device: where it runs.
-        dtype: of transformers and text encoder.
+        folder: a pipeline in diffusers format.
+        device: where the pipeline runs.
+        dtype: type of the transformers and the text encoder.
         image: a `WanImageToVideoPipeline`, else a `WanPipeline`.
         offload: keep parts on the CPU until they are needed (needs a GPU).
 
@@ -110,7 +110,7 @@ def load_pipeline(
     if family_of(index) != TI2V and takes_channels != image:
         wanted, came = ("image", "text") if image else ("text", "image")
         raise ValueError(
-            f"{folder} is of Wan's {came}-to-video model, and {wanted}-to-video is needed; name a folder of that"
+            f"{folder} holds Wan's {came}-to-video model, and {wanted}-to-video is needed; name a folder of that model"
         )
     kind = WanImageToVideoPipeline if image else WanPipeline
     models = {
@@ -147,12 +147,12 @@ def _takes_channels(folder: Path, index: dict[str, Any]) -> bool:
 
 @attrs.frozen(kw_only=True)
 class _Wan22:
-    """What the models of Wan 2.2 have in common."""
+    """Options of the adapters of Wan 2.2."""
 
     folder: str = attrs.field(validator=instance_of(str))
-    """In diffusers format."""
+    """A folder in diffusers format."""
     image: bool = True
-    """An image-to-video pipeline; else text-to-video, which `video_to_video` takes. Of A14B they are two folders."""
+    """An image-to-video pipeline; else text-to-video, which `video_to_video` takes. A14B has a folder for each."""
     offload: bool = False
     """Keep parts on the CPU until they are needed."""
 
@@ -162,13 +162,13 @@ class _Wan22:
 
     @classmethod
     def about(cls) -> str:
-        """What it needs."""
+        """The folder that it needs, and how to run it."""
         return "\n".join(
             [
                 f"  It needs a folder in diffusers format, such as {cls.example}: {INDEX}, transformer, vae,",
                 "  text_encoder, tokenizer and scheduler, with their weights. Nothing is downloaded.",
-                f"  Home: {cls.home}.",
-                "  It makes a whole clip at once: use it by `lipar ttm --model FOLDER`, or `lipar.enable` in Python.",
+                f"  Native size: {cls.home}.",
+                "  It generates a clip in a single pass: `lipar ttm --model FOLDER`, or `lipar.enable` in Python.",
             ]
         )
 
@@ -190,7 +190,7 @@ class _Wan22:
 
 @attrs.frozen(kw_only=True)
 class Wan22TI2V(_Wan22):
-    """Wan 2.2 TI2V 5B: a stock diffusers pipeline from a folder of yours; its image is among the tokens."""
+    """Wan 2.2 TI2V 5B: a stock diffusers pipeline from a local folder; its image is among the tokens."""
 
     family = TI2V
     example = "Wan2.2-TI2V-5B-Diffusers"
@@ -200,7 +200,7 @@ class Wan22TI2V(_Wan22):
 
 @attrs.frozen(kw_only=True)
 class Wan22A14B(_Wan22):
-    """Wan 2.2 A14B with its two experts: a stock diffusers pipeline from a folder of yours."""
+    """Wan 2.2 A14B with its two experts: a stock diffusers pipeline from a local folder."""
 
     family = A14B
     example = "Wan2.2-I2V-A14B-Diffusers (or T2V)"

@@ -1,4 +1,4 @@
-"""A Wan transformer for the bench: block by block, and beside it the stock forward on the same weights."""
+"""A Wan transformer for the bench: block by block, and the stock forward on the same weights."""
 
 import copy
 from typing import Any
@@ -20,7 +20,7 @@ class RandomWanModel(CausalWan):
     Args:
         transformer: the stock diffusers model, on its device.
         shape: its sizes.
-        seed: of the prompt's random conditioning.
+        seed: decides the prompt's random conditioning.
     """
 
     def __init__(self, transformer: Any, shape: Shape, *, seed: int = 0) -> None:
@@ -35,14 +35,14 @@ class RandomWanModel(CausalWan):
         self.prompt_embeds = text.to(self.device, self.dtype)
 
     def set_prompt(self, prompt: str) -> None:
-        """Keeps its random conditioning."""
+        """Do nothing: the conditioning stays random."""
 
     def stock_forward(self, latents: Latents, timestep: Tensor) -> Latents:
         """The forward of diffusers itself, on a transformer without hooks that shares the weights."""
         return _forward(self._stock, latents, timestep, self.prompt_embeds)
 
     def forward_at(self, latents: Latents, timestep: Tensor, attention: BlockAttention) -> Latents:
-        """The same through the seam, the prompt projected anew each time as the stock forward does."""
+        """The same through the seam; the prompt is projected in every forward, as in the stock forward."""
         with self._hooked_seam.using(attention):
             return _forward(self._hooked, latents, timestep, self.prompt_embeds)
 
@@ -65,7 +65,7 @@ class RandomWanModel(CausalWan):
         return pipe
 
     def denoise(self, pipe: Any, frames: int, steps: int) -> Latents:
-        """Without guidance: one forward a step."""
+        """Latents of a clip of so many frames, denoised without guidance: one forward a step."""
         shape = self.shape
         latents: Latents = pipe(
             prompt_embeds=self.prompt_embeds,

@@ -17,18 +17,18 @@ _KEPT_IN_FLOAT32 = ("time_embedder", "scale_shift_table", "norm1", "norm2", "nor
 
 @attrs.frozen(kw_only=True)
 class RandomWan:
-    """A Wan transformer with random weights, for `lipar bench`; what it makes of a video is noise."""
+    """A Wan transformer with random weights, for `lipar bench`; its output is noise."""
 
     shape: str = "wan2.1-1.3b"
-    """Whose sizes to take: `wan2.1-1.3b` or `wan2.2-5b`."""
+    """Name of the model whose sizes are taken: `wan2.1-1.3b`, `wan2.2-5b`, or `toy`."""
     layers: int | None = attrs.field(default=None, validator=optional(bounds.LAYERS))
-    """None: as many as the model has."""
+    """Number of layers; None: as many as the model has."""
     seed: int = attrs.field(default=0, validator=bounds.SEED)
 
     gives = CAUSAL - {"pixels"}
 
     def spec(self) -> ModelSpec:
-        """What the shape says of the model.
+        """Blocks and cache of a model of this shape.
 
         Raises:
             LookupError: no such shape.

@@ -1,4 +1,4 @@
-"""How a causal model was trained to be run."""
+"""Settings that a causal model was trained with and must be run with."""
 
 import attrs
 
@@ -15,7 +15,7 @@ class RunSettings:
     block_frames: int = attrs.field(default=3, validator=bounds.BLOCK)
     sink_frames: int = attrs.field(default=1, validator=bounds.CACHE)
     window_frames: int = attrs.field(default=6, validator=bounds.WINDOW)
-    """The block's own frames counted in; 0: everything."""
+    """Latest frames in the KV cache, the block's own included; 0: all."""
     shift: float = attrs.field(default=5.0, validator=bounds.SHIFT)
     edit_steps: tuple[int, ...] = attrs.field(default=(400, 300, 250), validator=falling)
     """Step indices of 1000, before the shift, of video-to-video at strength 0.4."""
@@ -28,10 +28,10 @@ class RunSettings:
     guidance_scale: float = attrs.field(
         default=1.0, validator=Within(0, 100, "1 is the prompt alone; released models take 1 to 7")
     )
-    """1: the prompt alone; above: two branches, prompt and no prompt."""
+    """1: one branch, with the prompt; else two, with the prompt and with the empty prompt."""
 
     def spec(self, coder: CoderSpec | None) -> ModelSpec:
-        """What is known of such a model before it is loaded, with an autoencoder or without."""
+        """The spec of such a model, which is known before it is loaded; `coder` is None without an autoencoder."""
         return ModelSpec(
             block_frames=self.block_frames,
             sink_frames=self.sink_frames,

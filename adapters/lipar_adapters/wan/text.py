@@ -1,4 +1,4 @@
-"""Prompts to conditioning, as Wan models were trained: UMT5 states, and zero rows after the end of the prompt."""
+"""Prompts to conditioning, as Wan models were trained: states of UMT5, and zero rows after the end of the prompt."""
 
 import html
 import warnings
@@ -14,11 +14,11 @@ from lipar_adapters.loading import check_vocabulary, load_tokenizer, load_transf
 
 
 class PromptWarning(UserWarning):
-    """A prompt was not taken as a whole."""
+    """The end of a prompt was cut off."""
 
 
 class WanTextEncoder:
-    """A UMT5 encoder and its tokenizer from a diffusers folder, loaded when the first prompt comes.
+    """A UMT5 encoder and its tokenizer from a diffusers folder, loaded for the first prompt.
 
     UMT5-XXL is four times as large as the 1.3B transformer, so unless `keep` is set it is dropped again after each
     new set of prompts; the conditioning of the last ones is kept.
@@ -26,7 +26,7 @@ class WanTextEncoder:
     Args:
         folder: holds `text_encoder/` and `tokenizer/`.
         rows: length that prompts are padded to with zero rows, and cut at.
-        keep: stay in memory.
+        keep: whether the encoder stays in memory.
 
     Raises:
         MissingCheckpointError: one of the two is missing.
@@ -105,6 +105,6 @@ class WanTextEncoder:
 def clean(prompt: str) -> str:
     """A prompt without HTML entities and surplus white space, as Wan's own tokenizer cleans it.
 
-    It also mends wrongly decoded characters (the package ftfy); here prompts are taken to be proper text.
+    Wan's tokenizer also repairs wrongly decoded characters (with the package ftfy); this function does not.
     """
     return " ".join(html.unescape(html.unescape(prompt)).split())

@@ -1,4 +1,4 @@
-"""Video-to-video with Wan 2.2, which diffusers itself lacks: SDEdit on stock text-to-video pipelines."""
+"""Video-to-video with Wan 2.2, which diffusers does not offer: SDEdit on stock text-to-video pipelines."""
 
 from typing import Any
 
@@ -75,11 +75,11 @@ def video_to_video(
         pipe: a `diffusers.WanPipeline` with a flow matching scheduler.
         video: see `encode_video`; leave it out where `source` is given.
         prompt: what the result should look like; or `prompt_embeds` among the options.
-        strength: 0..1, the share of the steps that are taken, as in diffusers' `WanVideoToVideoPipeline`.
+        strength: 0..1, the fraction of the steps that are taken, as in diffusers' `WanVideoToVideoPipeline`.
         source: latents that `encode_video` made, for instance to give `lipar.enable` the same.
         height: pixels to scale the video to; None: its own.
         width: likewise.
-        num_inference_steps: of the whole schedule.
+        num_inference_steps: steps of the whole schedule, of which `strength` takes a part.
         generator: for the noise.
         options: everything else that the pipeline takes: `guidance_scale`, `callback_on_step_end`, ...
 

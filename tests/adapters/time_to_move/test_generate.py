@@ -254,7 +254,7 @@ def test_indices_out_of_order_are_refused(tweak, tstrong):
 
 @pytest.mark.parametrize("option", ["height", "num_frames", "latents"])
 def test_what_follows_from_the_motion_video_is_refused_as_an_option(option):
-    with pytest.raises(ValueError, match=f"{option} follows from the motion video; say it to encode_motion"):
+    with pytest.raises(ValueError, match=f"{option} follows from the motion video; give it to encode_motion"):
         run(toy_pipeline("i2v-5b"), **{option: 9})
 
 

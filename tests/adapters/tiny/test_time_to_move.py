@@ -1,4 +1,4 @@
-"""Time-to-Move on the bundled bidirectional model: what a learned model shows about pruning a clip made at once."""
+"""Time-to-Move on the bundled bidirectional model: what pruning does to a clip of a trained model."""
 
 import attrs
 import pytest

@@ -54,8 +54,8 @@ def test_an_adapter_gives_the_stock_pipeline_with_what_its_folder_says(folders, 
     [
         (Wan22TI2V, "i2v-a14b", True, r"is of wan2\.2-a14b, not of wan2\.2-ti2v"),
         (Wan22A14B, "t2v-5b", True, r"is of wan2\.2-ti2v, not of wan2\.2-a14b"),
-        (Wan22A14B, "t2v-a14b", True, "is of Wan's text-to-video model, and image-to-video is needed"),
-        (Wan22A14B, "i2v-a14b", False, "is of Wan's image-to-video model, and text-to-video is needed"),
+        (Wan22A14B, "t2v-a14b", True, "holds Wan's text-to-video model, and image-to-video is needed"),
+        (Wan22A14B, "i2v-a14b", False, "holds Wan's image-to-video model, and text-to-video is needed"),
     ],
 )
 def test_another_model_in_the_folder_is_refused_before_weights_are_read(folders, adapter, kind, image, said):

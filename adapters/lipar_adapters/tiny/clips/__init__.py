@@ -15,7 +15,7 @@ class ExactEdit:
     name: str
     prompt: str
     pixels: Float[Tensor, "pixel_frames 3 height width"]
-    """With sensor noise."""
+    """The source, with sensor noise."""
     target: Float[Tensor, "pixel_frames 3 height width"]
     """The edit, rendered without noise."""
     kind: str

@@ -1,4 +1,4 @@
-"""The store of pictures that scenes are built from: made once, then only indexed, so that scenes are cheap to draw."""
+"""The pictures that scenes are composed of: made once and then indexed, so that scenes are cheap to draw."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from lipar_adapters.tiny.clips.photos import load_pack
 from lipar_adapters.tiny.clips.textures import shape_sprites, texture
 from lipar_adapters.tiny.vocabulary import COLOURS, SCENES, SHAPES
 
-# Each photograph is in the pack as a group of crops; a group is either for training or held back for evaluation.
+# Each photograph is in the pack as a group of crops; a group is either for training or held out for evaluation.
 CROPS_EACH = 6
 HOLD_BACK_EVERY = 13
 
@@ -42,7 +42,7 @@ def as_bytes(picture: Tensor) -> Tensor:
 
 
 def chosen(count: int, group: int, held_back: bool) -> list[int]:
-    """Places of the pictures for training, or of those held back."""
+    """Indices of the pictures for training, or of those held out."""
     return [i for i in range(count) if ((i // group) % HOLD_BACK_EVERY == HOLD_BACK_EVERY - 1) == held_back]
 
 

@@ -1,6 +1,6 @@
 """Collects photographs from installed (or unpacked) packages into one small pack for the clip generator.
 
-Nothing is downloaded and nothing collected here is committed: the pack is an ingredient of training, made again from
+Nothing is downloaded and nothing collected here is committed: the pack is an input of training, made from
 packages with a stated licence (docs/reference/model-card.md lists them). Without a pack there are only procedural
 pictures.
 

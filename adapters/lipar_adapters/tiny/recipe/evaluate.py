@@ -137,7 +137,7 @@ def edit(
 def contact_sheet(
     parts: TinyParts, named: dict[str, Tensor], prompts: list[str], strength: float, out: Path
 ) -> None:
-    """Two frames of each clip beside its edits: a row per clip, source first."""
+    """Two frames of each clip next to those of its edits: a row per clip, source first."""
     from PIL import Image
 
     rows = []

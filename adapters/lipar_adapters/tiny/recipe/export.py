@@ -1,4 +1,4 @@
-"""Writes trained parts as bf16 safetensors in diffusers' folder layout, with the model's own config beside them."""
+"""Writes trained parts as bf16 safetensors in diffusers' folder layout, with the model's own config."""
 
 import json
 from pathlib import Path
@@ -48,7 +48,7 @@ def export_transformer(transformer: Any, folder: Path) -> None:
 
 
 def export_bidirectional(transformer: Any, folder: Path) -> None:
-    """Write the sibling alone: autoencoder and text encoder are those of the causal model."""
+    """Write the sibling alone: autoencoder and text encoder are shared with the causal model."""
     export_transformer(transformer, folder / BIDIRECTIONAL)
 
 

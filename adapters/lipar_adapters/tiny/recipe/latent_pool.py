@@ -66,7 +66,7 @@ def draw_edit(rng: np.random.Generator) -> tuple[str, str | None, bool]:
 
 
 def draw_look(rng: np.random.Generator) -> tuple[str, str | None, bool]:
-    """As `draw_edit` for clips that are no one's edit: a plain look in 60 % of cases, and no change of colour."""
+    """As `draw_edit`, for clips without a source: a plain look in 60 % of cases, and no change of colour."""
     modifier = str(rng.choice(list(MODIFIERS)))
     look = "photo" if rng.random() < 0.6 else str(rng.choice([look for look in LOOKS if look != "photo"]))
     return look, modifier if rng.random() < 0.15 else None, False
@@ -94,7 +94,7 @@ def make_chunk(
     """Render, style and encode clips of one seed; the same seed and library give the same chunk.
 
     Args:
-        seed: of the scenes and of what is asked of them.
+        seed: decides the scenes and their edits.
         grid: size of the clips in tokens and latent frames.
         vae: encodes them.
         library: pictures that scenes are composed of.
@@ -134,7 +134,7 @@ def make_chunk(
 
 @dataclass
 class LatentPool:
-    """The last chunks, from which batches are drawn; a name (seed, grid) is enough to make a chunk again."""
+    """The latest chunks, from which batches are drawn; a chunk can be made again from its name (seed, grid)."""
 
     vae: TinyVideoAutoencoder
     library: Library

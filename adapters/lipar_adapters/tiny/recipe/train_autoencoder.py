@@ -20,7 +20,7 @@ FRAMES = 12
 LATENT_NOISE = 0.08
 """Most noise on latents, in parts of their spread: errors as diffusion leaves them, which a decoder should bear."""
 FASTEST = 5.0
-"""How much quicker than in the transformers' clips things move at most: real clips have quick limbs."""
+"""Largest factor on the speed of objects, compared with the transformers' clips: real clips have quick limbs."""
 CLEAN_LATENTS = 0.6
 """Share of the clips whose latents get no noise."""
 

@@ -24,7 +24,7 @@ from lipar_adapters.tiny.recipe.training import Budget, Loop, seeded
 from lipar_adapters.tiny.text import embed_tokens
 
 TEXT_ROWS = 512
-"""Rows of text that Wan's pipelines give a transformer unless told otherwise; those after the prompt's end are zero."""
+"""Rows of text that Wan's pipelines give a transformer by default; those after the prompt's end are zero."""
 TRAIN_SHIFT = 2.0
 LOWEST = 0.02
 IMAGE_SHARE = 0.8
@@ -103,7 +103,7 @@ def flow_error(
 
 
 class Judge:
-    """The error on held-back clips with fixed noise, at fixed noise levels: comparable over a run and between runs."""
+    """The error on held-out clips with fixed noise, at fixed noise levels: comparable over a run and between runs."""
 
     def __init__(self, chunk: Chunk, text_encoder: Any, dtype: torch.dtype) -> None:
         self.clean = chunk.target[:, 0].float()

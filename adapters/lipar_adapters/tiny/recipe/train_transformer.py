@@ -56,7 +56,7 @@ def grid_for(progress: float, number: int) -> Grid:
 
 
 def grid_to_go_on(progress: float, number: int) -> Grid:
-    """For a model that has seen small clips: the home size, then all sizes."""
+    """Grids for a model that was trained on small clips: the home size, then all sizes."""
     return grid_for(max(progress, 0.3), number)
 
 
@@ -128,7 +128,7 @@ def train_transformer(
         ValueError: `freeze_text` without `start_from`.
     """
     if freeze_text and start_from is None:
-        raise ValueError("a text encoder that knows no word yet cannot be left as it is: give start_from")
+        raise ValueError("freeze_text needs a trained text encoder: give start_from")
     grids = grids or (grid_for if start_from is None else grid_to_go_on)
     device = library.device
     cuda = device.type == "cuda"

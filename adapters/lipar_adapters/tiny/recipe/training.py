@@ -1,4 +1,4 @@
-"""What both trainers share: the clock, the learning rate, the running average of weights, the log."""
+"""What all trainers share: the budget, the learning rate, the running average of weights, the log."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from lipar_adapters.tiny.recipe.checkpoint import load_checkpoint, named, save_c
 
 @dataclass
 class Budget:
-    """How long to train: by the clock, or by steps (then the same seed gives the same weights)."""
+    """Length of the training, in minutes or in steps (then the same seed gives the same weights)."""
 
     minutes: float | None = None
     steps: int | None = None
@@ -84,7 +84,7 @@ class Loop:
 
     @property
     def folder(self) -> Path:
-        """Where the checkpoint is."""
+        """Folder of the checkpoint."""
         return self.out / f"{self.name}-checkpoint"
 
     def resume(self) -> bool:
