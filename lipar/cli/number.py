@@ -41,12 +41,15 @@ class NumbersType(click.ParamType):  # type: ignore[type-arg]  # generic in the 
         low: lowest value.
         high: highest value.
         kind: `int` or `float`.
+        above: values must lie above `low`.
     """
 
     name = "A,B,..."
 
-    def __init__(self, low: Number, high: Number, kind: type[int] | type[float] = float) -> None:
-        self._low, self._high, self._kind = low, high, kind
+    def __init__(
+        self, low: Number, high: Number, kind: type[int] | type[float] = float, *, above: bool = False
+    ) -> None:
+        self._low, self._high, self._kind, self._above = low, high, kind, above
 
     def convert(
         self, value: str | tuple[Number, ...], param: click.Parameter | None, ctx: click.Context | None
@@ -60,6 +63,8 @@ class NumbersType(click.ParamType):  # type: ignore[type-arg]  # generic in the 
             example = "0.7,0.5" if self._kind is float else "15,30"
             self.fail(f"{shown(value)} is no list of numbers; write for instance {example}", param, ctx)
         for number in numbers:
+            if self._above and not self._low < number <= self._high:
+                self.fail(f"numbers above {self._low:g} and up to {self._high:g}, got {number}", param, ctx)
             if not self._low <= number <= self._high:
                 self.fail(f"{number} is not in {self._low:g}..{self._high:g}", param, ctx)
         return tuple(dict.fromkeys(numbers))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 CLIPS = Within(1, 10**6, "clips to draw and to edit in every row")
 WORKERS = Within(1, 1024, "processes, each with a model of its own")
-FRACTIONS = NumbersType(0.001, 1)
+FRACTIONS = NumbersType(0, 1, above=True)
 
 
 @attrs.frozen(kw_only=True)

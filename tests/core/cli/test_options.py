@@ -105,5 +105,7 @@ def test_lists_of_numbers_have_no_duplicates(text: str, numbers: tuple[float, ..
 
 @pytest.mark.parametrize("text", ["", "a", "0.5,", "2", "nan", "0.5;0.7", "inf"])
 def test_a_list_that_is_none_or_out_of_bounds_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="above 0 and up to 1"):
+        NumbersType(0, 1, above=True).convert("0.5,0", None, None)
     with pytest.raises(click.BadParameter, match=r"is no list of numbers|is not in 0\.\.1"):
         NumbersType(0, 1).convert(text, None, None)

@@ -57,7 +57,7 @@ def test_help_and_version_load_nothing_heavy(arguments: tuple[str, ...]) -> None
         ((*EDIT, "--overlay", "no/overlay.mp4"), 1, "--overlay: the folder"),
         ((*EDIT, "--log", "events.txt"), 1, "it must end in .jsonl"),
         (("compare", "--prompt", "x"), 2, "Missing argument 'CLIPS...'"),
-        (("ablate", "--out", "there", "--kept", "2"), 2, "2.0 is not in 0.001..1"),
+        (("ablate", "--out", "there", "--kept", "2"), 2, "above 0 and up to 1"),
         (("bench", "--kept", "2"), 2, "2.0 is not in 0.01..1"),
         (("ttm", "there", "-o", "out.mp4", "--stride", "0"), 2, "must lie in 1..10000"),
     ],

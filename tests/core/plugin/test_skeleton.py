@@ -37,14 +37,14 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "lipar-mine").mkdir()
     done = CliRunner().invoke(cli, ["new-plugin", "lipar-mine", "--in", str(tmp_path)])
     assert isinstance(done.exception, FileExistsError)
-    assert "is there already" in str(done.exception)
+    assert "already exists" in str(done.exception)
     assert list((tmp_path / "lipar-mine").iterdir()) == []
 
 
 def test_a_name_that_a_part_has_already_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["new-plugin", "cosine", "--in", str(tmp_path)])
     assert isinstance(done.exception, ValueError)
-    assert "the criterion 'cosine' is there already, of lipar" in str(done.exception)
+    assert "lipar 0.1.0 already offers a criterion 'cosine'" in str(done.exception)
     assert list(tmp_path.iterdir()) == []
 
 
