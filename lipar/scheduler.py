@@ -145,7 +145,7 @@ class Scheduler:
 
     def _pixels_of(self) -> Autoencoder | None:
         """The autoencoder whose pixel frames the criterion looks at; None where it looks at none."""
-        reads_pixels = "pixels" in getattr(self.job.parts.criterion, "needs", frozenset())
+        reads_pixels = "pixels" in self.job.parts.criterion.needs
         return self.model.autoencoder if reads_pixels and not self.dense else None
 
     def _finish(self, waiting: deque[SourceBlock], look_ahead: int) -> RestoredBlock:

@@ -14,7 +14,7 @@ import torch
 from lipar import bounds
 from lipar.bounds import Within, falling
 from lipar.plugin.compatibility import CAUSAL
-from lipar.protocols import Model
+from lipar.protocols import Model, StreamingAdapter
 from lipar.spec import CoderSpec, ModelSpec
 from lipar_adapters.wan.recipe import Recipe
 from lipar_adapters.wan.target import WanDoor
@@ -29,7 +29,7 @@ class MemoryWarning(UserWarning):
 
 
 @attrs.frozen(kw_only=True)
-class SelfForcing(WanDoor):
+class SelfForcing(WanDoor, StreamingAdapter):
     """Self-Forcing, and other causal Wan 2.1 checkpoints of its layout; weights are read from local folders only."""
 
     checkpoint: str | None = None

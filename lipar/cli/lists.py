@@ -107,6 +107,4 @@ def show(name: str) -> None:
     """Say what a model needs and what it knows."""
     part = _installed().registries["adapter"][name]
     _describe(part)
-    about = getattr(part.part, "about", None)
-    if about is not None:
-        say(*about().splitlines())
+    say(*part.part.about().splitlines())

@@ -264,7 +264,7 @@ class Hold:
             return self.parts.restorer(layout, None, kept)
         restored = self.parts.restorer(layout, None, predicted)
         velocity = torch.where(sigma > 0, (x - restored) / sigma.clamp(min=1e-6), full.float()).to(kept.dtype)
-        if not getattr(self.parts.restorer, "changes_kept", False):
+        if not self.parts.restorer.changes_kept:
             velocity.index_copy_(1, layout.kept, kept)
         return velocity
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lipar.protocols import Autoencoder
+from lipar.model import Autoencoder
 from lipar.spec import CoderSpec
 from lipar.types import Latents, PixelFrames, shaped
 from lipar.wording import counted

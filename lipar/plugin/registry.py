@@ -65,11 +65,12 @@ class Registry:
         """Register a part.
 
         Args:
-            name: a string that can be written in a config; looked at here, since lists and messages stand on it.
-            part: an attrs class.
+            name: a string that can be written in a config; checked here, since lists and messages use it.
+            part: an attrs class, of the kind's base class or with its methods (see `complete`).
 
         Raises:
-            TypeError: the name is no string; or `part` is not an attrs class, so its options could not be listed.
+            TypeError: the name is no string; or `part` is not an attrs class, so its options could not be listed; or it
+                lacks a method of its kind.
             ValueError: the name is taken, or it could not be written in a config or a list.
         """
         who = f"{self.kind} {name!r} of {self.owner}"
@@ -88,6 +89,12 @@ class Registry:
                 f"{self.kind} {name!r} is offered by {taken.owner} and by {self.owner}; "
                 "disable one with LIPAR_DISABLED_PLUGINS"
             )
+        from lipar.plugin.completion import complete  # the command line reads this module without torch
+
+        try:
+            complete(self.kind, part)
+        except TypeError as error:
+            raise TypeError(f"{who} {error}") from error
         # a module with `from __future__ import annotations` has its fields' types as text
         with contextlib.suppress(NameError):
             attrs.resolve_types(part)

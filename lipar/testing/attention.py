@@ -17,17 +17,15 @@ LAYERS, HEADS, HEAD_DIM = 2, 2, 12
 PASSES = (ForwardPass.at(0, 0.8), ForwardPass.at(1, 0.6), ForwardPass.at(-1, 0.0))
 
 
-class FillAll:
+class FillAll(Recovery):
     """The plainest recovery: every place takes part."""
-
-    fills = True
 
     def plan(self, layout: TokenLayout) -> RecoveryPlan:
         """Nothing is left out and nothing is turned."""
         return RecoveryPlan()
 
 
-class SequenceDonors:
+class SequenceDonors(NoiseSource):
     """The plainest noise source: a pruned token's restoration source, in the same pass."""
 
     per_step = True

@@ -21,23 +21,25 @@ from torch import Tensor
 from lipar.bounds import Within
 from lipar.hookspecs import hookimpl
 from lipar.plugin.registry import Registry
+from lipar.protocols import Criterion
 from lipar.types import ChangeMap, Features
-from lipar_plugins.criteria_combined import Intersection, Union
-from lipar_plugins.criteria_pixels import Mask, Pixel
+from lipar_plugins.criteria_combined import IntersectionCriterion, UnionCriterion
+from lipar_plugins.criteria_pixels import MaskCriterion, PixelCriterion
 
 
 @attrs.frozen(kw_only=True)
-class L1:
+class L1(Criterion):
     """Mean absolute difference."""
 
     l1_ratio = 1.0
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
+        """Mean absolute difference of each token's values."""
         return _absolute_difference(current, reference).mean(dim=-1)
 
 
 @attrs.frozen(kw_only=True)
-class TrimmedL1:
+class TrimmedL1(Criterion):
     """Mean absolute difference without the smallest and the largest values, as the authors' code has it.
 
     Of the N sorted differences of a token those at `int(trim * N)` up to `int((1 - trim) * N)` count.
@@ -58,6 +60,7 @@ class TrimmedL1:
         return kept / (1 - 2 * self.trim)
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
+        """Trimmed mean of each token's absolute differences."""
         difference = _absolute_difference(current, reference)
         count = difference.shape[-1]
         lowest = int(self.trim * count)
@@ -69,7 +72,7 @@ class TrimmedL1:
 
 
 @attrs.frozen(kw_only=True)
-class L2:
+class L2(Criterion):
     """Root mean square difference."""
 
     normalise: Literal["rms", "released"] = attrs.field(default="rms", validator=in_(("rms", "released")))
@@ -81,18 +84,20 @@ class L2:
         return 2**0.5 if self.normalise == "rms" else None
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
+        """Root mean square difference of each token's values."""
         norm = _length(current.float() - reference.float())
         count = current.shape[-1]
         return norm / (count if self.normalise == "released" else count**0.5)
 
 
 @attrs.frozen(kw_only=True)
-class Cosine:
+class Cosine(Criterion):
     """One minus the cosine of the angle between tokens: 0 to 2, blind to their length."""
 
     taus = (0.03, 0.13)
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
+        """One minus the cosine, 0..2; 0 for equal tokens, also of length 0."""
         current, reference = current.float(), reference.float()
         lengths = _length(current) * _length(reference)
         cosine = (current * reference).sum(dim=-1) / lengths.clamp(min=torch.finfo(lengths.dtype).tiny)
@@ -102,7 +107,7 @@ class Cosine:
 
 
 @attrs.frozen(kw_only=True)
-class RelativeL1:
+class RelativeL1(Criterion):
     """Mean absolute difference over the local signal level, so that thresholds carry over between autoencoders.
 
     The level of a place is the mean absolute deviation of the values around it from their own mean over 3x3 tokens,
@@ -121,6 +126,7 @@ class RelativeL1:
     taus = (0.35, 0.7)
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
+        """Mean absolute difference over the level, without a unit."""
         distance = _absolute_difference(current, reference).mean(dim=-1)
         local = (_deviation(current) + _deviation(reference)) / 2
         level = local.maximum(self.floor * local.mean(dim=(1, 2), keepdim=True))
@@ -183,7 +189,7 @@ def lipar_register_criteria(registry: Registry) -> None:
     registry.add("l2", L2)
     registry.add("cosine", Cosine)
     registry.add("relative-l1", RelativeL1)
-    registry.add("pixel", Pixel)
-    registry.add("mask", Mask)
-    registry.add("union", Union)
-    registry.add("intersection", Intersection)
+    registry.add("pixel", PixelCriterion)
+    registry.add("mask", MaskCriterion)
+    registry.add("union", UnionCriterion)
+    registry.add("intersection", IntersectionCriterion)

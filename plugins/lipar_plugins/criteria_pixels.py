@@ -1,6 +1,6 @@
-"""Criteria that look at something else than the latents: the source's pixel frames, or a mask that was given.
+"""Criteria that compare something else than latents: the source's pixel frames, or a mask file.
 
-Both say where the picture is *covered* by something that moves. A token has changed where it is covered now, and where
+Both find where the picture is *covered* by something that moves. A token has changed where it is covered now, and where
 its reference was: what moves away uncovers what the reference does not show.
 """
 
@@ -19,6 +19,7 @@ from lipar import bounds
 from lipar.bounds import Within
 from lipar.masks.measure import Reader
 from lipar.masks.source import SourceBlock, SourceFormat
+from lipar.protocols import Criterion
 from lipar.types import ChangeMap, Features
 from lipar.wording import counted
 
@@ -52,7 +53,7 @@ class Background:
 
 
 @attrs.frozen(kw_only=True)
-class Pixel:
+class PixelCriterion(Criterion):
     """Fraction of a token's pixels that stand out from a running background, here or in the reference.
 
     Of the pixel frames of a latent frame the one with most foreground counts. What stops becomes background after some
@@ -78,6 +79,7 @@ class Pixel:
     taus = (0.1, 0.1)
 
     def reader(self, source: SourceFormat) -> Reader:
+        """Reads the covered share of each token and the mean colour of its background, four features."""
         background: Background | None = None
 
         def read(block: SourceBlock) -> Features:
@@ -107,6 +109,7 @@ class Pixel:
         return read
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
+        """The larger of the covered shares, or how far the background drifted."""
         current, reference = current.float(), reference.float()
         covered = current[..., 0].maximum(reference[..., 0])
         drifted = (current[..., 1:] - reference[..., 1:]).abs().mean(dim=-1) / self.drift
@@ -114,7 +117,7 @@ class Pixel:
 
 
 @attrs.frozen(kw_only=True)
-class Mask:
+class MaskCriterion(Criterion):
     """1 where a given mask covers a token, here or in the reference, else 0.
 
     A token is covered if any of its pixels is, in any of its pixel frames. Refiners still shape what comes of it; to
@@ -133,6 +136,11 @@ class Mask:
     taus = (0.5, 0.5)
 
     def reader(self, source: SourceFormat) -> Reader:
+        """Reads 1 where the mask covers a token, else 0.
+
+        Raises:
+            ValueError: the file is missing or no mask.
+        """
         masks = MaskFrames(self.path)
 
         def read(block: SourceBlock) -> Features:
@@ -151,6 +159,7 @@ class Mask:
         return ((values > self.threshold) != self.invert).float()
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
+        """1 where either is covered."""
         return current.float().maximum(reference.float())[..., 0]
 
 

@@ -1,4 +1,4 @@
-"""How kept queries attend to pruned places (Eq. 5 and 10-12 of arXiv 2603.05811)."""
+"""Built-in recoveries: how kept queries attend to pruned places (Eq. 5 and 10-12 of arXiv 2603.05811)."""
 
 from typing import Literal
 
@@ -10,47 +10,47 @@ from lipar import bounds
 from lipar.hookspecs import hookimpl
 from lipar.layout import TokenLayout
 from lipar.plugin.registry import Registry
-from lipar.protocols import RecoveryPlan
+from lipar.protocols import Recovery, RecoveryPlan
 from lipar.types import ChangeMap, KeepMask
 
 WEIGHS = frozenset({"attention-bias"})
+"""What a recovery needs that weighs its copies."""
 
 
 @attrs.frozen
-class NoRecovery:
+class NoRecovery(Recovery):
     """Leave pruned tokens out of attention and out of the KV cache; the ablation's lower end."""
 
     fills = False
 
     def plan(self, layout: TokenLayout) -> RecoveryPlan:
+        """Kept tokens alone are present."""
         return RecoveryPlan(present=layout.keep_mask)
 
 
 @attrs.frozen
-class NaiveCopy:
+class NaiveCopy(Recovery):
     """Copy a donor's key as it was rotated at its own position, and its value.
 
-    A pruned token then weighs in attention, but at the wrong time: what M-degree corrects.
+    A pruned token then takes part in attention, but at the wrong time, which M-degree corrects.
     """
 
-    fills = True
-
     def plan(self, layout: TokenLayout) -> RecoveryPlan:
+        """All places are present, with keys at their donors' positions."""
         return RecoveryPlan(rotate_to_donor=True)
 
 
 @attrs.frozen
-class Full:
+class Full(Recovery):
     """Restore every key, rotated to its own position: the sum of Eq. 5 itself, which M-degree approximates (m = N)."""
 
-    fills = True
-
     def plan(self, layout: TokenLayout) -> RecoveryPlan:
+        """All places are present."""
         return RecoveryPlan()
 
 
 @attrs.frozen(kw_only=True)
-class MDegree:
+class MDegree(Recovery):
     """Copy a donor's key, rotated to the pruned token's own position, and its value (Eq. 10-12).
 
     A kept token that stands for c places gives c rotated copies, of which the `degree` most recent enter the sum
@@ -63,14 +63,13 @@ class MDegree:
     weigh: bool = False
     """Add log(c / m) to the scores of a run cut from c copies to m, so that those stand for the missing ones, too."""
 
-    fills = True
-
     @property
     def needs(self) -> frozenset[str]:
         """A bias, where copies are weighed."""
         return WEIGHS if self.weigh else frozenset()
 
     def plan(self, layout: TokenLayout) -> RecoveryPlan:
+        """The `degree` most recent places of each run are present, with a bias if they are weighed."""
         if self.degree is None or self.degree >= layout.frames:
             return RecoveryPlan()
         present = most_recent(layout.keep_mask, self.degree)
@@ -78,7 +77,7 @@ class MDegree:
 
 
 @attrs.frozen(kw_only=True)
-class Proportional:
+class Proportional(Recovery):
     """Copy once for each run of equal tokens, with the logarithm of their number added to its score.
 
     What token merging does (proportional attention, Eq. 1 of arXiv 2210.09461): right up to the rotation between a
@@ -92,10 +91,10 @@ class Proportional:
     attended to as its newest copy. `first`: the kept token itself; only runs from before the block need a donor.
     """
 
-    fills = True
     needs = WEIGHS
 
     def plan(self, layout: TokenLayout) -> RecoveryPlan:
+        """One place of each run is present, with the logarithm of the run's length as bias."""
         present = (
             most_recent(layout.keep_mask, 1) if self.stands == "recent" else first_of_run(layout.keep_mask)
         )

@@ -25,12 +25,12 @@ from lipar import bounds
 from lipar.bounds import Within
 from lipar.hookspecs import hookimpl
 from lipar.plugin.registry import Registry
-from lipar.protocols import Change
+from lipar.protocols import Change, Refiner
 from lipar.types import ChangeMap, KeepMask
 
 
 @attrs.frozen(kw_only=True)
-class Median:
+class Median(Refiner):
     """Median of 3x3 places; of distances before the threshold, of the mask after it.
 
     A median back in time would answer the beginning of a change a frame late, or its end: over two frames the
@@ -41,18 +41,20 @@ class Median:
     look_ahead: bool = False
     """See the frame before and the next one too (3x3x3), as the authors' code does."""
 
-    border = "replicate"
     monotone = True
 
     @property
     def past_frames(self) -> int:
+        """Frames before that count."""
         return int(self.look_ahead)
 
     @property
     def future_frames(self) -> int:
+        """Frames after that count."""
         return int(self.look_ahead)
 
     def __call__(self, change: Change) -> Change:
+        """Median of distances before the threshold, of the mask after it."""
         frames = 3 if self.look_ahead else 1
         middle = (frames * 9 + 1) // 2  # rank of the median, counted from 1
         if change.keep is None:
@@ -65,20 +67,17 @@ class Median:
 
 
 @attrs.frozen(kw_only=True)
-class Threshold:
+class Threshold(Refiner):
     """Keep what is further than tau_short from the frame before."""
 
-    past_frames = 0
-    future_frames = 0
-    border = "replicate"
-
     def __call__(self, change: Change) -> Change:
+        """Make the mask of the distances."""
         _refuse_mask(change, "threshold")
         return attrs.evolve(change, keep=change.distance > change.tau_short)
 
 
 @attrs.frozen(kw_only=True)
-class GaussianThreshold:
+class GaussianThreshold(Refiner):
     """Keep where the Gaussian-weighted mean distance exceeds tau_short.
 
     The mean runs over 3x3 places of this frame and the last. Beyond the edges the nearest values count.
@@ -88,10 +87,9 @@ class GaussianThreshold:
     """In tokens and frames."""
 
     past_frames = 1
-    future_frames = 0
-    border = "replicate"
 
     def __call__(self, change: Change) -> Change:
+        """Smooth the distances and make the mask of them."""
         _refuse_mask(change, "gaussian-threshold")
         smooth = self.smooth(change.distance)
         return change.inner(1, 0, distance=smooth, keep=smooth > change.tau_short)
@@ -110,18 +108,16 @@ class GaussianThreshold:
 
 
 @attrs.frozen(kw_only=True)
-class OpenClose:
+class OpenClose(Refiner):
     """Drop specks narrower than 3x3 places, then fill holes as small; frame by frame.
 
     What lies beyond the edges neither keeps nor prunes.
     """
 
-    past_frames = 0
-    future_frames = 0
-    border = "replicate"
     monotone = True
 
     def __call__(self, change: Change) -> Change:
+        """Open and close the mask."""
         pruned = 1 - _kept(change, "open-close").float()
         # Opening is erosion, dilation; closing is dilation, erosion. The two dilations in the middle are one
         # of 5x5. Kept tokens erode where pruned ones dilate.
@@ -139,7 +135,7 @@ def _odd(part: object, attribute: "attrs.Attribute[int]", value: int) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class Dilate:
+class Dilate(Refiner):
     """Keep the places around every kept token, in its own frame and the next."""
 
     size: int | None = attrs.field(default=None, validator=optional(_odd))
@@ -155,13 +151,16 @@ class Dilate:
 
     @property
     def past_frames(self) -> int:
+        """Frames before that count."""
         return int(self.look_back)
 
     @property
     def future_frames(self) -> int:
+        """Frames after that count."""
         return int(self.look_ahead)
 
     def __call__(self, change: Change) -> Change:
+        """Widen the mask."""
         kept = _kept(change, "dilate").float()
         size = self.size if self.size is not None else 5 if min(kept.shape[1:]) >= 24 else 3
         grown = _grow(kept, size)
@@ -171,7 +170,7 @@ class Dilate:
 
 
 @attrs.frozen(kw_only=True)
-class MinKeep:
+class MinKeep(Refiner):
     """Widen what is kept, ring by ring, until the frame keeps a given fraction.
 
     Frames with nothing kept stay empty.
@@ -179,11 +178,8 @@ class MinKeep:
 
     fraction: float = attrs.field(default=0.35, validator=Within(0, 1, "a fraction of a frame's tokens"))
 
-    past_frames = 0
-    future_frames = 0
-    border = "replicate"
-
     def __call__(self, change: Change) -> Change:
+        """Widen the mask where a frame keeps too little."""
         mask = _kept(change, "min-keep").float()
         # How many rings a frame needs is known on the device only: find the widest mask that is still too
         # small by halving steps, then widen once more.
@@ -199,7 +195,7 @@ class MinKeep:
 
 
 @attrs.frozen(kw_only=True)
-class KeepMovers:
+class KeepMovers(Refiner):
     """Never prune a token whose own, unfiltered distance is far beyond a threshold.
 
     Last in the chain, it brings back what the median and the opening took for noise, such as small movers: a
@@ -209,19 +205,17 @@ class KeepMovers:
 
     factor: float = attrs.field(default=2.0, validator=bounds.FACTOR)
 
-    past_frames = 0
-    future_frames = 0
-    border = "replicate"
     monotone = True
 
     def __call__(self, change: Change) -> Change:
+        """Bring back tokens that moved."""
         moved = change.raw > self.factor * change.tau_short
         drifted = change.long_term > self.factor * change.tau_long
         return attrs.evolve(change, keep=_kept(change, "keep-movers") | moved | drifted)
 
 
 @attrs.frozen(kw_only=True)
-class Bucket:
+class Bucket(Refiner):
     """Round the number of kept tokens up to a multiple, so that kernels see few sizes.
 
     What joins are real tokens: those nearest to being kept, by their raw distances in units of the thresholds (of
@@ -234,15 +228,13 @@ class Bucket:
     per: Literal["block", "frame"] = attrs.field(default="block", validator=in_(("block", "frame")))
     """Count in each block, which costs less than half a multiple of a block on average, or in each frame."""
 
-    past_frames = 0
-    future_frames = 0
-    border = "replicate"
-
     @property
     def of_blocks(self) -> bool:
+        """Whether tokens are counted in each block."""
         return self.per == "block"
 
     def __call__(self, change: Change) -> Change:
+        """Add tokens up to the next multiple."""
         keep = _kept(change, "bucket")
         groups = keep.flatten(1) if self.per == "frame" else keep.reshape(1, -1)
         short = _in_units(change.raw, change.tau_short)

@@ -17,12 +17,12 @@ from lipar.testing.strategies import mask_streams, seeds
 from lipar.types import Heads, Indices, KeepMask
 
 
-class Watched:
-    """A noise source whose every answer is looked at."""
+class Watched(NoiseSource):
+    """A noise source whose every answer is checked."""
 
     def __init__(self, noise: NoiseSource) -> None:
         self.noise = noise
-        self.per_step = noise.per_step
+        self.per_step = noise.per_step  # type: ignore[misc]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.noise, name)

@@ -16,7 +16,7 @@ from lipar.testing.strategies import changes, splits
 
 def through(refiner: Refiner, change: Change, sizes: Sequence[int]) -> Change:
     """What a stream of frames becomes, fed in pieces of these sizes; a block by itself, for one that sees blocks."""
-    if getattr(refiner, "of_blocks", False):
+    if refiner.of_blocks:
         return refiner(change)
     buffer = HaloBuffer(refiner)
     ends = [0, *torch.tensor(sizes).cumsum(0).tolist()]
@@ -100,7 +100,7 @@ def leaves_what_it_is_given(make: Callable[[], Refiner], change: Change) -> None
 def keeps_more_where_more_was_kept(make: Callable[[], Refiner], change: Change, share: float) -> None:
     """Where it claims so, by `monotone = True`."""
     refiner = make()
-    if not getattr(refiner, "monotone", False):
+    if not refiner.monotone:
         return
     assert change.keep is not None
     more = change.keep | (torch.rand(change.keep.shape, generator=torch.Generator().manual_seed(0)) < share)

@@ -44,7 +44,7 @@ def leaves_kept_tokens_unless_it_says_otherwise(
     """`changes_kept = True` says otherwise; where nothing is pruned nothing changes in any case."""
     restorer, (history, kept) = make(), values(layout, seed)
     whole = layout.kept_count == layout.token_count
-    if whole or not getattr(restorer, "changes_kept", False):
+    if whole or not restorer.changes_kept:
         assert torch.equal(layout.prune(restorer(layout, history, kept)), kept)
 
 

@@ -94,8 +94,8 @@ class WatchedAttention:
 
 
 @attrs.define(eq=False)
-class WatchedNoise:
-    """A noise source whose donors are written down (implements `NoiseSource`)."""
+class WatchedNoise(NoiseSource):
+    """A noise source whose donors are written down."""
 
     inner: NoiseSource
     watcher: Watcher

@@ -7,6 +7,7 @@ from jaxtyping import TypeCheckError
 
 from lipar.masks.long_term import last_kept
 from lipar.masks.stream import MaskStream, clip_mask
+from lipar.protocols import Refiner
 from lipar.testing.closeness import assert_near
 from lipar.testing.strategies import features, keep_masks, splits
 from lipar_plugins.criteria import L1, L2, Cosine, TrimmedL1
@@ -34,13 +35,10 @@ CHAINS = [
 
 
 @attrs.frozen(eq=False)
-class Watch:
+class Watch(Refiner):
     """A refiner that changes nothing and remembers what passed."""
 
     seen: list = attrs.field(factory=list)
-    past_frames = 0
-    future_frames = 0
-    border = "replicate"
 
     def __call__(self, change):
         self.seen.append(change)
