@@ -290,7 +290,7 @@ class Adapter(ABC):
         return ""
 
     @abstractmethod
-    def load(self, device: torch.device, dtype: torch.dtype) -> Any:
+    def load(self, device: torch.device, dtype: torch.dtype) -> Model | Pipeline:
         """Load weights; a subclass says what it returns.
 
         Raises:

@@ -20,7 +20,7 @@ from lipar.masks.stream import clip_mask
 from lipar.plugin.facts import CAUSAL, FACTS, spoken
 from lipar.plugin.guard import running
 from lipar.plugin.host import PluginHost
-from lipar.plugin.parts import make_adapter, make_measure, make_parts
+from lipar.plugin.parts import make_measure, make_parts, make_streaming_adapter
 from lipar.plugin.registry import Registered
 from lipar.protocols import Refiner, StreamingAdapter
 from lipar.spec import NO_AUTOENCODER, ModelSpec
@@ -270,13 +270,8 @@ def check_config(host: PluginHost, config: Config, *, dense: bool = False) -> St
         ConfigError: an option is wrong, or parts do not fit together or the model.
         CheckpointError: files that the adapter names are missing, or not of a model.
     """
-    parts, adapter = make_parts(host, config), make_adapter(host, config)
+    parts, adapter = make_parts(host, config), make_streaming_adapter(host, config)
     giver = Giver.of(adapter, f"adapter {config.adapter.name!r}")
-    if not isinstance(adapter, StreamingAdapter):
-        raise ConfigError(
-            f"{giver.name} generates a whole clip in a single pass, without {FACTS['causal-cache']}, and this command "
-            "goes through a video block by block; use `lipar ttm`, or `lipar.enable` on its pipeline"
-        )
     spec = spec_of(adapter, giver.name)
     if spec is not None and spec.coder is None:
         raise ConfigError(NO_AUTOENCODER)

@@ -12,13 +12,22 @@ from lipar.masks.measure import Measure, measure_of, needed_thresholds
 from lipar.masks.source import SourceFormat
 from lipar.masks.thresholds import AdaptiveThresholds
 from lipar.plugin.checks import Checks
+from lipar.plugin.facts import FACTS
 from lipar.plugin.forward_guards import NoiseGuard, RecoveryGuard, RestorerGuard
 from lipar.plugin.guard import running
 from lipar.plugin.host import PluginHost
 from lipar.plugin.mask_guards import CriterionGuard, RefinerGuard
 from lipar.plugin.part_guard import AdapterGuard, PartGuard
 from lipar.plugin.registry import KINDS
-from lipar.protocols import Adapter, Criterion, NoiseSource, Recovery, Refiner, Restorer
+from lipar.protocols import (
+    Adapter,
+    Criterion,
+    NoiseSource,
+    Recovery,
+    Refiner,
+    Restorer,
+    StreamingAdapter,
+)
 
 
 class UnknownPartError(ConfigError, LookupError):
@@ -163,3 +172,18 @@ def make_adapter(host: PluginHost, config: Config) -> Adapter:
         ConfigError: an option that it does not have, or of the wrong type or range.
     """
     return cast(Adapter, guarded_part(host, "adapter", config.adapter, Checks()))
+
+
+def make_streaming_adapter(host: PluginHost, config: Config) -> StreamingAdapter:
+    """The adapter that a config names, as `make_adapter`, for a command that runs a model block by block.
+
+    Raises:
+        ConfigError: its models generate whole clips.
+    """
+    adapter = make_adapter(host, config)
+    if isinstance(adapter, StreamingAdapter):
+        return adapter
+    raise ConfigError(
+        f"adapter {config.adapter.name!r} generates a whole clip in a single pass, without {FACTS['causal-cache']}, "
+        "and this command goes through a video block by block; use `lipar ttm`, or `lipar.enable` on its pipeline"
+    )

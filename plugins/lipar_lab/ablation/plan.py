@@ -9,7 +9,7 @@ import torch
 from lipar.config import Config
 from lipar.plugin.compatibility import check_config
 from lipar.plugin.host import PluginHost, load_plugins
-from lipar.plugin.parts import make_adapter
+from lipar.plugin.parts import make_streaming_adapter
 from lipar.protocols import Autoencoder, Model
 from lipar_lab.ablation.clips import AblationClip, ClipSource
 from lipar_lab.ablation.rows import Row
@@ -83,7 +83,7 @@ class Bench:
             ValueError: it has no autoencoder, so there is no picture to judge.
         """
         host = load_plugins()
-        adapter = make_adapter(host, plan.base)
+        adapter = make_streaming_adapter(host, plan.base)
         # float32 as it stands: rounding must not pass for a strategy's error
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
