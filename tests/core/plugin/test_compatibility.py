@@ -161,7 +161,7 @@ def test_an_adapter_of_whole_clips_is_refused_by_its_type_where_a_video_goes_blo
     host = load_plugins(plugin(adapter={"clips": Clips}))
     assert "causal-cache" in Clips().gives
     with pytest.raises(
-        ConfigError, match="adapter 'clips' generates a whole clip in a single pass.*block by block"
+        ConfigError, match=r"adapter 'clips' generates a whole clip in a single pass.*block by block"
     ):
         check_config(host, build_config(settings=["adapter=clips"]))
 
