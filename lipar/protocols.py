@@ -135,7 +135,7 @@ class Refiner(Part):
 
     @property
     def border(self) -> str:
-        """What stands before the first and after the last frame of a scene: `replicate` (that frame) or `zero`."""
+        """The halo before the first and after the last frame of a scene: copies (`replicate`) or zeros (`zero`)."""
         return "replicate"
 
     @property
@@ -150,7 +150,7 @@ class Refiner(Part):
 
     @abstractmethod
     def __call__(self, change: Change) -> Change:
-        """Refine the frames that have their whole halo, `past_frames + future_frames` fewer than came."""
+        """Refine the frames that have their whole halo, `past_frames + future_frames` fewer than given."""
 
 
 # --- forward passes ---------------------------------------------------------------------------------------------

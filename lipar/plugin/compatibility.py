@@ -176,7 +176,7 @@ def _instead(host: PluginHost, kind: str, giver: Giver, lacking: frozenset[str])
 def _of_class(
     part: Registered, facts: Callable[[Registered], frozenset[str]], otherwise: frozenset[str]
 ) -> frozenset[str]:
-    """The facts of a registered part, or `otherwise` if it cannot tell them; it is then not suggested."""
+    """The facts of a registered part, or `otherwise` if they cannot be read; it is then not suggested."""
     try:
         with running(str(part)):
             return facts(part)
@@ -230,16 +230,16 @@ def check_run(
     """
     if config.self_redundancy.full_steps is not None:
         raise ConfigError(
-            "self_redundancy reads what a model predicts that makes a whole clip at once (lipar.enable); this one "
-            "goes block by block through a source, whose redundancy is read: leave the section out"
+            "self_redundancy reads what a model predicts that generates a whole clip in a single pass (lipar.enable); "
+            "this one goes block by block through a source, whose redundancy is read: leave the section out"
         )
     check(host, config, parts, giver)
     if spec is None:
         return
     if spec.coder is None and not dense and "pixels" in needs_of(parts.criterion, config.criterion.name):
         raise ConfigError(
-            f"criterion {config.criterion.name!r} looks at pixel frames, but this model has no autoencoder that would "
-            "tell which of them a latent frame stands for; choose another criterion"
+            f"criterion {config.criterion.name!r} reads pixel frames, but this model has no autoencoder, so it is not "
+            "known which of them belong to a latent frame; choose another criterion"
         )
     cache = config.cache.window_frames
     try:
@@ -258,7 +258,7 @@ def check_run(
 def check_config(host: PluginHost, config: Config, *, dense: bool = False) -> StreamingAdapter:
     """Refuse a config that cannot edit a video block by block; gives its adapter, not yet loaded.
 
-    What depends on the model is checked as far as the adapter's `spec` tells it.
+    What depends on the model is checked as far as it is in the adapter's `spec`.
 
     Args:
         host: where the parts are registered.

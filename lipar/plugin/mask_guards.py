@@ -173,7 +173,7 @@ class RefinerGuard(PartGuard):
         if answer.keep is not None:
             check_tensor(self.who, "keep", answer.keep, shape=shape, device=device, dtype=torch.bool)
         elif change.keep is not None:
-            raise self.wrong(None, "keep", "the mask that came, or a smaller or larger one")
+            raise self.wrong(None, "keep", "the given mask, or a smaller or larger one")
         else:  # after the threshold distances decide nothing any more
             self._expect_finite(change, answer)
         return answer

@@ -21,7 +21,7 @@ KINDS = {
 
 @attrs.frozen
 class Registered:
-    """A part class under its name, and which plugin offered it."""
+    """A part class, its name, and the plugin that registered it."""
 
     name: str
     part: type[Any]
@@ -30,12 +30,12 @@ class Registered:
     kind: str = ""
 
     def __str__(self) -> str:
-        """How messages name it, with its plugin: entry point and distribution."""
+        """Its name in messages, with its plugin: entry point and distribution."""
         return f"{self.kind} {self.name!r} (plugin {self.plugin} of {self.owner})"
 
     @property
     def own(self) -> bool:
-        """Whether lipar itself offers it; what such a part raises is the run's own error."""
+        """Whether it is from lipar itself; the errors of such a part need no note."""
         return self.owner.partition(" ")[0] == "lipar"
 
     @property
@@ -56,9 +56,9 @@ class Registry:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.owner = "lipar"
-        """Whose registrations come next; set by the plugin manager."""
+        """The distribution that registers next; set by the plugin host."""
         self.plugin = ""
-        """And by which of its plugins."""
+        """The plugin that registers next; set by the plugin host."""
         self._parts: dict[str, Registered] = {}
 
     def add(self, name: object, part: object) -> None:
@@ -105,14 +105,14 @@ class Registry:
         return dict(self._parts)
 
     def restore(self, parts: dict[str, Registered]) -> None:
-        """Go back to a snapshot: a plugin failed half-way."""
+        """Go back to a snapshot after a plugin failed half-way."""
         self._parts = parts
 
     def __getitem__(self, name: str) -> Registered:
-        """The part of that name.
+        """The part with this name.
 
         Raises:
-            LookupError: there is none; the message lists what there is.
+            LookupError: there is none; the message lists the registered ones.
         """
         found = self._parts.get(name)
         if found is not None:

@@ -119,6 +119,7 @@ class StepMatched(DonorRule):
 
 @hookimpl
 def lipar_register_noise_sources(registry: Registry) -> None:
+    """Register the built-in noise sources."""
     registry.add("kv-cache", CleanHistory)
     registry.add("step-matched", StepMatched)
     registry.add("step-shift", StepShift)

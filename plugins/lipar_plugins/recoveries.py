@@ -19,7 +19,7 @@ WEIGHS = frozenset({"attention-bias"})
 
 @attrs.frozen
 class NoRecovery(Recovery):
-    """Leave pruned tokens out of attention and out of the KV cache; the ablation's lower end."""
+    """Leave pruned tokens out of attention and out of the KV cache: the lower bound of ablations."""
 
     fills = False
 
@@ -30,7 +30,7 @@ class NoRecovery(Recovery):
 
 @attrs.frozen
 class NaiveCopy(Recovery):
-    """Copy a donor's key as it was rotated at its own position, and its value.
+    """Copy a donor's key, rotated to the donor's position, and its value.
 
     A pruned token then takes part in attention, but at the wrong time, which M-degree corrects.
     """
@@ -53,15 +53,15 @@ class Full(Recovery):
 class MDegree(Recovery):
     """Copy a donor's key, rotated to the pruned token's own position, and its value (Eq. 10-12).
 
-    A kept token that stands for c places gives c rotated copies, of which the `degree` most recent enter the sum
+    A kept token for a run of c places gives c rotated copies, of which the `degree` most recent enter the sum
     (offsets c - degree .. c - 1). The truncated sum bounds the full one from below and grows with the degree; when
-    these are also its largest terms is written in docs/explanation/laws.md.
+    these are also its largest terms is explained in docs/explanation/laws.md.
     """
 
     degree: int | None = attrs.field(default=None, validator=optional(bounds.BLOCK))
     """m, copies per run of equal tokens in a block; None: all."""
     weigh: bool = False
-    """Add log(c / m) to the scores of a run cut from c copies to m, so that those stand for the missing ones, too."""
+    """Add log(c / m) to the scores of a run cut from c copies to m, so that they also count for the missing ones."""
 
     @property
     def needs(self) -> frozenset[str]:
@@ -80,14 +80,14 @@ class MDegree(Recovery):
 class Proportional(Recovery):
     """Copy once for each run of equal tokens, with the logarithm of their number added to its score.
 
-    What token merging does (proportional attention, Eq. 1 of arXiv 2210.09461): right up to the rotation between a
-    run's places, that is, equal to `full` for equal tokens whose RoPE offsets vanish.
+    As in token merging (proportional attention, Eq. 1 of arXiv 2210.09461). It is exact except for the rotation between
+    the places of a run: equal to `full` for equal tokens if their RoPE offsets are 0.
     """
 
     stands: Literal["recent", "first"] = attrs.field(default="recent", validator=in_(("recent", "first")))
-    """Which place stands for its run.
+    """Which place represents its run.
 
-    `recent`: the last one, as in `m-degree` of degree 1 with `weigh`; a kept token with pruned ones behind it is then
+    `recent`: the last one, as in `m-degree` of degree 1 with `weigh`; a kept token with pruned ones after it is then
     attended to as its newest copy. `first`: the kept token itself; only runs from before the block need a donor.
     """
 
@@ -102,7 +102,7 @@ class Proportional(Recovery):
 
 
 def most_recent(keep_mask: KeepMask, degree: int) -> KeepMask:
-    """The `degree` last places of every run: a kept token and the pruned ones behind it, at one position.
+    """The `degree` last places of every run: a kept token and the pruned ones after it, at one position.
 
     Places before the first kept token of a position belong to a run that began before the block.
     """
@@ -116,14 +116,15 @@ def most_recent(keep_mask: KeepMask, degree: int) -> KeepMask:
 
 
 def first_of_run(keep_mask: KeepMask) -> KeepMask:
-    """The first place of every run: the kept tokens, and whatever stands in the block's first frame."""
+    """The first place of every run: the kept tokens, and all places of the block's first frame."""
     return torch.cat([torch.ones_like(keep_mask[:1]), keep_mask[1:]])
 
 
 def missing_weight(layout: TokenLayout, degree: int) -> ChangeMap | None:
     """log(c / m) for every place of a run of c places of which m, at most `degree`, are present.
 
-    None where every token is kept: a bias of zeros would ask for another kernel, and keep-all is the dense model.
+    None where every token is kept: a bias of zeros would select another kernel, and keeping everything must equal the
+    dense model.
     """
     if layout.kept_count == layout.token_count:
         return None
@@ -132,6 +133,7 @@ def missing_weight(layout: TokenLayout, degree: int) -> ChangeMap | None:
 
 @hookimpl
 def lipar_register_recoveries(registry: Registry) -> None:
+    """Register the built-in recoveries."""
     registry.add("none", NoRecovery)
     registry.add("naive-copy", NaiveCopy)
     registry.add("m-degree", MDegree)

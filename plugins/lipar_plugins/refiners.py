@@ -1,6 +1,6 @@
 """Built-in refiners: from distances to a keep mask, in steps.
 
-Default order, which looks no frame ahead:
+Default order, without look-ahead:
 
     median, gaussian-threshold, median, open-close, dilate, keep-movers
 
@@ -8,8 +8,8 @@ Released order (the authors' code, 3 frames ahead; the long-term test comes afte
 
     median(look_ahead), gaussian-threshold, median(look_ahead), open-close, dilate(look_ahead)
 
-Only torch operations on the tensors' own device, none of which waits for the result of another on the host.
-Convolutions are avoided: on a GPU they may round to TF32, and a threshold would see it.
+All are torch operations on the tensors' own device, without a wait of the host. Convolutions are avoided: on a GPU they
+may round to TF32, which could change a thresholded value.
 """
 
 from typing import Literal
@@ -33,7 +33,7 @@ from lipar.types import ChangeMap, KeepMask
 class Median(Refiner):
     """Median of 3x3 places; of distances before the threshold, of the mask after it.
 
-    A median back in time would answer the beginning of a change a frame late, or its end: over two frames the
+    A median over past frames would detect the beginning or the end of a change a frame late: over two frames the
     mask of a real clip grew by a third to a half, while the frame alone keeps within a twentieth of what the
     authors' centred window keeps at the same thresholds. Beyond the edges the nearest values count.
     """
@@ -68,7 +68,7 @@ class Median(Refiner):
 
 @attrs.frozen(kw_only=True)
 class Threshold(Refiner):
-    """Keep what is further than tau_short from the frame before."""
+    """Keep tokens whose distance to the frame before exceeds tau_short."""
 
     def __call__(self, change: Change) -> Change:
         """Make the mask of the distances."""
@@ -109,9 +109,9 @@ class GaussianThreshold(Refiner):
 
 @attrs.frozen(kw_only=True)
 class OpenClose(Refiner):
-    """Drop specks narrower than 3x3 places, then fill holes as small; frame by frame.
+    """Drop specks narrower than 3x3 places, then fill holes narrower than that, in each frame.
 
-    What lies beyond the edges neither keeps nor prunes.
+    Beyond the edges nothing counts, neither as kept nor as pruned.
     """
 
     monotone = True
@@ -139,8 +139,8 @@ class Dilate(Refiner):
     """Keep the places around every kept token, in its own frame and the next."""
 
     size: int | None = attrs.field(default=None, validator=optional(_odd))
-    """Side of the square of places, odd; 5 as released. None: by the grid, 5 from 24 rows and columns on, else 3:
-    five places are a sixth of the height of a 480p frame, and a third of the bundled model's."""
+    """Side of the square of places, odd; 5 as released. None: 5 if the grid has at least 24 rows and columns, else 3:
+    five places are a sixth of the height of a 480p frame, but a third of the bundled model's."""
     look_ahead: bool = False
     """Keep them in the frame before, too, as the authors' code does."""
     look_back: bool = True
@@ -198,7 +198,7 @@ class MinKeep(Refiner):
 class KeepMovers(Refiner):
     """Never prune a token whose own, unfiltered distance is far beyond a threshold.
 
-    Last in the chain, it brings back what the median and the opening took for noise, such as small movers: a
+    Last in the chain, it brings back what the median and the opening removed as noise, such as small moving objects: a
     token beyond `factor` times tau_short from the frame before, or beyond `factor` times tau_long from its
     long-term reference.
     """
@@ -216,10 +216,10 @@ class KeepMovers(Refiner):
 
 @attrs.frozen(kw_only=True)
 class Bucket(Refiner):
-    """Round the number of kept tokens up to a multiple, so that kernels see few sizes.
+    """Round the number of kept tokens up to a multiple, so that kernels run on few different sizes.
 
-    What joins are real tokens: those nearest to being kept, by their raw distances in units of the thresholds (of
-    equal ones the first). Nothing kept stays nothing; a multiple beyond the last keeps everything.
+    The added tokens are those nearest to being kept, by their raw distances in units of the thresholds (the first of
+    equal ones). An empty mask stays empty; if the multiple exceeds the number of tokens, all are kept.
     """
 
     multiple: int = attrs.field(
@@ -249,7 +249,7 @@ class Bucket(Refiner):
 
 
 def _in_units(distance: ChangeMap, tau: float | Tensor) -> ChangeMap:
-    # a threshold can be 0, where nothing at all changed in a block
+    # a threshold is 0 if nothing at all changed in a block
     return distance / torch.as_tensor(tau, device=distance.device).clamp(min=1e-12)
 
 
@@ -274,7 +274,7 @@ def _pad_nearest(volume: ChangeMap) -> Float[Tensor, "t padded_rows padded_cols"
 
 
 def _grow(mask: ChangeMap, size: int) -> ChangeMap:
-    # dilation by size x size places; max_pool pads with minus infinity, so nothing grows in
+    # dilation by size x size places; max_pool pads with minus infinity, so nothing grows from the edges
     radius = min(size // 2, max(mask.shape[1:]))
     size = 2 * radius + 1
     if size <= 5:
@@ -285,6 +285,7 @@ def _grow(mask: ChangeMap, size: int) -> ChangeMap:
 
 @hookimpl
 def lipar_register_refiners(registry: Registry) -> None:
+    """Register the built-in refiners."""
     registry.add("median", Median)
     registry.add("threshold", Threshold)
     registry.add("gaussian-threshold", GaussianThreshold)

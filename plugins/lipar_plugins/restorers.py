@@ -75,5 +75,6 @@ class Blend(Restorer):
 
 @hookimpl
 def lipar_register_restorers(registry: Registry) -> None:
+    """Register the built-in restorers."""
     registry.add("copy", Copy)
     registry.add("blend", Blend)

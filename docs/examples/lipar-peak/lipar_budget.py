@@ -36,4 +36,5 @@ class Budget(Recovery):
 
 @hookimpl
 def lipar_register_recoveries(registry):
+    """Register the recovery as `budget`."""
     registry.add("budget", Budget)

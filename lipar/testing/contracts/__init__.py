@@ -1,4 +1,4 @@
-"""What every part of a kind must keep: one list of laws for each kind, run on any part that is registered or not.
+"""Contracts: for each kind of part a list of laws that every part of it must satisfy, registered or not.
 
 A law is a function of a part's maker, since noise sources have state and each run has its own:
 
@@ -52,8 +52,12 @@ def contract(kind: str) -> list[Law]:
 def cases(host: PluginHost, name: str = "all") -> Iterator[Case]:
     """Every law for every registered part, or for those of one name.
 
+    Args:
+        host: where the parts are registered.
+        name: of the parts; `all`: every part.
+
     Raises:
-        LookupError: no part of that name; the message lists what there is.
+        LookupError: no part of that name; the message lists the registered ones.
     """
     found = [part for kind in KINDS for part in host.registries[kind] if name in ("all", part.name)]
     if not found:

@@ -1,4 +1,4 @@
-"""What holds for every part, whatever its kind."""
+"""Laws for parts of every kind."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ def is_an_attrs_class_that_says_what_it_is(make: Callable[[], Any]) -> None:
 
 @law("any part")
 def two_of_the_same_options_are_two(make: Callable[[], Any]) -> None:
-    """Each run makes its own parts; nothing that changes may be shared between them."""
+    """Each run makes its own parts, which must not share anything that changes."""
     first, second = make(), make()
     mutable = (list, dict, set)
     for field in attrs.fields(type(first)):

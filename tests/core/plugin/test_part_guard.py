@@ -695,7 +695,7 @@ def test_a_plugin_that_exits_as_it_looks_on_is_dropped_and_the_command_goes_on(
     code, text = command(monkeypatch, capsys, tmp_path, hooking(hook, lambda: sys.exit(0)))
     assert code == 0
     assert (
-        f"SystemExit: 0 (raised in {hook} of plugin mischief of mischief); it is dropped, the run goes on"
+        f"SystemExit: 0 (raised in {hook} of plugin mischief of mischief); it is removed, the run goes on"
         in text
     )
     assert [path.name for path in tmp_path.iterdir()] == ["o.mp4"]
