@@ -9,7 +9,7 @@ from lipar.files.signals import EndedBySignal
 
 DECIDING = frozenset({"lipar_prune", "lipar_forward", "lipar_restore"})
 """Hooks whose result is used."""
-TOLD = frozenset({"lipar_edit_begun", "lipar_block_written", "lipar_edit_ended"})
+OBSERVING = frozenset({"lipar_edit_begun", "lipar_block_written", "lipar_edit_ended"})
 """Hooks whose result is ignored; these and wrappers of the stages are for observing."""
 
 Failed = Callable[[BaseException], None]

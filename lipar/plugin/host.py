@@ -13,7 +13,7 @@ import pluggy
 
 from lipar import hookspecs
 from lipar.plugin import stages
-from lipar.plugin.guard import DECIDING, TOLD, caught, guarded, guarded_wrapper, reason, stops
+from lipar.plugin.guard import DECIDING, OBSERVING, caught, guarded, guarded_wrapper, reason, stops
 from lipar.plugin.registry import KINDS, Registry
 
 GROUP = "lipar"
@@ -122,7 +122,7 @@ class PluginHost:
             (caller, made)
             for caller in callers
             for made in caller.get_hookimpls()
-            if made.plugin is module and caller.name in DECIDING | TOLD
+            if made.plugin is module and caller.name in DECIDING | OBSERVING
         ]
         for caller, made in watched:
             name = caller.name

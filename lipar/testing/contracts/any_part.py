@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 
 from lipar.plugin.compatibility import Giver, needs_of
+from lipar.protocols import Adapter
 from lipar.testing.contracts.law import law
 
 
@@ -29,7 +30,7 @@ def two_of_the_same_options_are_two(make: Callable[[], Any]) -> None:
 
 @law("any part")
 def declares_known_facts(make: Callable[[], Any]) -> None:
-    """`needs` and `gives` are sets of facts of `lipar.plugin.compatibility`."""
+    """`needs`, or `gives` of an adapter, is a set of facts of `lipar.plugin.facts`."""
     part = make()
-    needs_of(part, type(part).__name__)
-    Giver.of(part, type(part).__name__)
+    declared = Giver.of if isinstance(part, Adapter) else needs_of
+    declared(part, type(part).__name__)
