@@ -1,181 +1,219 @@
-"""What a part must offer, for each of the six kinds that a plugin can register.
+"""The base class of each kind of part that a plugin can register; what has a default there is optional.
 
-A part is an attrs class: its fields are its options, set from the config file or `--set kind.option=value`.
-In addition a part may have `needs`, and an adapter and its model `gives`: facts of `lipar.plugin.compatibility`.
+A part is an attrs class: its fields are its options, set from the config file or `--set kind.option=value`. What a part
+declares about itself (`needs`, `taus`, `fills`, ...) is a class attribute without an annotation, or a property where an
+option decides. A registered class without the base class is given the defaults that it lacks
+(`lipar.plugin.registry.complete`).
+
+What the core requires of a loaded model is in `lipar.model`, and can be imported from here, too.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from typing import Any, TypeVar
 
 import attrs
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lipar.attention.rope import RotaryEmbedding
 from lipar.layout import TokenLayout
-from lipar.types import ChangeMap, Features, Heads, Indices, KeepMask, Latents, PixelFrames, shaped
+from lipar.masks.change import Change
+from lipar.masks.measure import LatentReader, Measure, Reader, default_thresholds
+from lipar.masks.source import SourceFormat
+from lipar.model import AttentionKernel, Autoencoder, BlockAttention, ForwardPass, Model, Pipeline
+from lipar.plugin.facts import CAUSAL
+from lipar.spec import ModelSpec
+from lipar.types import ChangeMap, Features, Heads, Indices, KeepMask, shaped
+
+__all__ = [
+    "Adapter",
+    "AttentionKernel",
+    "Autoencoder",
+    "BlockAttention",
+    "Change",
+    "ClipAdapter",
+    "Criterion",
+    "Donation",
+    "ForwardPass",
+    "Model",
+    "NoiseSource",
+    "Part",
+    "Pipeline",
+    "Recovery",
+    "RecoveryPlan",
+    "Refiner",
+    "Restorer",
+    "StreamingAdapter",
+]
+
+_Class = TypeVar("_Class", bound=type[Any])
+
+
+def _defaults(base: _Class) -> _Class:
+    """Replace each property of a base class by its value.
+
+    Written as properties, defaults have a docstring, and type checkers let a subclass override them by an attribute or
+    by a property. As plain attributes they do not hide an option of the same name that an attrs class without slots
+    keeps in its `__dict__`.
+    """
+    for name, member in list(vars(base).items()):
+        if isinstance(member, property) and member.fget is not None:
+            setattr(base, name, member.fget(base))
+    return base
+
+
+@_defaults
+class Part(ABC):  # noqa: B024 - what must be written differs between kinds
+    """What the parts of all kinds but adapters have in common."""
+
+    __slots__ = ()
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Facts of `lipar.plugin.facts` that the part requires of the model or run."""
+        return frozenset()
+
 
 # --- deciding what to prune -------------------------------------------------------------------------------------
 
 
-@runtime_checkable
-class Criterion(Protocol):
-    """How far tokens are from their reference.
+@_defaults
+class Criterion(Part):
+    """Measures how far tokens are from their reference.
 
-    Optional, as class attributes: `taus`, default thresholds in units that no autoencoder changes, or `l1_ratio`, the
-    usual size of its distances over those of `l1`, for which an autoencoder's thresholds are calibrated (see
-    `lipar.masks.measure.default_thresholds`). One that compares something else than latents has a `reader`
-    (`lipar.masks.measure.ReadsSource`).
+    Only `__call__` must be written. Without `taus` or `l1_ratio` the user has to set the thresholds.
     """
 
-    def __call__(self, current: Features, reference: Features) -> ChangeMap:
-        """Distance per token, at least 0; called for the frame before (short term) and the long-term reference."""
-        ...
-
-
-@attrs.frozen(eq=False, kw_only=True)
-class Change:
-    """What refiners pass on: the distances of some consecutive frames and, once thresholded, their mask.
-
-    `distance` is what refiners before the threshold may smooth, `raw` is never touched, `long_term` is the
-    distance to the long-term reference (0 where a frame has none). Thresholds are in the units of the criterion;
-    adaptive ones are scalar tensors, so that the host need not wait for them.
-    """
-
-    distance: Tensor = attrs.field(validator=shaped(ChangeMap))
-    raw: Tensor = attrs.field(validator=shaped(ChangeMap))
-    long_term: Tensor = attrs.field(validator=shaped(ChangeMap))
-    keep: Tensor | None = attrs.field(default=None, validator=attrs.validators.optional(shaped(KeepMask)))
-    tau_short: float | Tensor
-    tau_long: float | Tensor
+    __slots__ = ()
 
     @property
-    def frames(self) -> int:
-        return self.distance.shape[0]
+    def taus(self) -> tuple[float, float] | None:
+        """Default thresholds, short and long, in units that do not depend on the autoencoder."""
+        return None
 
-    def inner(
-        self,
-        past_frames: int,
-        future_frames: int,
-        *,
-        distance: Tensor | None = None,
-        keep: Tensor | None = None,
-    ) -> "Change":
-        """The frames between a halo, which a refiner answers for, with its answers in their place."""
-        inner = slice(past_frames, self.frames - future_frames)
-        if keep is None and self.keep is not None:
-            keep = self.keep[inner]
-        return attrs.evolve(
-            self,
-            distance=self.distance[inner] if distance is None else distance,
-            raw=self.raw[inner],
-            long_term=self.long_term[inner],
-            keep=keep,
+    @property
+    def l1_ratio(self) -> float | None:
+        """Usual size of its distances relative to those of `l1`, whose thresholds each autoencoder has calibrated."""
+        return None
+
+    @abstractmethod
+    def __call__(self, current: Features, reference: Features) -> ChangeMap:
+        """Distance of each token, at least 0; called for the frame before (short term) and the long-term reference."""
+
+    def reader(self, source: SourceFormat) -> Reader:
+        """A new reader for one run; override it to compare something else than the latents."""
+        return LatentReader(source.patch_size)
+
+    def measure(self, source: SourceFormat) -> Measure:
+        """The criterion ready for a run; override it only in a criterion that is made of others."""
+        tau_short, tau_long = default_thresholds(self.taus, self.l1_ratio, source)
+        return Measure(
+            read=self.reader(source), short=self, long=self, tau_short=tau_short, tau_long=tau_long
         )
 
 
-@runtime_checkable
-class Refiner(Protocol):
+@_defaults
+class Refiner(Part):
     """One step from distances to a mask; refiners run in the order of the config.
 
-    A refiner sees `past_frames + n + future_frames` frames and answers for the `n` in the middle; the mask
-    stream supplies that halo, repeats the border as `border` says at both ends of a scene, and delays its
-    output by `future_frames`. A refiner keeps no state. One with `monotone = True` keeps no less of a mask that keeps
-    more, which its contract then checks.
-
-    A refiner with the attribute `of_blocks = True` sees whole blocks instead, without a halo, when everything else
-    is decided about them; such refiners come last.
+    A refiner receives `past_frames + n + future_frames` frames and returns the `n` in the middle; the mask stream
+    supplies that halo, fills the border of a scene as `border` says, and delays its output by `future_frames`. A
+    refiner keeps no state.
     """
 
-    @property
-    def past_frames(self) -> int: ...
+    __slots__ = ()
 
     @property
-    def future_frames(self) -> int: ...
+    def past_frames(self) -> int:
+        """Frames before a frame that its result depends on, 0..1000."""
+        return 0
+
+    @property
+    def future_frames(self) -> int:
+        """Frames after a frame that its result depends on, 0..1000."""
+        return 0
 
     @property
     def border(self) -> str:
-        """`replicate`, or `zero`: what stands before the first and after the last frame of a scene."""
-        ...
+        """The halo before the first and after the last frame of a scene: copies (`replicate`) or zeros (`zero`)."""
+        return "replicate"
 
+    @property
+    def of_blocks(self) -> bool:
+        """Receive whole blocks, without a halo, after all other refiners; such refiners come last in the config."""
+        return False
+
+    @property
+    def monotone(self) -> bool:
+        """A larger input mask never gives a smaller output; the contract then checks this."""
+        return False
+
+    @abstractmethod
     def __call__(self, change: Change) -> Change:
-        """Answer for the frames that have their whole halo, `past_frames + future_frames` fewer than came."""
-        ...
+        """Refine the frames that have their whole halo, `past_frames + future_frames` fewer than given."""
 
 
 # --- forward passes ---------------------------------------------------------------------------------------------
 
 
-@attrs.frozen(kw_only=True)
-class ForwardPass:
-    """One run of the model over a block."""
-
-    step: int
-    """Index of the denoise step; -1 for the clean pass."""
-    sigma: float
-    """Noise level of the block's latents, 1 is pure noise; 0 for the clean pass."""
-    timestep: float
-    """What the model is told, 0..1000."""
-
-    @classmethod
-    def at(cls, step: int, sigma: float) -> "ForwardPass":
-        """The pass at a noise level; the timestep is 1000 sigma in float32, as Self-Forcing computes it."""
-        return cls(step=step, sigma=sigma, timestep=float(torch.tensor(sigma, dtype=torch.float32) * 1000))
-
-    @property
-    def clean(self) -> bool:
-        """Whether this pass writes the KV cache."""
-        return self.step < 0
-
-
 @attrs.frozen(eq=False, kw_only=True)
 class Donation:
-    """What a noise source sees of one layer when it is asked for donors. Keys are un-rotated."""
+    """What a noise source gets of one layer when it is asked for donors. Keys are un-rotated."""
 
     layer_idx: int
+    """Index of the transformer block."""
     forward_pass: ForwardPass
+    """The denoise step."""
     layout: TokenLayout
+    """Which tokens of the block are kept."""
     places: Tensor
     """The pruned places that need donors, ascending."""
     history_k: Tensor | None
     """Clean keys of the frame before the block, `b position heads head_dim`; None at the start of a scene."""
     history_v: Tensor | None
+    """Clean values of that frame, likewise."""
     k: Tensor
     """Keys of the kept tokens in this very pass, `b n heads head_dim`."""
     v: Tensor
+    """Values of the kept tokens, likewise."""
 
 
-@runtime_checkable
-class NoiseSource(Protocol):
+@_defaults
+class NoiseSource(Part):
     """Whose keys and values stand in for the pruned tokens.
 
-    One instance serves one run; it may keep a small store of its own. One that keeps whole frames says how many with
-    a method `frames_held(block_frames: int) -> int`: frames of keys and values, for every layer and denoise step.
+    One instance serves one run; it may keep a small store of its own. Only `donors` must be written. The other defaults
+    fit donors from the frame before the block.
     """
 
-    per_step: bool
-    """False: the donors of a block are the same at every step, so they are written once per block."""
+    __slots__ = ()
+
+    @property
+    def per_step(self) -> bool:
+        """False: the donors of a block are the same at every step, so they are written once per block."""
+        return False
 
     def ready(self, layout: TokenLayout) -> bool:
-        """Whether there are donors for this block; without, its pruned tokens are absent from attention."""
-        ...
+        """Whether there are donors for this block; otherwise its pruned tokens are absent from attention."""
+        return layout.has_history
 
+    @abstractmethod
     def donors(self, donation: Donation) -> tuple[Heads, Heads]:
         """Un-rotated keys and values for `donation.places`, `b places heads head_dim`."""
-        ...
 
     def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
-        """When each place's donor stood, in frames counted from the block's first; -1 is the frame before."""
-        ...
+        """The frame of each place's donor, counted from the block's first; -1 is the frame before the block."""
+        return torch.full_like(places, -1)
 
     def observe(self, donation: Donation) -> None:
-        """See the kept keys and values of a denoise pass, after `donors` was asked; called for every layer."""
-        ...
+        """Read the kept keys and values of a denoise pass; called for every layer, after `donors`."""
 
     def reset(self) -> None:
         """Forget everything: a new video or scene begins."""
-        ...
+
+    def frames_held(self, block_frames: int) -> int:
+        """Frames of keys and values that it stores for every layer and denoise step, to estimate memory."""
+        return 0
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -189,132 +227,92 @@ class RecoveryPlan:
     bias: Tensor | None = attrs.field(default=None, validator=attrs.validators.optional(shaped(ChangeMap)))
     """What is added to the score of each place, `t rows cols`; not read where a place is not present.
 
-    None: nothing. Give None, not zeros, where nothing is weighed: a bias costs another attention kernel, of other
-    bits. A recovery that gives one declares `needs = frozenset({"attention-bias"})`.
+    None: nothing. Give None, not zeros, where nothing is weighed: a bias costs another attention kernel, whose result
+    differs in its last bits. A recovery that gives one declares `needs = frozenset({"attention-bias"})`.
     """
 
 
-@runtime_checkable
-class Recovery(Protocol):
+@_defaults
+class Recovery(Part):
     """How the attention of the kept tokens is corrected for the pruned ones."""
 
-    fills: bool
-    """False: pruned tokens are absent from attention and from the KV cache."""
+    __slots__ = ()
 
+    @property
+    def fills(self) -> bool:
+        """False: pruned tokens are absent from attention and from the KV cache."""
+        return True
+
+    @abstractmethod
     def plan(self, layout: TokenLayout) -> RecoveryPlan:
-        """Decide once per block."""
-        ...
+        """Decide once per block; the plan depends on the layout alone."""
 
 
-@runtime_checkable
-class Restorer(Protocol):
-    """Full latents from kept ones, which it leaves as they are unless it has `changes_kept = True`."""
+@_defaults
+class Restorer(Part):
+    """Makes full latents from kept ones."""
 
+    __slots__ = ()
+
+    @property
+    def changes_kept(self) -> bool:
+        """False: kept tokens come back as they are."""
+        return False
+
+    @abstractmethod
     def __call__(
         self, layout: TokenLayout, history: Float[Tensor, "b position d"] | None, kept: Float[Tensor, "b n d"]
     ) -> Float[Tensor, "b places d"]:
         """Tokens of the whole block; `history` is the restored frame before it."""
-        ...
 
 
 # --- models -----------------------------------------------------------------------------------------------------
 
-AttentionKernel = Callable[..., Tensor]
-"""Plain scaled dot-product attention on `b n heads head_dim` queries and `b m heads head_dim` keys and values.
 
-Called as `kernel(q, k, v)`; with a recovery that weighs its copies as `kernel(q, k, v, bias)`, `bias` being a
-`1 1 1 m` tensor of q's type that is added to the scores. A model whose kernel cannot take one does not give the
-fact "attention-bias".
-"""
-
-
-@runtime_checkable
-class BlockAttention(Protocol):
-    """Self-attention of one pass over one block, in the hands of the core; a model's layers call it."""
-
-    layout: TokenLayout
-
-    def attend(self, layer_idx: int, q: Heads, k: Heads, v: Heads, kernel: AttentionKernel) -> Heads:
-        """Output of self-attention for the kept tokens, from their un-rotated queries, keys and values."""
-        ...
-
-
-@runtime_checkable
-class Autoencoder(Protocol):
-    """Pixel frames to latents and back, in pieces, with bounded memory."""
-
-    spatial_factor: int
-    latent_channels: int
-    first_pixel_frames: int
-    """Pixel frames that make the first latent frame of a stream (1 for Wan, 4 for TAEHV)."""
-    next_pixel_frames: int
-    """Pixel frames for every further latent frame."""
-    tau_short: float
-    """Default thresholds of the `l1` criterion, calibrated to these latents' noise floor."""
-    tau_long: float
-
-    def encoder(self) -> Callable[[PixelFrames], Latents]:
-        """A fresh stream; each call takes the pixel frames of whole latent frames."""
-        ...
-
-    def decoder(self) -> Callable[[Latents], PixelFrames]:
-        """A fresh stream."""
-        ...
-
-
-@runtime_checkable
-class Model(Protocol):
-    """A loaded causal video diffusion transformer, as the scheduler drives it."""
-
-    block_frames: int
-    patch_size: int
-    """Latent rows and columns of a token."""
-    num_layers: int
-    rope: RotaryEmbedding
-    latent_channels: int
-    home_pixels: int
-    """Pixels of a frame at the size the model was trained on."""
-    autoencoder: Autoencoder | None
-    sink_frames: int
-    """The KV cache that the model was trained with; see `lipar.attention.kv_cache.KVCache`."""
-    window_frames: int
-
-    @property
-    def device(self) -> torch.device: ...
-
-    @property
-    def dtype(self) -> torch.dtype: ...
-
-    def set_prompt(self, prompt: str) -> None:
-        """Encode the prompt (and what guidance needs beside it) for the next blocks."""
-        ...
-
-    def sigmas(self, strength: float | None, steps: Sequence[int] | None = None) -> Sequence[float]:
-        """Noise levels of the denoise steps, falling.
-
-        Args:
-            strength: step index / 1000, before the shift, to begin at; None: all of text-to-video.
-            steps: step indices of 1000 to take, as they are, instead of the model's own list; strength 0 gives none
-                all the same.
-        """
-        ...
-
-    def forward(self, latents: Latents, forward_pass: ForwardPass, attention: BlockAttention) -> Latents:
-        """Flow (noise - clean) of the kept tokens of one video, zeros at pruned places.
-
-        Guidance branches are the model's own matter: they share the layout, and `attention` sees them on axis b.
-        """
-        ...
-
-
-@runtime_checkable
-class Adapter(Protocol):
+@_defaults
+class Adapter(ABC):
     """A family of models: its fields say where the weights are, `load` makes a model of them.
 
-    Optional: a method `spec()` that gives a `lipar.spec.ModelSpec` without reading weights, so that what the model
-    would refuse is refused before it is loaded. Where files are missing it raises what `load` would.
+    Subclass `StreamingAdapter` for a model that `lipar edit` runs block by block, `ClipAdapter` for a pipeline that
+    generates a clip in a single pass.
     """
 
+    __slots__ = ()
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """Facts of `lipar.plugin.facts` that parts can rely on."""
+        return CAUSAL
+
+    @classmethod
+    def about(cls) -> str:
+        """Some lines for `lipar models show`: what it needs, what it knows."""
+        return ""
+
+    @abstractmethod
+    def load(self, device: torch.device, dtype: torch.dtype) -> Model | Pipeline:
+        """Load weights; a subclass says what it returns.
+
+        Raises:
+            FileNotFoundError: no weights at the given place.
+            ValueError: they are not of this family.
+        """
+
+
+class StreamingAdapter(Adapter):
+    """A family of causal models, which denoise a video block by block."""
+
+    __slots__ = ()
+
+    def spec(self) -> ModelSpec | None:
+        """The model's blocks, KV cache and autoencoder, without reading weights; None: not known before loading.
+
+        With it, `lipar check` and `lipar edit` refuse before loading what the model would refuse. Where files are
+        missing it raises what `load` would.
+        """
+        return None
+
+    @abstractmethod
     def load(self, device: torch.device, dtype: torch.dtype) -> Model:
         """Load weights.
 
@@ -322,4 +320,21 @@ class Adapter(Protocol):
             FileNotFoundError: no weights at the given place.
             ValueError: they are not of this family.
         """
-        ...
+
+
+class ClipAdapter(Adapter):
+    """A family of models that generate a whole clip in a single pass, by a pipeline of their own library.
+
+    Use it by a command of its own, or by `lipar.enable` on the pipeline.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def load(self, device: torch.device, dtype: torch.dtype) -> Pipeline:
+        """Load a pipeline.
+
+        Raises:
+            FileNotFoundError: no weights at the given place.
+            ValueError: they are not of this family.
+        """

@@ -134,7 +134,7 @@ class Scheduler:
             self.job = new_job(self.host, self.config, self.model, dense=self.dense)
         self._job_is_used = True
         model, parts = self.model, self.job.parts
-        reads_pixels = not self.dense and "pixels" in getattr(parts.criterion, "needs", frozenset())
+        reads_pixels = not self.dense and "pixels" in parts.criterion.needs
         blocks = source_blocks(
             source, model.block_frames, pixels_of=model.autoencoder if reads_pixels else None
         )

@@ -3,7 +3,7 @@
 import attrs
 
 from lipar import bounds
-from lipar.protocols import Autoencoder, Model
+from lipar.model import Autoencoder, Model
 
 NO_AUTOENCODER = (
     "this model has no autoencoder, so it cannot edit pixels; take another --model (`lipar models`)"

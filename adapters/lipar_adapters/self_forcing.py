@@ -13,7 +13,7 @@ import torch
 from lipar import bounds
 from lipar.bounds import Within, falling
 from lipar.plugin.compatibility import CAUSAL
-from lipar.protocols import Model
+from lipar.protocols import Model, StreamingAdapter
 from lipar.spec import CoderSpec, ModelSpec
 from lipar_adapters.checkpoint_errors import MissingCheckpointError, reading
 from lipar_adapters.wan.run_settings import RunSettings
@@ -22,7 +22,7 @@ HOME_PIXELS = 480 * 832
 
 
 @attrs.frozen(kw_only=True)
-class SelfForcing:
+class SelfForcing(StreamingAdapter):
     """Self-Forcing, and other causal Wan 2.1 checkpoints of its layout; weights are read from local folders only."""
 
     checkpoint: str | None = None

@@ -145,6 +145,4 @@ def show(name: str) -> None:
     """Say what a model needs, and what is known about it."""
     part = _installed().registries["adapter"][name]
     _describe(part)
-    about = getattr(part.part, "about", None)
-    if about is not None:
-        say(*about().splitlines())
+    say(*part.part.about().splitlines())

@@ -4,10 +4,9 @@ from typing import Any
 
 import torch
 
-from lipar.config import Config, ConfigError, PartConfig
-from lipar.plugin.compatibility import Giver
+from lipar.config import Config, PartConfig
 from lipar.plugin.host import PluginHost, load_plugins
-from lipar.plugin.parts import make_adapter
+from lipar.plugin.parts import make_streaming_adapter
 from lipar.protocols import Model
 
 
@@ -41,12 +40,7 @@ def load_model(
             `lipar.enable`).
         ValueError: there is no such device here, or no such number type.
     """
-    adapter = make_adapter(host or load_plugins(), Config(adapter=PartConfig(name, options)))
-    if "causal-cache" not in Giver.of(adapter, f"adapter {name!r}").facts:
-        raise ConfigError(
-            f"adapter {name!r} makes whole clips in a single pass and gives no streaming model; call lipar.enable on "
-            "its pipeline"
-        )
+    adapter = make_streaming_adapter(host or load_plugins(), Config(adapter=PartConfig(name, options)))
     place = pick_device(device)
     return adapter.load(place, pick_dtype(dtype, place))
 

@@ -163,7 +163,7 @@ class Session:
         if full:
             return restorer(layout, None, kept)
         restored = velocity_to(restorer(layout, None, clean), noisy, velocity)
-        return restored if getattr(restorer, "changes_kept", False) else with_kept(restored, layout, kept)
+        return restored if restorer.changes_kept else with_kept(restored, layout, kept)
 
     def _chosen(self, grid: Grid) -> TokenLayout | None:
         """The layout of the current forward; None: all tokens are kept."""

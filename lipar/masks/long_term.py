@@ -16,7 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lipar.protocols import Change, Criterion
+from lipar.masks.measure import Distance
+from lipar.protocols import Change
 from lipar.types import Features, KeepMask
 
 TokenFrame: TypeAlias = Float[Tensor, "rows cols features"]
@@ -56,7 +57,7 @@ class KeptReference:
         shown: source of the last frame that is known to be kept whole, at the start of the scene.
     """
 
-    def __init__(self, criterion: Criterion, shown: TokenFrame) -> None:
+    def __init__(self, criterion: Distance, shown: TokenFrame) -> None:
         self._criterion = criterion
         self._shown = self._shown_before = shown
 
@@ -85,7 +86,7 @@ class ThresholdedReference:
         block_frames: frames of a block; the reference moves on where a block begins.
     """
 
-    def __init__(self, criterion: Criterion, shown: TokenFrame, block_frames: int) -> None:
+    def __init__(self, criterion: Distance, shown: TokenFrame, block_frames: int) -> None:
         self._criterion = criterion
         self._block_frames = block_frames
         self._shown = shown

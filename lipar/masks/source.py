@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lipar.messages import counted
-from lipar.protocols import Autoencoder
+from lipar.model import Autoencoder
 from lipar.spec import CoderSpec
 from lipar.types import Latents, PixelFrames, shaped
 

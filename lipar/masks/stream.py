@@ -16,8 +16,9 @@ from torch import Tensor
 
 from lipar.masks.halo import HaloBuffer, join_changes
 from lipar.masks.long_term import KeptReference, LongReference, LongTermReference, ThresholdedReference
+from lipar.masks.measure import Distance
 from lipar.masks.thresholds import AdaptiveThresholds
-from lipar.protocols import Change, Criterion, Refiner
+from lipar.protocols import Change, Refiner
 from lipar.types import Features, KeepMask, shaped
 
 
@@ -59,7 +60,7 @@ class MaskStream:
 
     def __init__(
         self,
-        criterion: Criterion,
+        criterion: Distance,
         refiners: Sequence[Refiner],
         *,
         tau_short: float | None = None,
@@ -68,7 +69,7 @@ class MaskStream:
         reference: LongReference = "kept",
         whole_first_frames: int | None = None,
         adaptive: AdaptiveThresholds | None = None,
-        long_criterion: Criterion | None = None,
+        long_criterion: Distance | None = None,
     ) -> None:
         if reference not in ("kept", "thresholded"):
             raise ValueError(f"the long-term reference must be 'kept' or 'thresholded', got {reference!r}")
@@ -79,7 +80,7 @@ class MaskStream:
         self.criterion = criterion
         self.long_criterion = long_criterion or criterion
         self._refiner_names = names = [refiner.__class__.__name__ for refiner in refiners]
-        of_blocks = [getattr(refiner, "of_blocks", False) for refiner in refiners]
+        of_blocks = [refiner.of_blocks for refiner in refiners]
         if of_blocks != sorted(of_blocks):
             raise ValueError(
                 f"refiners of whole blocks come last, when the mask is otherwise final; {names} has "
@@ -284,7 +285,7 @@ def _unrefined(
 
 def clip_mask(
     features: Features,
-    criterion: Criterion,
+    criterion: Distance,
     refiners: Sequence[Refiner],
     *,
     tau_short: float | None = None,
@@ -293,7 +294,7 @@ def clip_mask(
     reference: LongReference = "kept",
     whole_first_frames: int | None = None,
     adaptive: AdaptiveThresholds | None = None,
-    long_criterion: Criterion | None = None,
+    long_criterion: Distance | None = None,
 ) -> KeepMask:
     """The mask of a whole scene in one call; arguments as for `MaskStream`."""
     stream = MaskStream(

@@ -1,7 +1,7 @@
-"""What answers of plugins must be: the host looks at kinds and shapes at once, and at values once per block.
+"""Checks of what plugins return: types and shapes in every call, values once per block.
 
-On a GPU each value that is read costs a wait. So what is known on the device alone is collected while a block runs, and
-read together at its border.
+On a GPU the host waits for each value that it reads. So the checks of values are collected on the device while a block
+runs, and read together at its end.
 """
 
 import math
@@ -12,18 +12,18 @@ from torch import Tensor
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 Blame = Callable[[], Exception | None]
-"""Says, after the fact, what was wrong and whose it is; None: nothing that it knows of. May be slow."""
+"""Finds out after a check failed what was wrong, and in which part; None: nothing found. May be slow."""
 
 
 class AnswerError(ValueError):
-    """A part or a hook of a plugin answered with something that cannot be used; the message names both."""
+    """A part or a hook of a plugin returned something that cannot be used; the message names both."""
 
 
 class Checks:
-    """What is still to be known about the answers in one run; the parts of a run share it.
+    """The checks of one run whose values have not been read yet; the parts of a run share it.
 
-    Ranges are read by `settle`. Suspects cost nothing until a range is wrong: they are asked only then, in the order in
-    which they answered, and the first that finds a fault of its own is to blame.
+    Ranges are read by `settle`. Suspects cost nothing until a range is wrong: only then are they examined, in the order
+    of their results, and the first with a fault of its own is to blame.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,13 @@ class Checks:
         return Checks, ()  # a copy of a run's parts has a run of its own
 
     def expect(self, values: Tensor, blame: Blame, *, at_least_0: bool = False) -> None:
-        """Have the next `settle` make sure that all values are finite; `blame` gives the error if not."""
+        """Let the next `settle` check that all values are finite.
+
+        Args:
+            values: any floats; only their least and largest are kept.
+            blame: gives the error if they are not.
+            at_least_0: check that none is below 0, too.
+        """
         if not values.numel():
             return
         # one kernel for both, and NaN comes through
@@ -42,11 +48,11 @@ class Checks:
         self._ranges.append((least, largest, at_least_0, blame))
 
     def suspect(self, who: str | None, blame: Blame) -> None:
-        """Remember an answer that may spoil the result.
+        """Remember a result that may be the cause of NaN or infinity later.
 
         Args:
             who: the part or hook, for `suspects`; None: one of lipar's own.
-            blame: the error, if it did.
+            blame: gives the error if it was.
         """
         self._suspects.append((who, blame))
 
@@ -56,20 +62,20 @@ class Checks:
 
     @property
     def suspects(self) -> list[str]:
-        """Parts and hooks of plugins that may have spoilt the result, each once."""
+        """Parts and hooks of plugins that may be the cause, each once."""
         return list(dict.fromkeys(who for who, _ in self._suspects if who is not None))
 
     def settle(self) -> None:
-        """Read what was expected, in one wait of the host, and forget it.
+        """Read all ranges, for which the host waits once, and forget them.
 
         Raises:
-            AnswerError: something does not hold; or what the blame gives instead.
+            AnswerError: a value is out of its range; or another error that `blame` gave.
         """
         ranges = self._ranges
         try:
             if not ranges:
                 return
-            # all but those of a source that lies elsewhere are on one device
+            # all are on one device, except those of a source on another one
             device = ranges[-1][0].device
             bounds = [bound.float().to(device) for least, most, *_ in ranges for bound in (least, most)]
             read = torch.stack(bounds).tolist()
@@ -82,12 +88,12 @@ class Checks:
             self.forget()
 
     def forget(self) -> None:
-        """Drop what was expected: what it was expected of has failed."""
+        """Drop all ranges and suspects: the block that they are from has failed."""
         self._ranges, self._suspects = [], []
 
 
 def came(answer: object) -> str:
-    """An answer as messages say it."""
+    """A result in the words of messages."""
     if isinstance(answer, Tensor):
         return f"a tensor {str(answer.dtype).removeprefix('torch.')}{list(answer.shape)} on {answer.device}"
     if answer is None or isinstance(answer, bool | int | float | str):
@@ -107,15 +113,19 @@ def check_tensor(
     dtype: torch.dtype | None = None,
     integer: bool = False,
 ) -> Tensor:
-    """Give an answer back once it is known to be the tensor that it must be.
+    """The same object, known to be a dense tensor of this shape, device and type.
 
     Args:
-        who: the part or hook.
+        who: the part or hook, for the message.
         what: what it was asked for, for the message.
-        dtype: None: any floating-point type, or with `integer` any integer type.
+        answer: what it returned.
+        shape: that it must have.
+        device: that it must be on.
+        dtype: that it must have; None: any floating-point type, or with `integer` any integer type.
+        integer: whether integers are wanted, if `dtype` is None.
 
     Raises:
-        AnswerError: it is not.
+        AnswerError: it is something else.
     """
     if isinstance(answer, Tensor):
         fits = (
@@ -140,7 +150,7 @@ def are_finite(*tensors: Tensor | None) -> bool:
 
 
 def spoilt(values: Tensor, *, at_least_0: bool = False) -> str:
-    """How many values are no numbers, or below 0, as messages say it; waits for the device."""
+    """How many values are NaN, infinite or (with `at_least_0`) negative, in words; waits for the device."""
     counts = {"NaN": int(values.isnan().sum()), "infinite": int(values.isinf().sum())}
     if at_least_0:
         counts["negative"] = int((values < 0).sum())

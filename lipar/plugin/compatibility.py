@@ -1,12 +1,11 @@
-"""Which parts can run on which model: what cannot be is refused before weights are read, with both named.
+"""Which parts can run on which model: combinations that cannot run are refused before weights are read.
 
-A part says what it cannot do without, `needs: frozenset[str]`; an adapter, and its model, what there is,
-`gives: frozenset[str]`. Both are plain attributes of facts from one table. They may be properties, where an option
-decides. A part that says nothing needs nothing; an adapter or model that says nothing gives `CAUSAL`.
+A part requires facts, `needs`; an adapter and its model provide them, `gives` (`lipar.plugin.facts`). Both are
+attributes of the base classes in `lipar.protocols`, or properties where an option decides.
 """
 
 import difflib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -18,65 +17,80 @@ from lipar.config import Config, ConfigError
 from lipar.job import Parts
 from lipar.masks.source import SourceFormat
 from lipar.masks.stream import clip_mask
+from lipar.plugin.facts import CAUSAL, FACTS, spoken
 from lipar.plugin.guard import running
 from lipar.plugin.host import PluginHost
-from lipar.plugin.parts import make_adapter, make_measure, make_parts
+from lipar.plugin.parts import make_measure, make_parts, make_streaming_adapter
 from lipar.plugin.registry import Registered
-from lipar.protocols import Adapter, Refiner
+from lipar.protocols import Refiner, StreamingAdapter
 from lipar.spec import NO_AUTOENCODER, ModelSpec
 from lipar.types import ChangeMap, Features
 
-FACTS: Mapping[str, str] = {
-    "causal-cache": "a KV cache of the frames before the block",
-    "clean-first-frame": "a clean first frame among the tokens",
-    "pixels": "the source's pixel frames",
-    "attention-bias": "attention that takes a bias for each key",
-    "source": "a source video",
-}
-"""Each fact, and how messages and documents speak of it."""
-
-CAUSAL = frozenset({"causal-cache", "pixels", "attention-bias", "source"})
-"""What a causal Wan model gives when a video is edited."""
-
 MASK_KINDS = frozenset({"criterion", "refiner"})
+"""Kinds of part that decide which tokens are kept."""
 FORWARD_KINDS = frozenset({"recovery", "noise", "restorer"})
+"""Kinds of part that replace pruned tokens."""
+
+__all__ = [
+    "CAUSAL",
+    "FACTS",
+    "FORWARD_KINDS",
+    "MASK_KINDS",
+    "Giver",
+    "check",
+    "check_chain",
+    "check_config",
+    "check_run",
+    "chosen_parts",
+    "needs_of",
+    "spec_of",
+    "spoken",
+]
 
 
 @attrs.frozen
 class Giver:
-    """What a run stands on, by the name that messages call it."""
+    """What provides facts to a run, an adapter or a model, by its name in messages."""
 
     name: str
     """For instance `adapter 'tiny'`."""
     facts: frozenset[str]
+    """Facts that parts can rely on."""
 
     @classmethod
     def of(cls, thing: object, name: str) -> "Giver":
-        """What an adapter, its class or a model says that it gives.
+        """The facts of an adapter, its class or a model.
+
+        Args:
+            thing: has `gives`; a model, which has no base class, gives `CAUSAL` without it.
+            name: its name in messages.
 
         Raises:
             ConfigError: it names an unknown fact.
         """
-        return cls(name, _declared(thing, "gives", CAUSAL, name))
+        facts = getattr(thing, "gives", CAUSAL)
+        if isinstance(facts, property):
+            facts = _by_default(thing, lambda adapter: adapter.gives, CAUSAL)
+        return cls(name, _known(facts, f"{name} gives"))
 
 
-def needs_of(part: object, name: str) -> frozenset[str]:
-    """What a part, or its class, cannot do without.
+def needs_of(part: Any, name: str) -> frozenset[str]:
+    """The facts that a part requires.
 
     Args:
-        part: an instance; of a class whose `needs` is a property nothing is known yet.
-        name: what messages call it, for instance `noise 'kv-cache'`.
+        part: an instance or a class; a class stands for its default options.
+        name: its name in messages, for instance `noise 'kv-cache'`.
 
     Raises:
         ConfigError: it names an unknown fact.
     """
-    return _declared(part, "needs", frozenset(), name)
+    facts = part.needs
+    if isinstance(facts, property):
+        facts = _by_default(part, lambda made: made.needs, frozenset())
+    return _known(facts, f"{name} needs")
 
 
-def _declared(thing: object, attribute: str, default: frozenset[str], name: str) -> frozenset[str]:
-    facts, who = getattr(thing, attribute, default), f"{name} {attribute}"
-    if isinstance(facts, property):  # of a class: as its options are unless told otherwise
-        facts = _by_default(thing, attribute, default)
+def _known(facts: Any, who: str) -> frozenset[str]:
     if isinstance(facts, str) or not isinstance(facts, Collection):
         raise ConfigError(f"{who} {facts!r}; write a set of facts, for instance frozenset({{'source'}})")
     for fact in facts:
@@ -87,16 +101,13 @@ def _declared(thing: object, attribute: str, default: frozenset[str], name: str)
     return frozenset(facts)
 
 
-def _by_default(kind: Any, attribute: str, default: frozenset[str]) -> Any:
+def _by_default(kind: Any, facts: Callable[[Any], Any], otherwise: frozenset[str]) -> Any:
+    """The facts of a class with default options; `otherwise` if an option has no default."""
     try:
-        return getattr(kind(), attribute)
-    except TypeError:  # it cannot do without an option, so only its instances know
-        return default
-
-
-def spoken(facts: Collection[str]) -> str:
-    """Facts as messages say them, in the order of the table."""
-    return " and ".join(text for fact, text in FACTS.items() if fact in facts)
+        made = kind()
+    except TypeError:
+        return otherwise
+    return facts(made)
 
 
 def chosen_parts(config: Config, parts: Parts) -> Iterator[tuple[str, str, Any]]:
@@ -120,11 +131,11 @@ def check(
     """Refuse what cannot run together.
 
     Args:
-        host: where the parts that would do instead are looked up.
+        host: its other parts are suggested in messages.
         config: names the parts.
         parts: made of `config`.
         giver: the adapter or model.
-        kinds: what of the parts will be used.
+        kinds: kinds of part that will be used.
 
     Raises:
         ConfigError: a part needs what `giver` does not give, or the refiners make no mask.
@@ -145,28 +156,39 @@ def check(
 
 
 def _instead(host: PluginHost, kind: str, giver: Giver, lacking: frozenset[str]) -> str:
-    others = [part.name for part in host.registries[kind] if _class_facts(part, "needs") <= giver.facts]
+    everything = frozenset(FACTS)
+    others = [
+        part.name
+        for part in host.registries[kind]
+        if _of_class(part, lambda part: needs_of(part.part, part.name), everything) <= giver.facts
+    ]
     advice = f"a {kind} that runs there: {', '.join(others) or 'none'}"
     if giver.name.startswith("adapter"):
-        givers = [part.name for part in host.registries["adapter"] if lacking <= _class_facts(part, "gives")]
+        givers = [
+            part.name
+            for part in host.registries["adapter"]
+            if lacking <= _of_class(part, lambda part: Giver.of(part.part, part.name).facts, frozenset())
+        ]
         advice += f"; an adapter that gives it: {', '.join(givers) or 'none'}"
     return advice
 
 
-def _class_facts(part: Registered, attribute: str) -> frozenset[str]:
-    default = CAUSAL if attribute == "gives" else frozenset()
+def _of_class(
+    part: Registered, facts: Callable[[Registered], frozenset[str]], otherwise: frozenset[str]
+) -> frozenset[str]:
+    """The facts of a registered part, or `otherwise` if they cannot be read; it is then not suggested."""
     try:
         with running(str(part)):
-            return _declared(part.part, attribute, default, part.name)
-    except Exception:  # told when that part is chosen; it is no advice
-        return frozenset(FACTS) if attribute == "needs" else frozenset()
+            return facts(part)
+    except Exception:  # raised when that part is chosen
+        return otherwise
 
 
 def check_chain(refiners: Sequence[Refiner]) -> None:
-    """Let a chain of refiners make the mask of a small scene in which nothing moves.
+    """Make the mask of a small scene in which nothing moves, to find out whether the refiners fit together.
 
     Raises:
-        ConfigError: there is no mask at its end, or a refiner refused what came to it.
+        ConfigError: there is no mask at the end of the chain, or a refiner refused what it was given.
     """
     try:
         clip_mask(torch.zeros(4, 3, 3, 1), _stillness, refiners, tau_short=1.0, tau_long=1.0, block_frames=2)
@@ -190,34 +212,34 @@ def check_run(
     *,
     dense: bool = False,
 ) -> None:
-    """Refuse what a run block by block would not get through, before its first frame.
+    """Refuse before its first frame what a run block by block would fail on.
 
-    `lipar check`, `lipar edit` before it loads a model, and `Scheduler` on the loaded one all ask here.
+    Called by `lipar check`, by `lipar edit` before it loads a model, and by `Scheduler` on the loaded one.
 
     Args:
-        host: where the parts that would do instead are looked up.
+        host: its other parts are suggested in messages.
         config: names the parts.
         parts: made of `config`.
         giver: the adapter or model.
-        spec: of the model; None: nothing is known of it before it is loaded.
+        spec: of the model; None: nothing is known about it before it is loaded.
         dense: whether every token will be computed, so that nothing is copied.
 
     Raises:
-        ConfigError: parts that do not fit together or the model, no thresholds, files of parts that are not there, or a
-            window that is too short.
+        ConfigError: parts that do not fit together or the model, no thresholds, missing files of parts, or a window
+            that is too short.
     """
     if config.self_redundancy.full_steps is not None:
         raise ConfigError(
-            "self_redundancy reads what a model predicts that makes a whole clip at once (lipar.enable); this one "
-            "goes block by block through a source, whose redundancy is read: leave the section out"
+            "self_redundancy reads what a model predicts that generates a whole clip in a single pass (lipar.enable); "
+            "this one goes block by block through a source, whose redundancy is read: leave the section out"
         )
     check(host, config, parts, giver)
     if spec is None:
         return
     if spec.coder is None and not dense and "pixels" in needs_of(parts.criterion, config.criterion.name):
         raise ConfigError(
-            f"criterion {config.criterion.name!r} looks at pixel frames, but this model has no autoencoder that would "
-            "tell which of them a latent frame stands for; choose another criterion"
+            f"criterion {config.criterion.name!r} reads pixel frames, but this model has no autoencoder, so it is not "
+            "known which of them belong to a latent frame; choose another criterion"
         )
     cache = config.cache.window_frames
     try:
@@ -233,26 +255,23 @@ def check_run(
         raise ConfigError(str(error)) from error
 
 
-def check_config(host: PluginHost, config: Config, *, dense: bool = False) -> Adapter:
+def check_config(host: PluginHost, config: Config, *, dense: bool = False) -> StreamingAdapter:
     """Refuse a config that cannot edit a video block by block; gives its adapter, not yet loaded.
 
-    What only the model knows is refused here as far as the adapter's `spec` tells it.
+    What depends on the model is checked as far as it is in the adapter's `spec`.
 
     Args:
+        host: where the parts are registered.
+        config: names the parts and the adapter.
         dense: whether every token will be computed.
 
     Raises:
         LookupError: no part of that name.
         ConfigError: an option is wrong, or parts do not fit together or the model.
-        CheckpointError: files that the adapter names are not there, or are none of a model.
+        CheckpointError: files that the adapter names are missing, or not of a model.
     """
-    parts, adapter = make_parts(host, config), make_adapter(host, config)
+    parts, adapter = make_parts(host, config), make_streaming_adapter(host, config)
     giver = Giver.of(adapter, f"adapter {config.adapter.name!r}")
-    if "causal-cache" not in giver.facts:
-        raise ConfigError(
-            f"{giver.name} makes whole clips at once, without {FACTS['causal-cache']}, and this command goes through a "
-            "video block by block; use `lipar ttm`, or `lipar.enable` on its pipeline"
-        )
     spec = spec_of(adapter, giver.name)
     if spec is not None and spec.coder is None:
         raise ConfigError(NO_AUTOENCODER)
@@ -260,15 +279,17 @@ def check_config(host: PluginHost, config: Config, *, dense: bool = False) -> Ad
     return adapter
 
 
-def spec_of(adapter: Adapter, name: str) -> ModelSpec | None:
-    """What an adapter says of its model before it is loaded; None: it says nothing.
+def spec_of(adapter: StreamingAdapter, name: str) -> ModelSpec | None:
+    """What an adapter knows about its model before it is loaded; None: nothing.
+
+    Args:
+        adapter: not loaded.
+        name: its name in messages.
 
     Raises:
-        ConfigError: it gives something else than a `ModelSpec`.
+        ConfigError: its `spec()` returns something else than a `ModelSpec`.
     """
-    if not hasattr(adapter, "spec"):
-        return None
-    spec = adapter.spec()
-    if not isinstance(spec, ModelSpec):
+    spec: object = adapter.spec()
+    if spec is not None and not isinstance(spec, ModelSpec):
         raise ConfigError(f"spec() of {name} must give a lipar.spec.ModelSpec, got {shown(spec)}")
     return spec

@@ -1,4 +1,4 @@
-"""Guards of what stands in for pruned tokens: recoveries, noise sources and restorers."""
+"""Guards of the parts that replace pruned tokens: recoveries, noise sources and restorers."""
 
 import math
 
@@ -15,15 +15,17 @@ from lipar.types import Heads, Indices
 
 
 class RecoveryGuard(PartGuard):
-    """A recovery: a plan for the block's grid, with a bias that is a number wherever it is read."""
+    """A recovery: a plan for the block's grid, with a bias that is finite wherever it is read."""
 
-    members = ("fills", "plan")
+    checked = ("fills",)
 
     @property
     def fills(self) -> bool:
+        """Whether pruned tokens take part in attention."""
         return bool(self.declared("fills", bool))
 
     def plan(self, layout: TokenLayout) -> RecoveryPlan:
+        """The part's plan for a block."""
         plan = self.ask(lambda: self.part.plan(layout))
         if not isinstance(plan, RecoveryPlan):
             raise self.wrong(plan, "plan", "a lipar.protocols.RecoveryPlan")
@@ -64,19 +66,22 @@ class RecoveryGuard(PartGuard):
 class NoiseGuard(PartGuard):
     """A noise source: a key and a value for each place, of the type and on the device of the kept ones."""
 
-    members = ("per_step", "ready", "donors", "donor_times", "observe", "reset")
+    checked = ("per_step",)
 
     @property
     def per_step(self) -> bool:
+        """Whether donors differ between steps."""
         return bool(self.declared("per_step", bool))
 
     def ready(self, layout: TokenLayout) -> bool:
+        """Whether the part has donors for this block."""
         answer = self.ask(lambda: self.part.ready(layout))
         if type(answer) is not bool:
             raise self.wrong(answer, "answer to ready(layout)", "True or False")
         return answer
 
     def donors(self, donation: Donation) -> tuple[Heads, Heads]:
+        """The part's keys and values, `b places heads head_dim`."""
         k, v = self._checked_donors(donation)
         again = _Asked.of(donation)
         self.checks.suspect(self.foreign, lambda: self._blame(again))
@@ -97,9 +102,9 @@ class NoiseGuard(PartGuard):
         )  # fmt: skip
 
     def _blame(self, asked: "_Asked") -> Exception | None:
-        """Ask for the same donors again, from finite keys and values: looking at all donors would cost each pass."""
+        """Ask for the same donors again, from finite keys and values: checking all donors would slow every pass."""
         try:
-            self.reset()  # what it learnt from a run that is spoilt says nothing about it
+            self.reset()  # what it stored in a run with NaN says nothing about it
             answer = self._checked_donors(asked.donation())
         except Exception:
             return None
@@ -111,6 +116,7 @@ class NoiseGuard(PartGuard):
         )
 
     def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
+        """The part's frames of donors, none after the block."""
         answer = self.ask(lambda: self.part.donor_times(layout, places))
         times = check_tensor(
             self.who, "donor times", answer, shape=places.shape, device=places.device, integer=True
@@ -126,15 +132,17 @@ class NoiseGuard(PartGuard):
         return times
 
     def observe(self, donation: Donation) -> None:
+        """Pass the kept keys and values on to the part."""
         self.ask(lambda: self.part.observe(donation))
 
     def reset(self) -> None:
+        """Reset the part."""
         self.ask(lambda: self.part.reset())
 
 
 @attrs.frozen(eq=False)
 class _Asked:
-    """What a noise source was asked for, without the keys and values: those of a whole block are gigabytes."""
+    """The arguments of a call to a noise source without keys and values: those of a whole block are gigabytes."""
 
     layer_idx: int
     forward_pass: ForwardPass
@@ -147,6 +155,7 @@ class _Asked:
 
     @classmethod
     def of(cls, donation: Donation) -> "_Asked":
+        """The arguments of this donation."""
         history = None if donation.history_k is None else donation.history_k.shape
         return cls(
             donation.layer_idx, donation.forward_pass, donation.layout, donation.places,
@@ -154,7 +163,7 @@ class _Asked:
         )  # fmt: skip
 
     def donation(self) -> Donation:
-        """The same question, with standard normal keys and values."""
+        """The same arguments, with standard normal keys and values."""
         generator = torch.Generator(self.like.device).manual_seed(0)
 
         def drawn(shape: torch.Size) -> Tensor:
@@ -175,9 +184,17 @@ class _Asked:
 class RestorerGuard(PartGuard):
     """A restorer: a finite value for every place of the block."""
 
+    checked = ("changes_kept",)
+
+    @property
+    def changes_kept(self) -> bool:
+        """Whether kept tokens may change."""
+        return bool(self.declared("changes_kept", bool))
+
     def __call__(
         self, layout: TokenLayout, history: Float[Tensor, "b position d"] | None, kept: Float[Tensor, "b n d"]
     ) -> Float[Tensor, "b places d"]:
+        """The part's tokens for every place of the block."""
         answer = self.ask(self.part, layout, history, kept)
         shape = (kept.shape[0], layout.token_count, kept.shape[2])
         restored = check_tensor(
@@ -188,7 +205,7 @@ class RestorerGuard(PartGuard):
             if not are_finite(history, kept) or are_finite(restored):
                 return None
             return AnswerError(
-                f"{self.who} gave {spoilt(restored)} among {restored.numel()} restored values of finite ones; "
+                f"{self.who} gave {spoilt(restored)} among {restored.numel()} restored values, from finite ones; "
                 "return finite tokens"
             )
 

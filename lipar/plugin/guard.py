@@ -1,4 +1,4 @@
-"""A plugin that fails: who raised is told, what decides stops the run, and what only looks on is dropped."""
+"""Plugins that fail: the error names the plugin; if its hook decides, the run stops, else the plugin is removed."""
 
 import functools
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -8,23 +8,23 @@ from typing import Any
 from lipar.files.signals import EndedBySignal
 
 DECIDING = frozenset({"lipar_prune", "lipar_forward", "lipar_restore"})
-"""Hooks whose answer is used."""
-TOLD = frozenset({"lipar_edit_begun", "lipar_block_written", "lipar_edit_ended"})
-"""Hooks that give no answer. Together with wrappers of the stages, these are for looking on."""
+"""Hooks whose result is used."""
+OBSERVING = frozenset({"lipar_edit_begun", "lipar_block_written", "lipar_edit_ended"})
+"""Hooks whose result is ignored; these and wrappers of the stages are for observing."""
 
 Failed = Callable[[BaseException], None]
-"""Told what a plugin raised; raises it again where the run must stop."""
+"""Called with what a plugin raised; raises it again if the run must stop."""
 Checked = Callable[[Mapping[str, Any], Any, Any], None]
-"""Told what a hook was given, the answer beneath a wrapper (else None), and its own; raises where that is of no use."""
+"""Called with a hook's arguments, the result that it wrapped (else None) and its own; raises if that cannot be used."""
 
 
 def stops(error: BaseException) -> bool:
-    """Whether the user or the system ends the program by this, whoever's code was running: Ctrl-C or SIGTERM."""
+    """Whether this is Ctrl-C or SIGTERM, by which the user or the system ends the program."""
     return type(error) is KeyboardInterrupt or isinstance(error, EndedBySignal)
 
 
 def reason(error: BaseException) -> str:
-    """What was raised, in one line; a stranger's exception may fail even at that."""
+    """What was raised, in one line; the exception of a plugin may fail even to give its message."""
     try:
         text = str(error)
     except Exception:
@@ -35,8 +35,12 @@ def reason(error: BaseException) -> str:
 def caught(error: BaseException, who: str) -> Exception:
     """What a plugin raised, as an error that the run can end with: it names the plugin and gives no exit code.
 
+    Args:
+        error: what was raised.
+        who: the plugin and its part or hook, for the message.
+
     Raises:
-        BaseException: the error itself, where it is none of the plugin's: Ctrl-C or SIGTERM.
+        BaseException: the error itself, if it is Ctrl-C or SIGTERM.
     """
     if isinstance(error, Exception):
         error.add_note(f"raised in {who}")
@@ -53,7 +57,7 @@ def caught(error: BaseException, who: str) -> Exception:
 
 @contextmanager
 def running(who: str | None) -> Iterator[None]:
-    """While inside, code of a plugin runs: what it raises names `who`; None: an error needs no name."""
+    """Context in which code of a plugin runs: its errors get a note that names `who`; None: no note."""
     try:
         yield
     except Exception as error:
@@ -67,14 +71,14 @@ def running(who: str | None) -> Iterator[None]:
 def guarded(
     function: Callable[..., Any], own: Sequence[str], given: Sequence[str], failed: Failed, checked: Checked
 ) -> Callable[..., Any]:
-    """A hook implementation whose errors are told to `failed`, and whose answers to `checked`.
+    """A hook implementation that passes its errors to `failed` and its results to `checked`.
 
     Args:
-        function: the plugin's.
+        function: the plugin's implementation.
         own: the arguments that it names.
-        given: all arguments of the hook, in the order in which they come.
-        failed: gives nothing back where the run goes on.
-        checked: not called for None, which is no answer.
+        given: all arguments of the hook, in the order of the call.
+        failed: returns nothing if the run goes on.
+        checked: not called for None, which means that the plugin passes.
     """
     chosen = _choose(own, given)
 
@@ -100,10 +104,18 @@ def guarded_wrapper(
     checked: Checked,
     decided: Callable[[], None],
 ) -> Callable[..., Any]:
-    """A wrapper whose errors are told to `failed`, and which tells `decided` when it changes an answer.
+    """A wrapper that passes its errors to `failed`, and calls `decided` when it changes a result.
 
-    Where it fails and `failed` lets that pass, the answer beneath it goes up as it came; so it does where the wrapper
-    gives nothing back. An error of the stage goes on, whatever the wrapper makes of it. Other arguments as `guarded`.
+    If it fails and the run goes on, the wrapped result is returned unchanged, likewise if the wrapper returns nothing.
+    An error of the stage is always raised again, whatever the wrapper does with it.
+
+    Args:
+        function: the plugin's wrapper, a generator function.
+        own: the arguments that it names.
+        given: all arguments of the hook, in the order of the call.
+        failed: returns nothing if the run goes on.
+        checked: called for a changed result.
+        decided: called for a changed result.
     """
     chosen = _choose(own, given)
 
@@ -139,7 +151,7 @@ def _choose(own: Sequence[str], given: Sequence[str]) -> Callable[[Sequence[Any]
 
 
 def _resume(resume: Callable[[], Any], raised: BaseException | None, failed: Failed) -> Any:
-    """Let a wrapper see what came of the stage; gives what it makes of an answer, None where it fails."""
+    """Continue a wrapper after the stage; its result, None if it fails."""
     try:
         resume()
     except StopIteration as end:

@@ -1,4 +1,4 @@
-"""Finding plugins by entry point, loading them, and keeping the host up when one fails."""
+"""Finds plugins by entry point and loads them; one that fails is left out, the others stay."""
 
 import warnings
 from collections.abc import Collection, Iterable, Iterator
@@ -11,7 +11,7 @@ import pluggy
 
 from lipar import hookspecs
 from lipar.plugin import stages
-from lipar.plugin.guard import DECIDING, TOLD, caught, guarded, guarded_wrapper, reason, stops
+from lipar.plugin.guard import DECIDING, OBSERVING, caught, guarded, guarded_wrapper, reason, stops
 from lipar.plugin.installed import (
     DISABLED,
     GROUP,
@@ -23,7 +23,7 @@ from lipar.plugin.installed import (
 from lipar.plugin.registry import KINDS, Registry
 
 OWN_STAGES = "stages"
-"""The plugin that answers where no other does; its errors are the run's own."""
+"""Name of lipar's own plugin, which implements the stages if no other does; its errors need no name."""
 
 
 class PluginHost:
@@ -35,14 +35,20 @@ class PluginHost:
         self.registries = {kind: Registry(kind) for kind in KINDS}
         self.plugins: list[Plugin] = []
         self._deciding: set[str] = set()
-        """Names of the plugins that answer a stage, or changed an answer; without them the run would be another."""
+        """Names of the plugins that implement a stage or changed a result; without them the run would differ."""
 
     @property
     def hook(self) -> pluggy.HookRelay:
+        """The hooks, each called by its name with keyword arguments."""
         return self.manager.hook
 
     def register(self, module: Any, plugin: Plugin) -> None:
-        """Register a plugin's hooks and collect its parts; a plugin that fails is reported and left out."""
+        """Register a plugin's hooks and collect its parts; a plugin that fails is left out with a warning.
+
+        Args:
+            module: the module or object with the hooks.
+            plugin: its name and distribution.
+        """
         before = {kind: registry.snapshot() for kind, registry in self.registries.items()}
         begun = False
         try:
@@ -53,7 +59,7 @@ class PluginHost:
             self._collect(module, plugin)
             if module is not stages:
                 self._guard(module, plugin)
-        except BaseException as error:  # whatever a stranger's module raises, the host stays up
+        except BaseException as error:  # whatever a plugin raises, the host goes on
             if begun and self.manager.has_plugin(plugin.name):  # else the name may be another's
                 self.manager.unregister(name=plugin.name)
                 self._deciding.discard(plugin.name)
@@ -64,7 +70,7 @@ class PluginHost:
             self.plugins.append(plugin)
 
     def _check_new(self, module: Any, plugin: Plugin) -> None:
-        """Refuse what is nothing, and names and modules that are taken: hooks are told apart by these."""
+        """Refuse None, and names and modules that are taken: pluggy distinguishes plugins by these."""
         if module is None:
             raise TypeError("its entry point gives None; name a module, or an object with hooks")
         by_name = next((p for p in self.plugins if p.name == plugin.name and p.loaded), None)
@@ -89,13 +95,13 @@ class PluginHost:
                     implementation.function(*([registry] if "registry" in implementation.argnames else []))
 
     def _guard(self, module: Any, plugin: Plugin) -> None:
-        """Put a guard around what is called while a video is edited."""
+        """Wrap each hook that is called while a video is edited in a guard."""
         callers = self.manager.get_hookcallers(module) or []
         watched = [
             (caller, made)
             for caller in callers
             for made in caller.get_hookimpls()
-            if made.plugin is module and caller.name in DECIDING | TOLD
+            if made.plugin is module and caller.name in DECIDING | OBSERVING
         ]
         for caller, made in watched:
             name = caller.name
@@ -107,8 +113,8 @@ class PluginHost:
             failed = partial(self._failed, plugin, who)
             checked = partial(stages.ANSWERS[name], who) if name in DECIDING else _ignored
             own = made.argnames
-            # Final to plugins; pluggy offers the host no other place where one implementation's errors and answers can
-            # be told from those of the others. It is given all arguments, since an answer is held against them.
+            # Read-only for plugins, but pluggy has no other way to see the errors and results of one implementation
+            # apart from the others'. It gets all arguments, since results are checked against them.
             made.argnames = given = caller.spec.argnames if caller.spec else own  # type: ignore[misc]
             if made.wrapper:
                 decided = partial(self._deciding.add, plugin.name)
@@ -130,14 +136,14 @@ class PluginHost:
         self.manager.unregister(name=plugin.name)
         self.plugins = [attrs.evolve(p, error=told) if p == plugin else p for p in self.plugins]
         warnings.warn(
-            f"{told} (raised in {who}); it is dropped, the run goes on", PluginWarning, stacklevel=4
+            f"{told} (raised in {who}); it is removed, the run goes on", PluginWarning, stacklevel=4
         )
 
     def _reject(self, plugin: Plugin, error: BaseException) -> None:
         """List a plugin as left out.
 
         Raises:
-            BaseException: the error itself, where it is none of the plugin's: Ctrl-C or SIGTERM.
+            BaseException: the error itself, if it is Ctrl-C or SIGTERM.
         """
         if stops(error):
             raise error
@@ -146,7 +152,7 @@ class PluginHost:
         warnings.warn(f"plugin {plugin.name} of {plugin} was left out: {told}", PluginWarning, stacklevel=3)
 
     def add(self, plugin: Any) -> str:
-        """Register a module or object that no distribution brought; gives the name it goes by."""
+        """Register a module or object that is not from a distribution; gives its name in the host."""
         name = getattr(plugin, "__name__", type(plugin).__name__)
         entry = f"{name}-{id(plugin):x}" if self.manager.has_plugin(name) else name
         self.register(plugin, Plugin(entry, name, ""))
@@ -154,7 +160,7 @@ class PluginHost:
 
     @contextmanager
     def extended(self, *plugins: Any) -> Iterator[None]:
-        """Have some more plugins, which answer first, as long as this lasts; they must not offer parts."""
+        """Context with some more plugins, whose hooks are called first; they must not offer parts."""
         names = [self.add(plugin) for plugin in plugins]
         try:
             yield
@@ -166,7 +172,7 @@ class PluginHost:
             self._deciding.difference_update(names)
 
     def hooks_of(self, plugin: Plugin) -> list[str]:
-        """The hooks that a plugin implements, in the order of the specs; none where it was left out or dropped."""
+        """The hooks that a plugin implements, in the order of the specs; none if it was left out or removed."""
         module = self.manager.get_plugin(plugin.name) if plugin.loaded else None
         if module is None:
             return []
@@ -182,30 +188,35 @@ class PluginHost:
         return {kind: names for kind, names in offered.items() if names}
 
     def load_entry_points(self, disabled: Collection[str], *, own_only: bool = False) -> None:
-        """Load the installed plugins, except those whose entry point or distribution is named in `disabled`."""
+        """Load the installed plugins.
+
+        Args:
+            disabled: names of entry points or distributions to leave out.
+            own_only: leave out all that are not lipar's own.
+        """
         for plugin, entry_point in installed(GROUP, disabled, own_only=own_only):
             if plugin.disabled:
                 self.plugins.append(plugin)
                 continue
             try:
                 module = entry_point.load()
-            except BaseException as error:  # a broken import must not take the host down
+            except BaseException as error:  # a broken import must not end the host
                 self._reject(plugin, error)
                 continue
             self.register(module, plugin)
 
 
 def _ignored(given: Any, beneath: Any, answer: Any) -> None:
-    """What a hook answers that is only told."""
+    """The result of a hook that only observes."""
 
 
 def load_plugins(*extra: Any, disabled: Iterable[str] | None = None, own_only: bool = False) -> PluginHost:
     """A new plugin host with lipar's stages, all installed plugins, and `extra` modules or objects.
 
     Args:
-        extra: plugin objects to register last, which therefore answer first.
+        extra: plugin objects to register last, whose hooks are therefore called first.
         disabled: entry points or distributions to leave out; None: those in LIPAR_DISABLED_PLUGINS.
-        own_only: of the installed plugins, only those that are lipar's own.
+        own_only: load only lipar's own of the installed plugins.
     """
     host = PluginHost()
     host.register(stages, Plugin(OWN_STAGES, "lipar", ""))

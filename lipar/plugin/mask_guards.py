@@ -1,31 +1,58 @@
-"""Guards of what decides which tokens are kept: criteria and refiners."""
+"""Guards of the parts that decide which tokens are kept: criteria and refiners."""
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import torch
 from torch import Tensor
 
-from lipar.masks.measure import Measure, Reader
+from lipar.masks.measure import Distance, LatentReader, Measure, Reader
 from lipar.masks.source import SourceBlock, SourceFormat
 from lipar.plugin.checks import AnswerError, are_finite, check_tensor, spoilt
 from lipar.plugin.part_guard import PartGuard
-from lipar.protocols import Change
+from lipar.protocols import Change, Criterion
 from lipar.types import ChangeMap, Features
 
 MOST_FRAMES = 1000
-"""How far a refiner may see before or after a frame."""
+"""Most frames that a refiner may see before or after a frame."""
 
 
 class CriterionGuard(PartGuard):
-    """A criterion: finite distances of at least 0, and what it reads in the block's grid."""
+    """A criterion: finite distances of at least 0, and features in the block's grid."""
+
+    checked = ("taus", "l1_ratio")
+
+    @property
+    def taus(self) -> tuple[float, float] | None:
+        """The part's thresholds, two finite numbers of at least 0."""
+        taus = self.ask(lambda: self.part.taus)
+        if taus is None:
+            return None
+        numbers = [tau for tau in taus if _is_number(tau)] if isinstance(taus, tuple | list) else []
+        if len(numbers) != 2 or len(taus) != 2 or not all(0 <= tau < math.inf for tau in numbers):
+            raise AnswerError(
+                f"{self.who} has taus = {taus!r}; they are two finite numbers of at least 0: the thresholds for the "
+                "frame before and for the long-term reference"
+            )
+        return float(taus[0]), float(taus[1])
+
+    @property
+    def l1_ratio(self) -> float | None:
+        """The part's ratio, a finite number above 0."""
+        ratio = self.ask(lambda: self.part.l1_ratio)
+        if ratio is None or (_is_number(ratio) and 0 < ratio < math.inf):
+            return ratio  # type: ignore[no-any-return]
+        raise AnswerError(
+            f"{self.who} has l1_ratio = {ratio!r}; it is a finite number above 0: the usual size of its distances "
+            "relative to those of 'l1'"
+        )
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
+        """The part's distances."""
         return self._distance(self.part, current, reference)
 
-    def _distance(self, criterion: Callable[..., Any], current: Features, reference: Features) -> ChangeMap:
+    def _distance(self, criterion: Distance, current: Features, reference: Features) -> ChangeMap:
         answer = self.ask(criterion, current, reference)
         distance = check_tensor(
             self.who, "one distance per token", answer, shape=current.shape[:3], device=current.device
@@ -42,26 +69,33 @@ class CriterionGuard(PartGuard):
         self.checks.expect(distance, blame, at_least_0=True)
         return distance
 
-    def __getattr__(self, name: str) -> Any:
-        offered = super().__getattr__(name)
-        if name == "reader":
-            return lambda source: self._reader(self.ask(offered, source), source)
-        if name == "measure":
-            return lambda source: self._measure(self.ask(offered, source), source)
-        if name == "taus":
-            return self._taus(offered)
-        if (
-            name == "l1_ratio"
-            and offered is not None
-            and not (_is_number(offered) and 0 < offered < math.inf)
-        ):
-            raise AnswerError(
-                f"{self.who} has l1_ratio = {offered!r}; it is a finite number above 0: the usual size of its "
-                "distances over those of 'l1'"
-            )
-        return offered
+    def reader(self, source: SourceFormat) -> Reader:
+        """The part's reader, whose features are checked."""
+        return self._checked_reader(self.ask(lambda: self.part.reader(source)), source)
 
-    def _reader(self, read: Any, source: SourceFormat) -> Reader:
+    def measure(self, source: SourceFormat) -> Measure:
+        """The part's measure, each of its functions checked."""
+        if type(self.part).measure is Criterion.measure:
+            plain: Measure = Criterion.measure(
+                cast(Criterion, self), source
+            )  # made of the checked attributes above
+            return plain
+        made = self.ask(lambda: self.part.measure(source))
+        if not isinstance(made, Measure):
+            raise self.wrong(made, "measure", "a lipar.masks.measure.Measure")
+        for tau in (made.tau_short, made.tau_long):
+            if tau is not None and not (_is_number(tau) and tau >= 0):
+                raise self.wrong(tau, "threshold of its measure", "a number of at least 0, or None")
+        return attrs.evolve(
+            made,
+            read=self._checked_reader(made.read, source),
+            short=lambda current, reference: self._distance(made.short, current, reference),
+            long=lambda current, reference: self._distance(made.long, current, reference),
+        )
+
+    def _checked_reader(self, read: Any, source: SourceFormat) -> Reader:
+        if isinstance(read, LatentReader):
+            return read  # lipar's own
         if not callable(read):
             raise self.wrong(read, "reader", "a function of a SourceBlock")
 
@@ -85,54 +119,33 @@ class CriterionGuard(PartGuard):
 
         return checked
 
-    def _measure(self, made: Any, source: SourceFormat) -> Measure:
-        if not isinstance(made, Measure):
-            raise self.wrong(made, "measure", "a lipar.masks.measure.Measure")
-        for tau in (made.tau_short, made.tau_long):
-            if tau is not None and not (_is_number(tau) and tau >= 0):
-                raise self.wrong(tau, "threshold of its measure", "a number of at least 0, or None")
-        return attrs.evolve(
-            made,
-            read=self._reader(made.read, source),
-            short=lambda current, reference: self._distance(made.short, current, reference),
-            long=lambda current, reference: self._distance(made.long, current, reference),
-        )
-
-    def _taus(self, taus: Any) -> tuple[float, float] | None:
-        if taus is None:
-            return None
-        numbers = [tau for tau in taus if _is_number(tau)] if isinstance(taus, tuple | list) else []
-        if len(numbers) != 2 or len(taus) != 2 or not all(0 <= tau < math.inf for tau in numbers):
-            raise AnswerError(
-                f"{self.who} has taus = {taus!r}; they are two finite numbers of at least 0: the thresholds for the "
-                "frame before and for the long-term reference"
-            )
-        return float(taus[0]), float(taus[1])
-
 
 class RefinerGuard(PartGuard):
-    """A refiner: the frames between its halo, with a mask where one came, and finite distances before there is one."""
+    """A refiner: the frames between its halo, with a mask if one came, and finite distances before there is one."""
 
-    members = ("__call__", "past_frames", "future_frames", "border")
+    checked = ("past_frames", "future_frames", "border", "of_blocks")
 
     @property
     def past_frames(self) -> int:
+        """Frames of the halo before, 0..1000."""
         return self._frames("past_frames")
 
     @property
     def future_frames(self) -> int:
+        """Frames of the halo after, 0..1000."""
         return self._frames("future_frames")
 
     def _frames(self, name: str) -> int:
         frames: int = self.declared(name, int)
         if not 0 <= frames <= MOST_FRAMES:
             raise AnswerError(
-                f"{self.who} has {name} = {frames}; it must lie in 0..{MOST_FRAMES}, since so many frames are held"
+                f"{self.who} has {name} = {frames}; it must lie in 0..{MOST_FRAMES}, since these stay in memory"
             )
         return frames
 
     @property
     def border(self) -> str:
+        """`replicate` or `zero`."""
         border: str = self.declared("border", str)
         if border not in ("replicate", "zero"):
             raise AnswerError(f"{self.who} has border = {border!r}; it must be 'replicate' or 'zero'")
@@ -140,25 +153,28 @@ class RefinerGuard(PartGuard):
 
     @property
     def of_blocks(self) -> bool:
-        return hasattr(self.part, "of_blocks") and bool(self.declared("of_blocks", bool))
+        """Whether it receives whole blocks."""
+        return bool(self.declared("of_blocks", bool))
 
     def __call__(self, change: Change) -> Change:
+        """The part's change: the frames between the halo."""
         answer = self.ask(self.part, change)
         if not isinstance(answer, Change):
             raise self.wrong(answer, "change", "the Change that came, attrs.evolve(change, keep=...)")
         halo = 0 if self.of_blocks else self.past_frames + self.future_frames
         shape = (change.frames - halo, *change.distance.shape[1:])
         device = change.distance.device
-        for what in ("distance", "raw", "long_term"):
-            check_tensor(self.who, what, getattr(answer, what), shape=shape, device=device)
+        volumes = {"distance": answer.distance, "raw": answer.raw, "long_term": answer.long_term}
+        for what, volume in volumes.items():
+            check_tensor(self.who, what, volume, shape=shape, device=device)
         for name, tau in (("tau_short", answer.tau_short), ("tau_long", answer.tau_long)):
             if not isinstance(tau, Tensor) and not (_is_number(tau) and tau >= 0):
                 raise self.wrong(tau, name, "the threshold that came")
         if answer.keep is not None:
             check_tensor(self.who, "keep", answer.keep, shape=shape, device=device, dtype=torch.bool)
         elif change.keep is not None:
-            raise self.wrong(None, "keep", "the mask that came, or a smaller or larger one")
-        else:  # past the threshold distances decide nothing any more
+            raise self.wrong(None, "keep", "the given mask, or a smaller or larger one")
+        else:  # after the threshold distances decide nothing any more
             self._expect_finite(change, answer)
         return answer
 

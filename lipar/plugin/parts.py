@@ -1,4 +1,4 @@
-"""The chosen parts of a run: where the config's names meet the registry."""
+"""The chosen parts of a run: makes what a config names from what the registry has."""
 
 from typing import Any, cast
 
@@ -7,17 +7,27 @@ import attrs
 from lipar.bounds import shown
 from lipar.config import Config, ConfigError, PartConfig, structure_value
 from lipar.job import Parts
-from lipar.masks.measure import Measure, Thresholded, measure_of, needed_thresholds
+from lipar.masks.combination import Thresholded
+from lipar.masks.measure import Measure, measure_of, needed_thresholds
 from lipar.masks.source import SourceFormat
 from lipar.masks.thresholds import AdaptiveThresholds
 from lipar.plugin.checks import Checks
+from lipar.plugin.facts import FACTS
 from lipar.plugin.forward_guards import NoiseGuard, RecoveryGuard, RestorerGuard
 from lipar.plugin.guard import running
 from lipar.plugin.host import PluginHost
 from lipar.plugin.mask_guards import CriterionGuard, RefinerGuard
 from lipar.plugin.part_guard import AdapterGuard, PartGuard
 from lipar.plugin.registry import KINDS
-from lipar.protocols import Adapter, Criterion, NoiseSource, Recovery, Refiner, Restorer
+from lipar.protocols import (
+    Adapter,
+    Criterion,
+    NoiseSource,
+    Recovery,
+    Refiner,
+    Restorer,
+    StreamingAdapter,
+)
 
 
 class UnknownPartError(ConfigError, LookupError):
@@ -32,14 +42,17 @@ GUARDS: dict[str, type[PartGuard]] = {
     "restorer": RestorerGuard,
     "adapter": AdapterGuard,
 }
-"""What stands around a part of each kind in a run."""
+"""The guard of each kind of part."""
 
 
 def make_part(host: PluginHost, kind: str, chosen: PartConfig, checks: Checks | None = None) -> Any:
-    """An instance of a registered part with the config's options, as its plugin made it.
+    """An instance of a registered part with the config's options, without a guard.
 
     Args:
-        checks: those of a run; parts inside of this one are then behind guards.
+        host: where the part is registered.
+        kind: of the part, one of `KINDS`.
+        chosen: its name and options.
+        checks: those of a run; parts inside this one then get guards.
 
     Raises:
         UnknownPartError: no such part.
@@ -74,7 +87,7 @@ def make_part(host: PluginHost, kind: str, chosen: PartConfig, checks: Checks | 
 
 
 def guarded_part(host: PluginHost, kind: str, chosen: PartConfig, checks: Checks) -> Any:
-    """As `make_part`, behind the guard that a run puts around it."""
+    """As `make_part`, with the guard that a run puts around it; `checks` are those of the run."""
     part = make_part(host, kind, chosen, checks)
     return GUARDS[kind](part, host.registries[kind][chosen.name], checks)
 
@@ -107,7 +120,14 @@ def _thresholded(
 
 
 def make_parts(host: PluginHost, config: Config) -> Parts:
-    """Instances of the parts that a config names; noise sources may hold state, so each run makes its own."""
+    """Instances of the parts that a config names, each with its guard.
+
+    Noise sources may have state, so each run makes its own.
+
+    Raises:
+        UnknownPartError: no part of that name.
+        ConfigError: an option that the part does not have, or of the wrong type or range.
+    """
     checks = Checks()
 
     def make(kind: str, chosen: PartConfig) -> Any:
@@ -128,8 +148,13 @@ def make_measure(
 ) -> tuple[Measure, AdaptiveThresholds | None]:
     """The criterion ready for a run, and what gives its thresholds, unless they are fixed.
 
+    Args:
+        config: thresholds, or what they follow.
+        parts: the criterion among them.
+        source: the format of the run's source.
+
     Raises:
-        ValueError: there are no thresholds, or what the criterion reads is not there.
+        ValueError: there are no thresholds, or a file that the criterion reads is missing.
     """
     prune = config.prune
     measure = measure_of(parts.criterion, source, tau_short=prune.tau_short, tau_long=prune.tau_long)
@@ -140,5 +165,25 @@ def make_measure(
 
 
 def make_adapter(host: PluginHost, config: Config) -> Adapter:
-    """The adapter that a config names, not yet loaded."""
+    """The adapter that a config names, with its guard, not yet loaded.
+
+    Raises:
+        UnknownPartError: no adapter of that name.
+        ConfigError: an option that it does not have, or of the wrong type or range.
+    """
     return cast(Adapter, guarded_part(host, "adapter", config.adapter, Checks()))
+
+
+def make_streaming_adapter(host: PluginHost, config: Config) -> StreamingAdapter:
+    """The adapter that a config names, as `make_adapter`, for a command that runs a model block by block.
+
+    Raises:
+        ConfigError: its models generate whole clips.
+    """
+    adapter = make_adapter(host, config)
+    if isinstance(adapter, StreamingAdapter):
+        return adapter
+    raise ConfigError(
+        f"adapter {config.adapter.name!r} generates a whole clip in a single pass, without {FACTS['causal-cache']}, "
+        "and is not run block by block; use `lipar ttm`, or `lipar.enable` on its pipeline"
+    )

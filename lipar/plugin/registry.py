@@ -22,7 +22,7 @@ KINDS = {
 
 @attrs.frozen
 class Registered:
-    """A part class under its name, and which plugin offered it."""
+    """A part class, its name, and the plugin that registered it."""
 
     name: str
     part: type[Any]
@@ -31,12 +31,12 @@ class Registered:
     kind: str = ""
 
     def __str__(self) -> str:
-        """How messages name it, with its plugin: entry point and distribution."""
+        """Its name in messages, with its plugin: entry point and distribution."""
         return f"{self.kind} {self.name!r} (plugin {self.plugin} of {self.owner})"
 
     @property
     def own(self) -> bool:
-        """Whether lipar itself offers it; what such a part raises is the run's own error."""
+        """Whether it is from lipar itself; the errors of such a part need no note."""
         return self.owner.partition(" ")[0] == "lipar"
 
     @property
@@ -57,20 +57,21 @@ class Registry:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.owner = "lipar"
-        """Whose registrations come next; set by the plugin manager."""
+        """The distribution that registers next; set by the plugin host."""
         self.plugin = ""
-        """And by which of its plugins."""
+        """The plugin that registers next; set by the plugin host."""
         self._parts: dict[str, Registered] = {}
 
     def add(self, name: object, part: object) -> None:
         """Register a part.
 
         Args:
-            name: a string that can be written in a config; looked at here, since lists and messages stand on it.
-            part: an attrs class.
+            name: a string that can be written in a config; checked here, since lists and messages use it.
+            part: an attrs class, of the kind's base class or with its methods (see `complete`).
 
         Raises:
-            TypeError: the name is no string; or `part` is not an attrs class, so its options could not be listed.
+            TypeError: the name is no string; or `part` is not an attrs class, so its options could not be listed; or it
+                lacks a method of its kind.
             ValueError: the name is taken, or it could not be written in a config or a list.
         """
         who = f"{self.kind} {name!r} of {self.owner}"
@@ -89,6 +90,12 @@ class Registry:
                 f"{self.kind} {name!r} is offered by {taken.owner} and by {self.owner}; "
                 "disable one with LIPAR_DISABLED_PLUGINS"
             )
+        from lipar.plugin.completion import complete  # the command line reads this module without torch
+
+        try:
+            complete(self.kind, part)
+        except TypeError as error:
+            raise TypeError(f"{who} {error}") from error
         # a module with `from __future__ import annotations` has its fields' types as text
         with contextlib.suppress(NameError):
             attrs.resolve_types(part)
@@ -99,14 +106,14 @@ class Registry:
         return dict(self._parts)
 
     def restore(self, parts: dict[str, Registered]) -> None:
-        """Go back to a snapshot: a plugin failed half-way."""
+        """Go back to a snapshot after a plugin failed half-way."""
         self._parts = parts
 
     def __getitem__(self, name: str) -> Registered:
-        """The part of that name.
+        """The part with this name.
 
         Raises:
-            LookupError: there is none; the message lists what there is.
+            LookupError: there is none; the message lists the registered ones.
         """
         found = self._parts.get(name)
         if found is not None:

@@ -1,4 +1,4 @@
-"""What `lipar new-plugin` writes: a distribution to begin from, with parts that run and tests that pass."""
+"""What `lipar new-plugin` writes: a distribution to start from, with parts that run and tests that pass."""
 
 import re
 
@@ -34,7 +34,7 @@ _README = """\
 A plugin of lipar: the criterion `{short}` and the recovery `{short}-copies`.
 
 ```sh
-pip install torch==2.13.0   # first and exact, where a processor is all there is
+pip install torch==2.13.0   # first, on a machine without a GPU
 pip install -e ".[test]"
 lipar strategies            # both are listed
 lipar edit in.mp4 --prompt "pencil sketch" -o out.mp4 --set criterion={short} --set recovery={short}-copies
@@ -51,18 +51,18 @@ from attrs.validators import ge, gt
 
 from lipar.hookspecs import hookimpl
 from lipar.layout import TokenLayout
-from lipar.protocols import RecoveryPlan
 from lipar.plugin.registry import Registry
+from lipar.protocols import Criterion, Recovery, RecoveryPlan
 from lipar.types import ChangeMap, Features
 from lipar_plugins.recoveries import MDegree
 
 
 @attrs.frozen(kw_only=True)
-class {name}Criterion:
+class {name}Criterion(Criterion):
     """How far tokens are from their reference: root of the mean squared difference, times `gain`."""
 
     gain: float = attrs.field(default=1.0, validator=gt(0.0))
-    l1_ratio = 1.25  # its size over that of l1, whose thresholds it shares, for Gaussian differences
+    l1_ratio = 1.25  # its usual size relative to that of l1, whose thresholds it uses
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
         """Distance per token, at least 0; 0 where nothing changed."""
@@ -70,11 +70,10 @@ class {name}Criterion:
 
 
 @attrs.frozen(kw_only=True)
-class {name}Recovery:
+class {name}Recovery(Recovery):
     """At most `degree` copies of a run of equal tokens, the most recent ones."""
 
     degree: int = attrs.field(default=2, validator=ge(1))
-    fills = True
 
     def plan(self, layout: TokenLayout) -> RecoveryPlan:
         """Which places kept queries attend to."""
@@ -92,7 +91,7 @@ def lipar_register_recoveries(registry: Registry) -> None:
 '''
 
 _TESTS = '''\
-"""Both parts keep the contract of their kind, and are found by their names."""
+"""Both parts satisfy the contract of their kind and are found by their names."""
 
 import pytest
 import torch
@@ -130,10 +129,10 @@ def skeleton(name: str) -> dict[str, str]:
     """The files of a new distribution, by their paths in its folder.
 
     Args:
-        name: what the plugin is called, with or without `lipar-` before it.
+        name: of the plugin, with or without `lipar-` before it.
 
     Raises:
-        ValueError: not small letters, digits and single hyphens, beginning with a letter.
+        ValueError: it is not of small letters, digits and single hyphens, beginning with a letter.
     """
     short = name.removeprefix("lipar-")
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", short):

@@ -1,4 +1,4 @@
-"""lipar's own answers to the three stage hooks, each of which calls the chosen part; and what any answer must be."""
+"""lipar's own implementations of the three stage hooks, which call the chosen parts; and checks of any result."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -35,16 +35,16 @@ def lipar_restore(job: Job, denoised: Latents, layout: TokenLayout) -> Latents:
 
 
 def check_layout(who: str, given: Mapping[str, Any], beneath: Any, answer: Any) -> None:
-    """Refuse what is no layout of the block at hand.
+    """Refuse what is not a layout of the current block.
 
     Args:
         who: the hook, with its plugin.
         given: its arguments.
-        beneath: of a wrapper, the answer that it changed; else None.
-        answer: what it gave.
+        beneath: the result that a wrapper changed; else None.
+        answer: what it returned.
 
     Raises:
-        AnswerError: it is of another kind, grid, frame or device.
+        AnswerError: it is of another type, grid, frame or device.
     """
     source, job = given["source"], given["job"]
     frames, _, height, width = source.shape[1:]
@@ -56,11 +56,14 @@ def check_layout(who: str, given: Mapping[str, Any], beneath: Any, answer: Any) 
             f"{who} gave a layout of {answer.grid} for a block of {grid} tokens (frames, rows, columns); return one "
             "of the block's grid"
         )
-    wanted = {"first_frame": given["first_frame"], "has_history": job.history is not None}
-    for name, value in wanted.items():
-        if getattr(answer, name) != value:
+    wanted = {
+        "first_frame": (answer.first_frame, given["first_frame"]),
+        "has_history": (answer.has_history, job.history is not None),
+    }
+    for name, (value, block) in wanted.items():
+        if value != block:
             raise AnswerError(
-                f"{who} gave a layout with {name}={getattr(answer, name)} for a block with {name}={value}; return "
+                f"{who} gave a layout with {name}={value} for a block with {name}={block}; return "
                 "TokenLayout(keep_mask, first_frame=first_frame, has_history=job.history is not None)"
             )
     if answer.keep_mask.device != source.device:
@@ -70,7 +73,17 @@ def check_layout(who: str, given: Mapping[str, Any], beneath: Any, answer: Any) 
 
 
 def check_flow(who: str, given: Mapping[str, Any], beneath: Any, answer: Any) -> None:
-    """Refuse what is no flow of the block's latents; arguments as `check_layout`."""
+    """Refuse what is not the flow of the block's latents; its values are checked when the block ends.
+
+    Args:
+        who: the hook, with its plugin.
+        given: its arguments.
+        beneath: the result that a wrapper changed; else None.
+        answer: what it returned.
+
+    Raises:
+        AnswerError: it is of another type, shape or device.
+    """
     job, latents, layout = given["job"], given["latents"], given["layout"]
     flow = _check_latents(who, "flow", answer, like=latents)
 
@@ -88,7 +101,17 @@ def check_flow(who: str, given: Mapping[str, Any], beneath: Any, answer: Any) ->
 
 
 def check_restored(who: str, given: Mapping[str, Any], beneath: Any, answer: Any) -> None:
-    """Refuse what are no latents of the block; arguments as `check_layout`."""
+    """Refuse what are not latents of the block; their values are checked when the block ends.
+
+    Args:
+        who: the hook, with its plugin.
+        given: its arguments.
+        beneath: the result that a wrapper changed; else None.
+        answer: what it returned.
+
+    Raises:
+        AnswerError: they are of another type, shape or device.
+    """
     job, denoised, layout = given["job"], given["denoised"], given["layout"]
     restored = _check_latents(who, "restored latents", answer, like=denoised)
     history = job.history
@@ -114,4 +137,4 @@ def _spoilt(who: str, what: str, values: Tensor, layout: TokenLayout) -> Excepti
 
 
 ANSWERS = {"lipar_prune": check_layout, "lipar_forward": check_flow, "lipar_restore": check_restored}
-"""What the answer of each stage is held to, whichever plugin gives it."""
+"""The check of each stage's result, whichever plugin it is from."""

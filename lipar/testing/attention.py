@@ -19,17 +19,15 @@ PASSES = (ForwardPass.at(0, 0.8), ForwardPass.at(1, 0.6), ForwardPass.at(-1, 0.0
 """The passes of a block: two denoise steps and the clean pass."""
 
 
-class FillAll:
+class FillAll(Recovery):
     """The simplest recovery: the key and value of every pruned place are those of its donor."""
-
-    fills = True
 
     def plan(self, layout: TokenLayout) -> RecoveryPlan:
         """No place is left out, and no copy is rotated to another position than its own."""
         return RecoveryPlan()
 
 
-class SequenceDonors:
+class SequenceDonors(NoiseSource):
     """The simplest noise source: the donor of a pruned token is its restoration source, in the same pass."""
 
     per_step = True

@@ -1,11 +1,11 @@
 """Built-in criteria on latents: how far the values of a token are from those of its reference.
 
-All are at least 0 and 0 for equal tokens, so that a still picture is pruned at any threshold. Criteria that look at
-something else are in `criteria_pixels`, combinations of criteria in `criteria_combined`.
+All are at least 0 and 0 for equal tokens, so that a still picture is pruned at any threshold. Criteria that
+compare something else are in `criteria_pixels`, combinations of criteria in `criteria_combined`.
 
-Default thresholds keep what `l1` keeps at the thresholds of the autoencoder, on the five development clips in the
-latents of the bundled model (0.148 and 0.296). There differences of latents are near to Laplacian: their root mean
-square over their mean is 1.41 (Laplacian 1.41, Gaussian 1.25), their trimmed mean over it 0.74 (0.76, 0.88).
+Default thresholds keep the fraction that `l1` keeps at the autoencoder's thresholds, measured on the five development
+clips in the latents of the bundled model (0.148 and 0.296). There differences of latents are nearly Laplacian: their
+root mean square over their mean is 1.41 (Laplacian 1.41, Gaussian 1.25), their trimmed mean over it 0.74 (0.76, 0.88).
 """
 
 from math import exp, log
@@ -21,24 +21,26 @@ from torch import Tensor
 from lipar.bounds import Within
 from lipar.hookspecs import hookimpl
 from lipar.plugin.registry import Registry
+from lipar.protocols import Criterion
 from lipar.types import ChangeMap, Features
-from lipar_plugins.criteria_combined import Intersection, Union
-from lipar_plugins.criteria_pixels import Mask, Pixel
+from lipar_plugins.criteria_combined import IntersectionCriterion, UnionCriterion
+from lipar_plugins.criteria_pixels import MaskCriterion, PixelCriterion
 
 
 @attrs.frozen(kw_only=True)
-class L1:
+class L1(Criterion):
     """Mean absolute difference."""
 
     l1_ratio = 1.0
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
+        """Mean absolute difference of each token's values."""
         return _absolute_difference(current, reference).mean(dim=-1)
 
 
 @attrs.frozen(kw_only=True)
-class TrimmedL1:
-    """Mean absolute difference without the smallest and the largest values, as the authors' code has it.
+class TrimmedL1(Criterion):
+    """Mean absolute difference without the smallest and the largest values, as in the authors' code.
 
     Of the N sorted differences of a token those at `int(trim * N)` up to `int((1 - trim) * N)` count.
     """
@@ -58,6 +60,7 @@ class TrimmedL1:
         return kept / (1 - 2 * self.trim)
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
+        """Trimmed mean of each token's absolute differences."""
         difference = _absolute_difference(current, reference)
         count = difference.shape[-1]
         lowest = int(self.trim * count)
@@ -69,7 +72,7 @@ class TrimmedL1:
 
 
 @attrs.frozen(kw_only=True)
-class L2:
+class L2(Criterion):
     """Root mean square difference."""
 
     normalise: Literal["rms", "released"] = attrs.field(default="rms", validator=in_(("rms", "released")))
@@ -81,18 +84,20 @@ class L2:
         return 2**0.5 if self.normalise == "rms" else None
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
+        """Root mean square difference of each token's values."""
         norm = _length(current.float() - reference.float())
         count = current.shape[-1]
         return norm / (count if self.normalise == "released" else count**0.5)
 
 
 @attrs.frozen(kw_only=True)
-class Cosine:
-    """One minus the cosine of the angle between tokens: 0 to 2, blind to their length."""
+class Cosine(Criterion):
+    """One minus the cosine of the angle between tokens: 0 to 2, independent of their length."""
 
     taus = (0.03, 0.13)
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
+        """One minus the cosine, 0..2; 0 for equal tokens, also of length 0."""
         current, reference = current.float(), reference.float()
         lengths = _length(current) * _length(reference)
         cosine = (current * reference).sum(dim=-1) / lengths.clamp(min=torch.finfo(lengths.dtype).tiny)
@@ -102,14 +107,14 @@ class Cosine:
 
 
 @attrs.frozen(kw_only=True)
-class RelativeL1:
+class RelativeL1(Criterion):
     """Mean absolute difference over the local signal level, so that thresholds carry over between autoencoders.
 
     The level of a place is the mean absolute deviation of the values around it from their own mean over 3x3 tokens,
     taken over those tokens once more, and averaged over both frames. Where a picture is flat, that level is the
     autoencoder's noise; hence a floor, which is a fraction of the same level averaged over the frame. Both scale with
-    the latents, so that a factor on all of them changes nothing. An autoencoder's noise floor is another matter: one
-    whose noise is a larger part of the signal needs larger thresholds.
+    the latents, so that a factor on all of them changes nothing. An autoencoder whose noise is a larger part of the
+    signal still needs larger thresholds.
     """
 
     floor: float = attrs.field(
@@ -121,15 +126,16 @@ class RelativeL1:
     taus = (0.35, 0.7)
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
+        """Mean absolute difference over the level, without a unit."""
         distance = _absolute_difference(current, reference).mean(dim=-1)
         local = (_deviation(current) + _deviation(reference)) / 2
         level = local.maximum(self.floor * local.mean(dim=(1, 2), keepdim=True))
-        # frames without any structure have no level: there every difference is a large one
+        # a frame without any structure has level 0: there every difference counts as large
         return distance / level.clamp(min=1e-12)
 
 
 def _deviation(tokens: Features) -> ChangeMap:
-    """Mean absolute deviation of the values of 3x3 tokens from their mean, edges without what lies beyond them."""
+    """Mean absolute deviation of the values of 3x3 tokens from their mean; at the edges of the tokens that exist."""
     values_first = tokens.float().movedim(-1, 1)
     deviation = (values_first - _mean_around(values_first)).abs().mean(dim=1, keepdim=True)
     return _mean_around(deviation)[:, 0]
@@ -165,7 +171,7 @@ def sort_first_axis(values: Float[Tensor, "n places"]) -> Float[Tensor, "n place
         while stride >= 1:
             pairs = values.view(size // (2 * stride), 2, stride, places)
             lower, upper = pairs[:, 0], pairs[:, 1]
-            if stride == merged:  # two ascending runs make a bitonic one when the second is turned round
+            if stride == merged:  # two ascending runs make a bitonic one if the second is reversed
                 upper = upper.flip(1)
             small, large = torch.minimum(lower, upper), torch.maximum(lower, upper)
             if stride == merged:
@@ -178,12 +184,13 @@ def sort_first_axis(values: Float[Tensor, "n places"]) -> Float[Tensor, "n place
 
 @hookimpl
 def lipar_register_criteria(registry: Registry) -> None:
+    """Register the built-in criteria."""
     registry.add("l1", L1)
     registry.add("l1-trimmed", TrimmedL1)
     registry.add("l2", L2)
     registry.add("cosine", Cosine)
     registry.add("relative-l1", RelativeL1)
-    registry.add("pixel", Pixel)
-    registry.add("mask", Mask)
-    registry.add("union", Union)
-    registry.add("intersection", Intersection)
+    registry.add("pixel", PixelCriterion)
+    registry.add("mask", MaskCriterion)
+    registry.add("union", UnionCriterion)
+    registry.add("intersection", IntersectionCriterion)

@@ -1,7 +1,7 @@
-"""Criteria that look at something else than the latents: the source's pixel frames, or a mask that was given.
+"""Criteria that compare something else than latents: the source's pixel frames, or a mask file.
 
-Both say where the picture is *covered* by something that moves. A token has changed where it is covered now, and where
-its reference was: what moves away uncovers what the reference does not show.
+Both find where the picture is *covered* by something that moves. A token has changed where it is covered now, and where
+its reference was: what moves away uncovers a place that the reference does not show.
 """
 
 import warnings
@@ -19,6 +19,7 @@ from lipar import bounds
 from lipar.bounds import Within
 from lipar.masks.measure import Reader
 from lipar.masks.source import SourceBlock, SourceFormat
+from lipar.protocols import Criterion
 from lipar.types import ChangeMap, Features
 from lipar.wording import counted
 
@@ -27,7 +28,7 @@ class Background:
     """A running Gaussian for every pixel and colour (Wren et al., Pfinder, 1997).
 
     Args:
-        frame: the first one, taken for background.
+        frame: the first one, all of it background.
         rate: how fast mean and variance follow, per pixel frame.
         noise: least standard deviation.
     """
@@ -45,18 +46,19 @@ class Background:
         squared = difference.square()
         beyond = (squared > deviations**2 * self._variance).any(dim=0)
         self.mean += self._rate * difference
-        # what covers a pixel says nothing about how much the pixel itself varies
+        # the colour of what covers a pixel does not count for the variance of the background
         followed = (self._variance + self._rate * (squared - self._variance)).clamp(min=self._least)
         self._variance = torch.where(beyond, self._variance, followed)
         return beyond.float()
 
 
 @attrs.frozen(kw_only=True)
-class Pixel:
+class PixelCriterion(Criterion):
     """Fraction of a token's pixels that stand out from a running background, here or in the reference.
 
-    Of the pixel frames of a latent frame the one with most foreground counts. What stops becomes background after some
-    1/rate pixel frames. A background that drifts, as by daylight, counts by how far its colour is from the one shown.
+    The pixel frame with most foreground counts for its latent frame. What stops moving becomes background after about
+    1/rate pixel frames. If the background drifts, for instance with daylight, its distance from the shown colour
+    counts.
     """
 
     rate: float = attrs.field(
@@ -78,14 +80,13 @@ class Pixel:
     taus = (0.1, 0.1)
 
     def reader(self, source: SourceFormat) -> Reader:
+        """Reads the covered share of each token and the mean colour of its background, four features."""
         background: Background | None = None
 
         def read(block: SourceBlock) -> Features:
             nonlocal background
             if block.pixels is None:
-                raise ValueError(
-                    "criterion 'pixel' looks at pixel frames, but the source came as latents alone"
-                )
+                raise ValueError("criterion 'pixel' reads pixel frames, but the source has latents alone")
             frames, rows, cols = source.grid(block.latents)
             spans = source.frame_spans(block.first_frame, frames)
             pixels, first = block.pixels[0].float(), spans[0][0]
@@ -107,6 +108,7 @@ class Pixel:
         return read
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
+        """The larger of the covered shares, or how far the background drifted."""
         current, reference = current.float(), reference.float()
         covered = current[..., 0].maximum(reference[..., 0])
         drifted = (current[..., 1:] - reference[..., 1:]).abs().mean(dim=-1) / self.drift
@@ -114,25 +116,30 @@ class Pixel:
 
 
 @attrs.frozen(kw_only=True)
-class Mask:
+class MaskCriterion(Criterion):
     """1 where a given mask covers a token, here or in the reference, else 0.
 
-    A token is covered if any of its pixels is, in any of its pixel frames. Refiners still shape what comes of it; to
-    take a mask as it is, let `refiners` be `["threshold"]`.
+    A token is covered if any of its pixels is, in any of its pixel frames. Refiners still change the mask; to use it
+    unchanged, set `refiners` to `["threshold"]`.
     """
 
     path: Path
     """A video or picture (by its brightness), or a `.npy` array of `frames height width`: one frame per frame of the
-    source, or a single one for all of it. Of any size; it is laid over the whole picture. Values are 0..1, and of whole
-    numbers also 0..255."""
+    source, or a single one for all of it. Of any size; it is scaled to the whole picture. Values are 0..1; whole
+    numbers may also be 0..255."""
     threshold: float = attrs.field(default=0.5, validator=Within(0, 1, "values of a mask are 0..1"))
     """A pixel is covered beyond this value, 0..1."""
     invert: bool = False
-    """Take what is not covered."""
+    """True: places that are not covered count as changed."""
 
     taus = (0.5, 0.5)
 
     def reader(self, source: SourceFormat) -> Reader:
+        """Reads 1 where the mask covers a token, else 0.
+
+        Raises:
+            ValueError: the file is missing or no mask.
+        """
         masks = MaskFrames(self.path)
 
         def read(block: SourceBlock) -> Features:
@@ -151,6 +158,7 @@ class Mask:
         return ((values > self.threshold) != self.invert).float()
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
+        """1 where either is covered."""
         return current.float().maximum(reference.float())[..., 0]
 
 
@@ -166,16 +174,16 @@ class MaskFrames:
             raise ValueError(f"there is no mask at {path}")
         self._path = path
         if path.suffix != ".npy":
-            _check_video(path)  # now: frames are read later, one by one
+            _check_video(path)  # now, since frames are read later, one by one
         self._frames = _array_frames(path) if path.suffix == ".npy" else _video_frames(path)
         self._last: Tensor | None = None
         self._count = 0
         self._ended = False
 
     def at(self, index: int, block_start: int) -> Float[Tensor, "height width"]:
-        """The mask of a pixel frame, not before that of an earlier call.
+        """The mask of a pixel frame; indices must not decrease from call to call.
 
-        The block that the source ends in is filled up with its last frame, and so is the mask.
+        The last block of the source is filled up with copies of its last frame, and so is the mask.
 
         Args:
             index: of the pixel frame.
@@ -217,9 +225,9 @@ def _array_frames(path: Path) -> Iterator[Float[Tensor, "height width"]]:
             f"got {array.dtype}{list(array.shape)}"
         )
     lowest, highest = array.min(), array.max()
-    # whole numbers are as often 0 and 1 as 0 and 255
+    # masks of whole numbers are either 0 and 1 or 0 and 255
     largest = 255 if array.dtype.kind in "ui" and highest > 1 else 1
-    if not (lowest >= 0 and highest <= largest):  # neither does NaN
+    if not (lowest >= 0 and highest <= largest):  # false for NaN, too
         raise ValueError(
             f"mask {path} has values {lowest}..{highest}; they must be 0..1, or whole numbers of 0..255"
         )
@@ -241,7 +249,7 @@ def _video_frames(path: Path) -> Iterator[Float[Tensor, "height width"]]:
     from lipar.video import VideoReader, VideoWarning
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", VideoWarning)  # a picture is a good mask
+        warnings.simplefilter("ignore", VideoWarning)  # a still picture is a valid mask
         reader = VideoReader(path)
     with reader:
         for frame in reader:

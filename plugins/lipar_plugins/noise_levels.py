@@ -1,9 +1,9 @@
-"""Donors brought from one noise level to another, by the mean and variance that tokens have at each.
+"""Noise sources that move donors from one noise level to another, by the mean and variance of tokens at each.
 
-A denoise pass expects tokens at its noise level; clean keys and values lie elsewhere, by an offset that all of them
-share and that does not average out over the pruned places. Noise lives in latent space: a donor that truly had fresh
-noise would be noised as a latent and pushed through the whole network, which costs what pruning saved. What can be done
-to keys and values themselves is to match their first two moments, channel by channel; nothing here does more.
+A denoise pass expects tokens at its noise level; clean keys and values differ by an offset that all of them share
+and that does not average out over the pruned places. Noise is added to latents: a donor with new noise of its own would
+have to run through the whole network as a noisy latent, which costs what pruning saved. Keys and values themselves can
+only be given the right mean and variance, channel by channel; nothing here does more.
 """
 
 from typing import Literal, TypeAlias
@@ -21,16 +21,17 @@ from lipar.types import Heads, Indices
 from lipar_plugins.donors import DonorRule
 
 Level: TypeAlias = tuple[Tensor, ...]
-"""Means of keys and of values over tokens, `b 1 heads head_dim`; with their spread, the two variances come behind."""
+"""Means of keys and of values over tokens, `b 1 heads head_dim`; with their spread, also the two variances."""
 
 
 def level_of(k: Heads, v: Heads, *, spread: bool) -> Level:
-    """The level at which tokens lie, per channel, in their own type.
+    """Mean of tokens, and their variance if asked for, per channel, in the tokens' own type.
 
-    Of 30 layers of 1536 channels that is 0.2 MB a step in bf16.
+    For 30 layers of 1536 channels this takes 0.2 MB a step in bf16.
 
     Args:
-        k: keys, likewise `v` values, at least one token.
+        k: keys of at least one token.
+        v: their values.
         spread: measure the variances, too.
     """
     if not spread:
@@ -40,7 +41,10 @@ def level_of(k: Heads, v: Heads, *, spread: bool) -> Level:
 
 
 def gap(noisy: Level, clean: Level) -> Level:
-    """What noise adds. Variances count from 0: where a few tokens say that it took some away, that is chance."""
+    """What noise adds to means and variances.
+
+    Noise cannot lower a variance; where the difference of a few tokens is negative, that is chance, and 0 is taken.
+    """
     mean_k, mean_v, *variances = (a - b for a, b in zip(noisy, clean, strict=True))
     return mean_k, mean_v, *(variance.clamp(min=0) for variance in variances)
 
@@ -49,7 +53,7 @@ def raised(donation: Donation, k: Heads, v: Heads, added: Level) -> tuple[Heads,
     """Clean donors with the mean that noise adds and, if `added` has variances, with Gaussian noise of these.
 
     The noise is drawn per (frame, layer, step), shared by guidance branches, independent between channels and
-    between keys and values; that of a network is not.
+    between keys and values, unlike the noise that a network would make of noisy latents.
     """
     k, v = k + added[0], v + added[1]
     if len(added) == 2:
@@ -62,7 +66,7 @@ def raised(donation: Donation, k: Heads, v: Heads, added: Level) -> tuple[Heads,
 
 
 def of_kept(donation: Donation, *, spread: bool) -> tuple[Level, Level]:
-    """The levels of this pass's kept tokens, and of what stood at the same positions in the clean frame before."""
+    """Levels of this pass's kept tokens, and of the same positions in the clean frame before the block."""
     assert donation.history_k is not None and donation.history_v is not None
     position = donation.layout.position(donation.layout.kept)
     clean_k, clean_v = (x.index_select(1, position) for x in (donation.history_k, donation.history_v))
@@ -73,8 +77,8 @@ def of_kept(donation: Donation, *, spread: bool) -> tuple[Level, Level]:
 class StepShift(DonorRule):
     """Clean donors moved to the step's noise level by one mean shift of keys and values per layer and step.
 
-    The offset that all clean donors have in common is what does harm (shared by all pruned places, it does not average
-    out), and one vector pair per layer and step removes it: no frames are kept. Beyond the paper; measured in
+    The offset that all clean donors share does the harm, since it does not average out over the pruned places. One pair
+    of vectors per layer and step removes it, so no frames are stored. Beyond the paper; measured in
     docs/laboratory/results.md.
     """
 
@@ -83,17 +87,16 @@ class StepShift(DonorRule):
     )
     """Which tokens are compared, noisy with clean.
 
-    `previous-block`: the kept ones of its last frame, at this step and in its clean pass: the same content. Those
-    that were filled are left out, since they would measure the shift that they were given. `kept-tokens`: this
-    block's, in this very pass, with the clean frame before the block at their positions: nothing is kept, but
-    their content has changed meanwhile.
+    `previous-block`: kept tokens of its last frame, at this step and in its clean pass, so that the content is the
+    same. Filled ones are left out, since they have the shift that they were given. `kept-tokens`: this block's, in this
+    pass, with the clean frame before the block at their positions: nothing is stored, but the content has changed.
     """
     momentum: float = attrs.field(
         default=0.0, validator=Within(0, 0.999, "a share of the shift known so far; 1 would never change it")
     )
     """Share of the shift known so far in a running average over blocks."""
     in_block: bool = True
-    """Where a kept token stands earlier in the block, take its key and value of this very pass instead."""
+    """If there is a kept token earlier in the block, take its key and value of this very pass instead."""
     fresh_noise: bool = False
     """Add Gaussian noise, so that donors have the variance of the step's tokens per channel, too."""
 
@@ -103,6 +106,7 @@ class StepShift(DonorRule):
     _shift: dict[tuple[int, int], Level] = attrs.field(factory=dict, init=False)
 
     def donors(self, donation: Donation) -> tuple[Heads, Heads]:
+        """Clean copies plus the shift of this step, or a kept token earlier in the block."""
         k, v = clean_copies(donation)
         shift = self._known_shift(donation)
         if shift is not None:
@@ -129,15 +133,17 @@ class StepShift(DonorRule):
             return None
         level, position = noisy
         assert donation.history_k is not None and donation.history_v is not None
-        # its clean pass has been run meanwhile: the frame before this block
+        # its clean pass has run since: its keys and values are those of the frame before this block
         clean_k, clean_v = (x.index_select(1, position) for x in (donation.history_k, donation.history_v))
         return gap(level, level_of(clean_k, clean_v, spread=self.fresh_noise))
 
     def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
+        """The frame before the block, or of a kept token earlier in it."""
         before = torch.full_like(places, -1)
         return in_block_times(layout, places, before) if self.in_block else before
 
     def observe(self, donation: Donation) -> None:
+        """Measure the kept tokens of the last frame, for the shift of the next block."""
         layout = donation.layout
         if self.measured_on == "kept-tokens" or not layout.kept_per_frame[-1]:
             return
@@ -151,6 +157,7 @@ class StepShift(DonorRule):
             self._shift.pop(key, None)
 
     def reset(self) -> None:
+        """Drop all shifts."""
         self._noisy.clear()
         self._shift.clear()
 
@@ -159,28 +166,30 @@ class StepShift(DonorRule):
 class Filtering(DonorRule):
     """Clean estimates of noisy tokens: the restoration source's key and value of this pass, filtered (Wiener).
 
-    Each channel is drawn towards the mean of the clean tokens by clean variance / noisy variance, the best linear
+    Each channel is moved towards the mean of the clean tokens by clean variance / noisy variance, the best linear
     estimate where noise is independent of content; both are measured on the kept tokens of the pass and on the clean
-    frame before the block. Places whose source is that frame take it as it is. What this is not: a clean estimate made
-    of latents (the step before predicts x_0, but its keys and values would cost a forward of their own), nor an average
-    over the run of equal tokens (only one of a run is computed).
+    frame before the block. Places whose source is that frame take it unchanged. This is not a clean estimate from
+    latents (the step before predicts x_0, but its keys and values would need a forward of their own), nor an average
+    over a run of equal tokens (only one of a run is computed).
 
-    Where no frame stands before the block, as in a clip that is made at once, nothing clean is at hand: the gain is
+    Without a frame before the block, as in a clip generated in a single pass, nothing clean is known: the gain is
     that of latents of unit variance at the step's noise level, (1 - sigma)^2 / ((1 - sigma)^2 + sigma^2), and the mean
     that of the step's kept tokens, so that donors stay at its noise level.
     """
 
     fresh_noise: bool = False
     """Move the estimates to the mean of the step's tokens and add Gaussian noise of the variance that noise adds; it
-    takes the place of the noise that they had in common with their source."""
+    replaces the noise that they shared with their source."""
 
     per_step = True
     needs = frozenset[str]()
 
     def ready(self, layout: TokenLayout) -> bool:
+        """Always: the source is in the block or in the KV cache."""
         return True
 
     def donors(self, donation: Donation) -> tuple[Heads, Heads]:
+        """Filtered keys and values of each place's restoration source."""
         if donation.history_k is None:
             return _filtered_by_sigma(donation)
         noisy, clean = of_kept(donation, spread=True)
@@ -194,6 +203,7 @@ class Filtering(DonorRule):
         return raised(donation, k, v, gap(noisy, clean)) if self.fresh_noise else (k, v)
 
     def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
+        """The frame of the restoration source; -1 before the block."""
         return in_block_times(layout, places, torch.full_like(places, -1))
 
 
@@ -209,8 +219,8 @@ def _filtered_by_sigma(donation: Donation) -> tuple[Heads, Heads]:
 class ImageCondition(DonorRule):
     """The clean tokens of a model whose first frame is a given image, in the same pass (the paper's, on Wan 2.2 TI2V).
 
-    For bidirectional models with a timestep for each token: the block is the whole video, its first frame stands whole
-    and at timestep 0. A model that joins the condition on channels has no clean token; see `noisy-chain` there.
+    For bidirectional models with a timestep for each token: the block is the whole video, its first frame is always
+    kept in full, at timestep 0. A model that joins the condition on channels has no clean token; use `noisy-chain`.
     """
 
     shift: bool = False
@@ -222,9 +232,11 @@ class ImageCondition(DonorRule):
     needs = frozenset({"clean-first-frame"})
 
     def ready(self, layout: TokenLayout) -> bool:
+        """Only where the first frame is kept in full."""
         return layout.kept_per_frame[0] == layout.tokens_per_frame
 
     def donors(self, donation: Donation) -> tuple[Heads, Heads]:
+        """Keys and values of the first frame, at their own level or the step's."""
         layout = donation.layout
         position, first = layout.position(donation.places), layout.tokens_per_frame
         k, v = donation.k.index_select(1, position), donation.v.index_select(1, position)
@@ -235,4 +247,5 @@ class ImageCondition(DonorRule):
         return raised(donation, k, v, gap(noisy, clean))
 
     def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
+        """The first frame, 0."""
         return torch.zeros_like(places)

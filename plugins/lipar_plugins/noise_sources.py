@@ -1,4 +1,4 @@
-"""Whose keys and values stand in for pruned tokens during the denoise steps."""
+"""Built-in noise sources: whose keys and values stand in for pruned tokens during the denoise steps."""
 
 from typing import Literal
 
@@ -22,27 +22,30 @@ class CleanHistory(DonorRule):
     """The clean keys and values of the last frame before the block, from the KV cache (the paper's).
 
     Copying a noisy key breaks the independence of the noise: the score term eps W eps gets mean tr(W) instead of 0
-    (Eq. 9 of arXiv 2603.05811); a clean one does not, but it lies off the noise level that the step expects.
+    (Eq. 9 of arXiv 2603.05811); a clean one does not, but its noise level is not the one that the step expects.
     """
 
 
 @attrs.define
 class NoisyChain(DonorRule):
-    """The keys and values of each token's restoration source in the same pass, noisy where it stands in the block.
+    """The keys and values of each token's restoration source in the same pass, noisy if it is in the block.
 
-    The released code without noise-aware duplication; the ablation that shows why clean donors are needed.
+    The released code without noise-aware duplication: an ablation that shows why clean donors are needed.
     """
 
     per_step = True
     needs = frozenset[str]()
 
     def ready(self, layout: TokenLayout) -> bool:
+        """Always: the source is in the block or in the KV cache."""
         return True
 
     def donors(self, donation: Donation) -> tuple[Heads, Heads]:
+        """Keys and values of each place's restoration source, in this pass."""
         return sequence_donors(donation)
 
     def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
+        """The frame of the restoration source; -1 before the block."""
         return in_block_times(layout, places, torch.full_like(places, -1))
 
 
@@ -50,7 +53,7 @@ class NoisyChain(DonorRule):
 class StepMatched(DonorRule):
     """The previous block's last frame at the *same denoise step*: the same noise level with other noise.
 
-    A place that was itself pruned passes on what it was filled with. Costs one frame of keys and values per
+    A place that was itself pruned gives what it was filled with. Costs one frame of keys and values per
     layer and step (287 MB a step for Wan 1.3B at 480p in bf16). Beyond the paper; measured in
     docs/laboratory/results.md.
     """
@@ -59,7 +62,7 @@ class StepMatched(DonorRule):
     """`last`: all of the block takes the previous block's last frame; `same`: frame f takes its frame f, and a whole
     block is kept per layer and step."""
     in_block: bool = True
-    """Where a kept token stands earlier in the block, take its key and value of this very pass instead: newer, at the
+    """If there is a kept token earlier in the block, take its key and value of this pass instead: newer, at the
     right noise level, but with the noise that the kept token itself has. Nearer to dense by 0.65 +-0.32 dB on kept
     tokens (docs/laboratory/results.md)."""
 
@@ -69,21 +72,25 @@ class StepMatched(DonorRule):
     _v: dict[tuple[int, int], Tensor] = attrs.field(factory=dict, init=False)
 
     def ready(self, layout: TokenLayout) -> bool:
+        """After the first block of a scene."""
         return bool(self._k)
 
     def donors(self, donation: Donation) -> tuple[Heads, Heads]:
+        """What was stored at this step, or a kept token earlier in the block."""
         key, places = (donation.layer_idx, donation.forward_pass.step), donation.places
         index = places if self.frame == "same" else donation.layout.position(places)
         k, v = self._k[key].index_select(1, index), self._v[key].index_select(1, index)
         return in_block_first(donation, k, v) if self.in_block else (k, v)
 
     def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
+        """A frame of the previous block, or of a kept token earlier in this one."""
         before = torch.full_like(places, -1)
         if self.frame == "same":
             before = places // layout.tokens_per_frame - layout.frames
         return in_block_times(layout, places, before) if self.in_block else before
 
     def observe(self, donation: Donation) -> None:
+        """Store this step's keys and values, pruned places filled, for the next block."""
         key, layout = (donation.layer_idx, donation.forward_pass.step), donation.layout
         first = 0 if self.frame == "same" else layout.token_count - layout.tokens_per_frame
         places = torch.arange(first, layout.token_count, device=donation.k.device)
@@ -101,15 +108,18 @@ class StepMatched(DonorRule):
             self._v[key].index_copy_(1, index, donation.v[:, row:])
 
     def reset(self) -> None:
+        """Drop what is stored."""
         self._k.clear()
         self._v.clear()
 
     def frames_held(self, block_frames: int) -> int:
+        """One frame, or a whole block with `frame = "same"`."""
         return block_frames if self.frame == "same" else 1
 
 
 @hookimpl
 def lipar_register_noise_sources(registry: Registry) -> None:
+    """Register the built-in noise sources."""
     registry.add("kv-cache", CleanHistory)
     registry.add("step-matched", StepMatched)
     registry.add("step-shift", StepShift)

@@ -1,4 +1,4 @@
-"""How kept queries attend to pruned places (Eq. 5 and 10-12 of arXiv 2603.05811)."""
+"""Built-in recoveries: how kept queries attend to pruned places (Eq. 5 and 10-12 of arXiv 2603.05811)."""
 
 from typing import Literal
 
@@ -10,60 +10,58 @@ from lipar import bounds
 from lipar.hookspecs import hookimpl
 from lipar.layout import TokenLayout
 from lipar.plugin.registry import Registry
-from lipar.protocols import RecoveryPlan
+from lipar.protocols import Recovery, RecoveryPlan
 from lipar.types import ChangeMap, KeepMask
 
 WEIGHS = frozenset({"attention-bias"})
+"""What a recovery needs that weighs its copies."""
 
 
 @attrs.frozen
-class NoRecovery:
-    """Leave pruned tokens out of attention and out of the KV cache; the ablation's lower end."""
+class NoRecovery(Recovery):
+    """Leave pruned tokens out of attention and out of the KV cache: the lower bound of ablations."""
 
     fills = False
 
     def plan(self, layout: TokenLayout) -> RecoveryPlan:
+        """Kept tokens alone are present."""
         return RecoveryPlan(present=layout.keep_mask)
 
 
 @attrs.frozen
-class NaiveCopy:
-    """Copy a donor's key as it was rotated at its own position, and its value.
+class NaiveCopy(Recovery):
+    """Copy a donor's key, rotated to the donor's position, and its value.
 
-    A pruned token then weighs in attention, but at the wrong time: what M-degree corrects.
+    A pruned token then takes part in attention, but at the wrong time, which M-degree corrects.
     """
 
-    fills = True
-
     def plan(self, layout: TokenLayout) -> RecoveryPlan:
+        """All places are present, with keys at their donors' positions."""
         return RecoveryPlan(rotate_to_donor=True)
 
 
 @attrs.frozen
-class Full:
+class Full(Recovery):
     """Restore every key, rotated to its own position: the sum of Eq. 5 itself, which M-degree approximates (m = N)."""
 
-    fills = True
-
     def plan(self, layout: TokenLayout) -> RecoveryPlan:
+        """All places are present."""
         return RecoveryPlan()
 
 
 @attrs.frozen(kw_only=True)
-class MDegree:
+class MDegree(Recovery):
     """Copy a donor's key, rotated to the pruned token's own position, and its value (Eq. 10-12).
 
-    A kept token that stands for c places gives c rotated copies, of which the `degree` most recent enter the sum
+    A kept token for a run of c places gives c rotated copies, of which the `degree` most recent enter the sum
     (offsets c - degree .. c - 1). The truncated sum bounds the full one from below and grows with the degree; when
-    these are also its largest terms is written in docs/explanation/laws.md.
+    these are also its largest terms is explained in docs/explanation/laws.md.
     """
 
     degree: int | None = attrs.field(default=None, validator=optional(bounds.BLOCK))
     """m, copies per run of equal tokens in a block; None: all."""
     weigh: bool = False
-    """Add log(c / m) to the scores of a run cut from c copies to m, so that those stand for the missing ones, too."""
-
-    fills = True
+    """Add log(c / m) to the scores of a run cut from c copies to m, so that they also count for the missing ones."""
 
     @property
     def needs(self) -> frozenset[str]:
@@ -71,6 +69,7 @@ class MDegree:
         return WEIGHS if self.weigh else frozenset()
 
     def plan(self, layout: TokenLayout) -> RecoveryPlan:
+        """The `degree` most recent places of each run are present, with a bias if they are weighed."""
         if self.degree is None or self.degree >= layout.frames:
             return RecoveryPlan()
         present = most_recent(layout.keep_mask, self.degree)
@@ -78,24 +77,24 @@ class MDegree:
 
 
 @attrs.frozen(kw_only=True)
-class Proportional:
+class Proportional(Recovery):
     """Copy once for each run of equal tokens, with the logarithm of their number added to its score.
 
-    What token merging does (proportional attention, Eq. 1 of arXiv 2210.09461): right up to the rotation between a
-    run's places, that is, equal to `full` for equal tokens whose RoPE offsets vanish.
+    As in token merging (proportional attention, Eq. 1 of arXiv 2210.09461). It is exact except for the rotation between
+    the places of a run: equal to `full` for equal tokens if their RoPE offsets are 0.
     """
 
     stands: Literal["recent", "first"] = attrs.field(default="recent", validator=in_(("recent", "first")))
-    """Which place stands for its run.
+    """Which place represents its run.
 
-    `recent`: the last one, as in `m-degree` of degree 1 with `weigh`; a kept token with pruned ones behind it is then
+    `recent`: the last one, as in `m-degree` of degree 1 with `weigh`; a kept token with pruned ones after it is then
     attended to as its newest copy. `first`: the kept token itself; only runs from before the block need a donor.
     """
 
-    fills = True
     needs = WEIGHS
 
     def plan(self, layout: TokenLayout) -> RecoveryPlan:
+        """One place of each run is present, with the logarithm of the run's length as bias."""
         present = (
             most_recent(layout.keep_mask, 1) if self.stands == "recent" else first_of_run(layout.keep_mask)
         )
@@ -103,7 +102,7 @@ class Proportional:
 
 
 def most_recent(keep_mask: KeepMask, degree: int) -> KeepMask:
-    """The `degree` last places of every run: a kept token and the pruned ones behind it, at one position.
+    """The `degree` last places of every run: a kept token and the pruned ones after it, at one position.
 
     Places before the first kept token of a position belong to a run that began before the block.
     """
@@ -117,14 +116,15 @@ def most_recent(keep_mask: KeepMask, degree: int) -> KeepMask:
 
 
 def first_of_run(keep_mask: KeepMask) -> KeepMask:
-    """The first place of every run: the kept tokens, and whatever stands in the block's first frame."""
+    """The first place of every run: the kept tokens, and all places of the block's first frame."""
     return torch.cat([torch.ones_like(keep_mask[:1]), keep_mask[1:]])
 
 
 def missing_weight(layout: TokenLayout, degree: int) -> ChangeMap | None:
     """log(c / m) for every place of a run of c places of which m, at most `degree`, are present.
 
-    None where every token is kept: a bias of zeros would ask for another kernel, and keep-all is the dense model.
+    None where every token is kept: a bias of zeros would select another kernel, and keeping everything must equal the
+    dense model.
     """
     if layout.kept_count == layout.token_count:
         return None
@@ -133,6 +133,7 @@ def missing_weight(layout: TokenLayout, degree: int) -> ChangeMap | None:
 
 @hookimpl
 def lipar_register_recoveries(registry: Registry) -> None:
+    """Register the built-in recoveries."""
     registry.add("none", NoRecovery)
     registry.add("naive-copy", NaiveCopy)
     registry.add("m-degree", MDegree)

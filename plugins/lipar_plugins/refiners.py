@@ -1,6 +1,6 @@
 """Built-in refiners: from distances to a keep mask, in steps.
 
-Default order, which looks no frame ahead:
+Default order, without look-ahead:
 
     median, gaussian-threshold, median, open-close, dilate, keep-movers
 
@@ -8,8 +8,8 @@ Released order (the authors' code, 3 frames ahead; the long-term test comes afte
 
     median(look_ahead), gaussian-threshold, median(look_ahead), open-close, dilate(look_ahead)
 
-Only torch operations on the tensors' own device, none of which waits for the result of another on the host.
-Convolutions are avoided: on a GPU they may round to TF32, and a threshold would see it.
+All are torch operations on the tensors' own device, without a wait of the host. Convolutions are avoided: on a GPU they
+may round to TF32, which could change a thresholded value.
 """
 
 from typing import Literal
@@ -25,15 +25,15 @@ from lipar import bounds
 from lipar.bounds import Within
 from lipar.hookspecs import hookimpl
 from lipar.plugin.registry import Registry
-from lipar.protocols import Change
+from lipar.protocols import Change, Refiner
 from lipar.types import ChangeMap, KeepMask
 
 
 @attrs.frozen(kw_only=True)
-class Median:
+class Median(Refiner):
     """Median of 3x3 places; of distances before the threshold, of the mask after it.
 
-    A median back in time would answer the beginning of a change a frame late, or its end: over two frames the
+    A median over past frames would detect the beginning or the end of a change a frame late: over two frames the
     mask of a real clip grew by a third to a half, while the frame alone keeps within a twentieth of what the
     authors' centred window keeps at the same thresholds. Beyond the edges the nearest values count.
     """
@@ -41,18 +41,20 @@ class Median:
     look_ahead: bool = False
     """See the frame before and the next one too (3x3x3), as the authors' code does."""
 
-    border = "replicate"
     monotone = True
 
     @property
     def past_frames(self) -> int:
+        """Frames before that count."""
         return int(self.look_ahead)
 
     @property
     def future_frames(self) -> int:
+        """Frames after that count."""
         return int(self.look_ahead)
 
     def __call__(self, change: Change) -> Change:
+        """Median of distances before the threshold, of the mask after it."""
         frames = 3 if self.look_ahead else 1
         middle = (frames * 9 + 1) // 2  # rank of the median, counted from 1
         if change.keep is None:
@@ -65,20 +67,17 @@ class Median:
 
 
 @attrs.frozen(kw_only=True)
-class Threshold:
-    """Keep what is further than tau_short from the frame before."""
-
-    past_frames = 0
-    future_frames = 0
-    border = "replicate"
+class Threshold(Refiner):
+    """Keep tokens whose distance to the frame before exceeds tau_short."""
 
     def __call__(self, change: Change) -> Change:
+        """Make the mask of the distances."""
         _refuse_mask(change, "threshold")
         return attrs.evolve(change, keep=change.distance > change.tau_short)
 
 
 @attrs.frozen(kw_only=True)
-class GaussianThreshold:
+class GaussianThreshold(Refiner):
     """Keep where the Gaussian-weighted mean distance exceeds tau_short.
 
     The mean runs over 3x3 places of this frame and the last. Beyond the edges the nearest values count.
@@ -88,10 +87,9 @@ class GaussianThreshold:
     """In tokens and frames."""
 
     past_frames = 1
-    future_frames = 0
-    border = "replicate"
 
     def __call__(self, change: Change) -> Change:
+        """Smooth the distances and make the mask of them."""
         _refuse_mask(change, "gaussian-threshold")
         smooth = self.smooth(change.distance)
         return change.inner(1, 0, distance=smooth, keep=smooth > change.tau_short)
@@ -110,18 +108,16 @@ class GaussianThreshold:
 
 
 @attrs.frozen(kw_only=True)
-class OpenClose:
-    """Drop specks narrower than 3x3 places, then fill holes as small; frame by frame.
+class OpenClose(Refiner):
+    """Drop specks narrower than 3x3 places, then fill holes narrower than that, in each frame.
 
-    What lies beyond the edges neither keeps nor prunes.
+    Beyond the edges nothing counts, neither as kept nor as pruned.
     """
 
-    past_frames = 0
-    future_frames = 0
-    border = "replicate"
     monotone = True
 
     def __call__(self, change: Change) -> Change:
+        """Open and close the mask."""
         pruned = 1 - _kept(change, "open-close").float()
         # Opening is erosion, dilation; closing is dilation, erosion. The two dilations in the middle are one
         # of 5x5. Kept tokens erode where pruned ones dilate.
@@ -139,12 +135,12 @@ def _odd(part: object, attribute: "attrs.Attribute[int]", value: int) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class Dilate:
+class Dilate(Refiner):
     """Keep the places around every kept token, in its own frame and the next."""
 
     size: int | None = attrs.field(default=None, validator=optional(_odd))
-    """Side of the square of places, odd; 5 as released. None: by the grid, 5 from 24 rows and columns on, else 3:
-    five places are a sixth of the height of a 480p frame, and a third of the bundled model's."""
+    """Side of the square of places, odd; 5 as released. None: 5 if the grid has at least 24 rows and columns, else 3:
+    five places are a sixth of the height of a 480p frame, but a third of the bundled model's."""
     look_ahead: bool = False
     """Keep them in the frame before, too, as the authors' code does."""
     look_back: bool = True
@@ -155,13 +151,16 @@ class Dilate:
 
     @property
     def past_frames(self) -> int:
+        """Frames before that count."""
         return int(self.look_back)
 
     @property
     def future_frames(self) -> int:
+        """Frames after that count."""
         return int(self.look_ahead)
 
     def __call__(self, change: Change) -> Change:
+        """Widen the mask."""
         kept = _kept(change, "dilate").float()
         size = self.size if self.size is not None else 5 if min(kept.shape[1:]) >= 24 else 3
         grown = _grow(kept, size)
@@ -171,7 +170,7 @@ class Dilate:
 
 
 @attrs.frozen(kw_only=True)
-class MinKeep:
+class MinKeep(Refiner):
     """Widen what is kept, ring by ring, until the frame keeps a given fraction.
 
     Frames with nothing kept stay empty.
@@ -179,11 +178,8 @@ class MinKeep:
 
     fraction: float = attrs.field(default=0.35, validator=Within(0, 1, "a fraction of a frame's tokens"))
 
-    past_frames = 0
-    future_frames = 0
-    border = "replicate"
-
     def __call__(self, change: Change) -> Change:
+        """Widen the mask where a frame keeps too little."""
         mask = _kept(change, "min-keep").float()
         # How many rings a frame needs is known on the device only: find the widest mask that is still too
         # small by halving steps, then widen once more.
@@ -199,33 +195,31 @@ class MinKeep:
 
 
 @attrs.frozen(kw_only=True)
-class KeepMovers:
+class KeepMovers(Refiner):
     """Never prune a token whose own, unfiltered distance is far beyond a threshold.
 
-    Last in the chain, it brings back what the median and the opening took for noise, such as small movers: a
+    Last in the chain, it brings back what the median and the opening removed as noise, such as small moving objects: a
     token beyond `factor` times tau_short from the frame before, or beyond `factor` times tau_long from its
     long-term reference.
     """
 
     factor: float = attrs.field(default=2.0, validator=bounds.FACTOR)
 
-    past_frames = 0
-    future_frames = 0
-    border = "replicate"
     monotone = True
 
     def __call__(self, change: Change) -> Change:
+        """Bring back tokens that moved."""
         moved = change.raw > self.factor * change.tau_short
         drifted = change.long_term > self.factor * change.tau_long
         return attrs.evolve(change, keep=_kept(change, "keep-movers") | moved | drifted)
 
 
 @attrs.frozen(kw_only=True)
-class Bucket:
-    """Round the number of kept tokens up to a multiple, so that kernels see few sizes.
+class Bucket(Refiner):
+    """Round the number of kept tokens up to a multiple, so that kernels run on few different sizes.
 
-    What joins are real tokens: those nearest to being kept, by their raw distances in units of the thresholds (of
-    equal ones the first). Nothing kept stays nothing; a multiple beyond the last keeps everything.
+    The added tokens are those nearest to being kept, by their raw distances in units of the thresholds (the first of
+    equal ones). An empty mask stays empty; if the multiple exceeds the number of tokens, all are kept.
     """
 
     multiple: int = attrs.field(
@@ -234,15 +228,13 @@ class Bucket:
     per: Literal["block", "frame"] = attrs.field(default="block", validator=in_(("block", "frame")))
     """Count in each block, which costs less than half a multiple of a block on average, or in each frame."""
 
-    past_frames = 0
-    future_frames = 0
-    border = "replicate"
-
     @property
     def of_blocks(self) -> bool:
+        """Whether tokens are counted in each block."""
         return self.per == "block"
 
     def __call__(self, change: Change) -> Change:
+        """Add tokens up to the next multiple."""
         keep = _kept(change, "bucket")
         groups = keep.flatten(1) if self.per == "frame" else keep.reshape(1, -1)
         short = _in_units(change.raw, change.tau_short)
@@ -257,7 +249,7 @@ class Bucket:
 
 
 def _in_units(distance: ChangeMap, tau: float | Tensor) -> ChangeMap:
-    # a threshold can be 0, where nothing at all changed in a block
+    # a threshold is 0 if nothing at all changed in a block
     return distance / torch.as_tensor(tau, device=distance.device).clamp(min=1e-12)
 
 
@@ -282,7 +274,7 @@ def _pad_nearest(volume: ChangeMap) -> Float[Tensor, "t padded_rows padded_cols"
 
 
 def _grow(mask: ChangeMap, size: int) -> ChangeMap:
-    # dilation by size x size places; max_pool pads with minus infinity, so nothing grows in
+    # dilation by size x size places; max_pool pads with minus infinity, so nothing grows from the edges
     radius = min(size // 2, max(mask.shape[1:]))
     size = 2 * radius + 1
     if size <= 5:
@@ -293,6 +285,7 @@ def _grow(mask: ChangeMap, size: int) -> ChangeMap:
 
 @hookimpl
 def lipar_register_refiners(registry: Registry) -> None:
+    """Register the built-in refiners."""
     registry.add("median", Median)
     registry.add("threshold", Threshold)
     registry.add("gaussian-threshold", GaussianThreshold)

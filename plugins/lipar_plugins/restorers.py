@@ -10,22 +10,24 @@ from lipar import bounds
 from lipar.hookspecs import hookimpl
 from lipar.layout import TokenLayout
 from lipar.plugin.registry import Registry
+from lipar.protocols import Restorer
 from lipar.types import ChangeMap, KeepMask
 
 
 @attrs.frozen
-class Copy:
+class Copy(Restorer):
     """A pruned token takes the denoised token before it in time, frame by frame."""
 
     def __call__(
         self, layout: TokenLayout, history: Float[Tensor, "b position d"] | None, kept: Float[Tensor, "b n d"]
     ) -> Float[Tensor, "b places d"]:
+        """Kept tokens, and for each pruned one the latest token before it at its position."""
         return layout.fill(history, kept)
 
 
 @attrs.frozen(kw_only=True)
-class Blend:
-    """As copy, with soft borders: kept tokens near pruned ones are mixed with what a copy would show there.
+class Blend(Restorer):
+    """As copy, with soft borders: kept tokens near pruned ones are mixed with what `copy` would give there.
 
     A kept token in ring r around the pruned ones (1 is next to them) takes r / (width + 1) of its own value and the
     rest from the frame before as it is shown. Kept tokens further inside stay as they are, and so does a frame with
@@ -37,11 +39,13 @@ class Blend:
 
     @property
     def changes_kept(self) -> bool:
+        """Whether there are rings to mix."""
         return self.width > 0
 
     def __call__(
         self, layout: TokenLayout, history: Float[Tensor, "b position d"] | None, kept: Float[Tensor, "b n d"]
     ) -> Float[Tensor, "b places d"]:
+        """The same with mixed borders, frame by frame."""
         copied = layout.fill(history, kept)
         if self.width == 0:
             return copied
@@ -52,7 +56,7 @@ class Blend:
             own = frames[:, index]
             if before is not None:
                 share = weight[:, None].to(own)
-                # where a token is all its own, nothing else may reach it, not even a NaN
+                # where a token keeps its own value, nothing else may change it: 0 * NaN would be NaN
                 own = torch.where(share == 1, own, torch.where(share == 0, before, before.lerp(own, share)))
             shown.append(own)
             before = own
@@ -71,5 +75,6 @@ class Blend:
 
 @hookimpl
 def lipar_register_restorers(registry: Registry) -> None:
+    """Register the built-in restorers."""
     registry.add("copy", Copy)
     registry.add("blend", Blend)

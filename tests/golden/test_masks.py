@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lipar.layout import token_features
 from lipar.masks.halo import HaloBuffer
 from lipar.masks.stream import clip_mask
-from lipar.protocols import Change
+from lipar.protocols import Change, Refiner
 from lipar.testing.closeness import assert_near
 from lipar.testing.strategies import features
 from lipar_plugins.criteria import L2, Cosine, TrimmedL1
@@ -28,13 +28,10 @@ CRITERIA = {
 
 
 @attrs.frozen(eq=False)
-class Watch:
+class Watch(Refiner):
     """A refiner that changes nothing and stores its inputs."""
 
     seen: list = attrs.field(factory=list)
-    past_frames = 0
-    future_frames = 0
-    border = "replicate"
 
     def __call__(self, change):
         self.seen.append(change)

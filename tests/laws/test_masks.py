@@ -82,7 +82,7 @@ def refined(chain, distance, long_term, tau_short, tau_long):
     )
     keeps = []
     for refiner in chain:
-        if getattr(refiner, "of_blocks", False):
+        if refiner.of_blocks:
             change = refiner(change)
             continue
         buffer = HaloBuffer(refiner)

@@ -8,15 +8,16 @@ from hypothesis import strategies as st
 
 from lipar import Scheduler, build_config, load_plugins
 from lipar.config import ConfigError
-from lipar.masks.measure import Thresholded, measure_of
+from lipar.masks.combination import Thresholded
+from lipar.masks.measure import measure_of
 from lipar.masks.source import SourceBlock, SourceFormat, SourcePiece, source_blocks
 from lipar.plugin.parts import make_parts
 from lipar.testing.closeness import assert_near
 from lipar.testing.strategies import splits
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 from lipar_plugins.criteria import L1, L2, Cosine, RelativeL1
-from lipar_plugins.criteria_combined import Intersection, Union
-from lipar_plugins.criteria_pixels import Mask, Pixel
+from lipar_plugins.criteria_combined import IntersectionCriterion, UnionCriterion
+from lipar_plugins.criteria_pixels import MaskCriterion, PixelCriterion
 
 HOST = load_plugins()
 
@@ -85,7 +86,7 @@ def test_slow_light_is_followed_and_yet_seen_in_the_long_term():
 def test_a_cut_inside_a_block_begins_a_new_background():
     first, second = (torch.full((1, 24, 3, 16, 16), value) for value in (0.2, 0.8))
     pixels = torch.cat([first[:, :16], second[:, :20]], dim=1)
-    read = Pixel().reader(TOY)
+    read = PixelCriterion().reader(TOY)
     cuts = {0: 0, 3: 1}
     features = [
         read(
@@ -140,7 +141,7 @@ def mask_file(tmp_path, array):
 
 
 def read_mask(path, source=TOY, latent_frames=6, **options):
-    read = Mask(path=path, **options).reader(source)
+    read = MaskCriterion(path=path, **options).reader(source)
     blocks = [
         SourceBlock(latents=torch.zeros(1, 3, 4, 8, 8), first_frame=first)
         for first in range(0, latent_frames, 3)
@@ -240,7 +241,7 @@ def test_an_archive_is_no_mask(tmp_path):
 @pytest.mark.parametrize("options", [{"noise": 1e300}, {"noise": float("inf")}, {"deviations": 1e300}])
 def test_options_of_the_background_stay_in_what_colours_can_be(options):
     with pytest.raises(ValueError, match="must lie in"):
-        Pixel(**options)
+        PixelCriterion(**options)
 
 
 # --- combinations ---------------------------------------------------------------------------------------------
@@ -251,7 +252,7 @@ def test_a_combination_is_past_its_threshold_where_any_or_all_are_past_theirs(se
     a, b = torch.randn(2, 2, 4, 5, 16, generator=torch.Generator().manual_seed(seed))
     children = (Thresholded(criterion=L1(), tau_short=tau, tau_long=2 * tau), Thresholded(criterion=Cosine()))
     block = SourceBlock(latents=torch.zeros(1, 2, 4, 8, 10))
-    for kind, meet in ((Union, torch.logical_or), (Intersection, torch.logical_and)):
+    for kind, meet in ((UnionCriterion, torch.logical_or), (IntersectionCriterion, torch.logical_and)):
         measure = measure_of(kind(of=children), TOY)
         measure.read(block)
         assert (measure.tau_short, measure.tau_long) == (1.0, 1.0)
@@ -289,7 +290,9 @@ def test_children_are_made_by_name_with_their_options_and_thresholds():
     assert [child.criterion.__class__.__name__ for child in made.of] == ["L1", "Cosine", "TrimmedL1"]
     assert (made.of[1].tau_short, made.of[2].criterion.trim) == (0.1, 0.1)
     assert made.needs == set()
-    assert Union(of=(Thresholded(criterion=L1()), Thresholded(criterion=Pixel()))).needs == {"pixels"}
+    assert UnionCriterion(
+        of=(Thresholded(criterion=L1()), Thresholded(criterion=PixelCriterion()))
+    ).needs == {"pixels"}
 
 
 @pytest.mark.parametrize(
@@ -308,7 +311,9 @@ def test_a_combination_that_cannot_be_meant_is_refused(of, told):
 
 
 def test_a_child_without_a_threshold_is_named():
-    union = Union(of=(Thresholded(criterion=L2(normalise="released")), Thresholded(criterion=Cosine())))
+    union = UnionCriterion(
+        of=(Thresholded(criterion=L2(normalise="released")), Thresholded(criterion=Cosine()))
+    )
     with pytest.raises(ValueError, match="L2 has no default thresholds"):
         measure_of(union, TOY)
 

@@ -1,12 +1,12 @@
 """The adapter `ttm`: Time-to-Move on the bundled bidirectional model, or on a Wan model from a local folder."""
 
 from functools import partial
-from typing import Any
 
 import attrs
 import torch
 from attrs.validators import instance_of
 
+from lipar.protocols import ClipAdapter, Pipeline
 from lipar_adapters.time_to_move.motion import MotionModel
 from lipar_adapters.wan.pipelines import A14B, TI2V, family_of, load_pipeline, read_index
 
@@ -25,7 +25,7 @@ NEGATIVE_PROMPT = (
 
 
 @attrs.frozen(kw_only=True)
-class TimeToMove:
+class TimeToMove(ClipAdapter):
     """Time-to-Move: a clip from a first frame that moves as a motion video does; run by `lipar ttm`."""
 
     model: str = attrs.field(default=TINY, validator=instance_of(str))
@@ -51,7 +51,7 @@ class TimeToMove:
             ]
         )
 
-    def load(self, device: torch.device, dtype: torch.dtype) -> Any:
+    def load(self, device: torch.device, dtype: torch.dtype) -> Pipeline:
         """A stock `WanImageToVideoPipeline`.
 
         Raises:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lipar.plugin.compatibility import CAUSAL
-from lipar.protocols import Model
+from lipar.protocols import Model, StreamingAdapter
 from lipar.spec import CoderSpec, ModelSpec
 from lipar.types import Latents
 from lipar_adapters.checkpoint_errors import MissingCheckpointError, reading
@@ -30,7 +30,7 @@ PARTS = {
 
 
 @attrs.frozen(kw_only=True)
-class Tiny:
+class Tiny(StreamingAdapter):
     """The bundled tiny model: edits small clips in seconds on a CPU, in the looks of docs/reference/model-card.md."""
 
     weights: str | None = attrs.field(default=None, validator=optional(instance_of(str)))

@@ -10,6 +10,7 @@ import torch
 from attrs.validators import instance_of
 
 from lipar.bounds import shown
+from lipar.protocols import ClipAdapter, Pipeline
 from lipar_adapters.checkpoint_errors import CheckpointError, MissingCheckpointError, reading, some, unfit
 from lipar_adapters.loading import (
     check_vocabulary,
@@ -84,7 +85,7 @@ def family_of(index: dict[str, Any]) -> str:
 
 def load_pipeline(
     folder: str | Path, device: torch.device, dtype: torch.dtype, *, image: bool, offload: bool = False
-) -> Any:
+) -> Pipeline:
     """A stock pipeline from local files; the autoencoder in float32, as Wan's authors advise.
 
     Args:
@@ -146,7 +147,7 @@ def _takes_channels(folder: Path, index: dict[str, Any]) -> bool:
 
 
 @attrs.frozen(kw_only=True)
-class _Wan22:
+class _Wan22(ClipAdapter):
     """Options of the adapters of Wan 2.2."""
 
     folder: str = attrs.field(validator=instance_of(str))
@@ -172,7 +173,7 @@ class _Wan22:
             ]
         )
 
-    def load(self, device: torch.device, dtype: torch.dtype) -> Any:
+    def load(self, device: torch.device, dtype: torch.dtype) -> Pipeline:
         """A `WanImageToVideoPipeline`, or a `WanPipeline`.
 
         Raises:

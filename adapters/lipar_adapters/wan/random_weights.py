@@ -8,6 +8,7 @@ from attrs.validators import optional
 
 from lipar import bounds
 from lipar.plugin.compatibility import CAUSAL
+from lipar.protocols import Model, StreamingAdapter
 from lipar.spec import ModelSpec
 from lipar_adapters.wan.run_settings import run_settings_of
 from lipar_adapters.wan.shapes import Shape, shape_named
@@ -16,7 +17,7 @@ _KEPT_IN_FLOAT32 = ("time_embedder", "scale_shift_table", "norm1", "norm2", "nor
 
 
 @attrs.frozen(kw_only=True)
-class RandomWan:
+class RandomWan(StreamingAdapter):
     """A Wan transformer with random weights, for `lipar bench`; its output is noise."""
 
     shape: str = "wan2.1-1.3b"
@@ -35,7 +36,7 @@ class RandomWan:
         """
         return run_settings_of(shape_named(self.shape)).spec(None)
 
-    def load(self, device: torch.device, dtype: torch.dtype) -> Any:
+    def load(self, device: torch.device, dtype: torch.dtype) -> Model:
         """Make the weights, on the device itself.
 
         Raises:

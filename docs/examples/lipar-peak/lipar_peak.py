@@ -3,15 +3,16 @@
 import attrs
 
 from lipar.hookspecs import hookimpl
+from lipar.protocols import Criterion
 from lipar.types import ChangeMap, Features
 
 
 @attrs.frozen(kw_only=True)
-class Peak:
+class Peak(Criterion):
     """Largest absolute difference, times `gain`."""
 
     gain: float = 1.0
-    l1_ratio = 4.7  # its usual size over that of l1, whose thresholds it shares
+    l1_ratio = 4.7  # its usual size relative to that of l1, whose thresholds it uses
 
     def __call__(self, current: Features, reference: Features) -> ChangeMap:
         return self.gain * (current - reference).abs().amax(dim=-1)

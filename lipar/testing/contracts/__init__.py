@@ -1,4 +1,4 @@
-"""What every part of a kind must keep: one list of laws for each kind, run on any part that is registered or not.
+"""Contracts: for each kind of part a list of laws that every part of it must satisfy, registered or not.
 
 A law is a function of a part's maker, since noise sources have state and each run has its own:
 
@@ -13,13 +13,14 @@ A law is a function of a part's maker, since noise sources have state and each r
 """
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import partial, wraps
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import attrs
 
 from lipar.config import PartConfig
+from lipar.plugin.completion import complete
 from lipar.plugin.host import PluginHost
 from lipar.plugin.parts import make_part
 from lipar.plugin.registry import KINDS
@@ -39,6 +40,8 @@ class Case(NamedTuple):
 def contract(kind: str) -> list[Law]:
     """The laws of a kind of part, those of every part first.
 
+    A part without the base class of its kind is given the defaults that it lacks, as when it is registered.
+
     Raises:
         LookupError: no such kind.
     """
@@ -46,14 +49,27 @@ def contract(kind: str) -> list[Law]:
         raise LookupError(f"no kind of part named {kind!r}; there are: {', '.join(KINDS)}")
     for module in ("any_part", kind):
         import_module(f"lipar.testing.contracts.{module}")
-    return [*LAWS["any part"], *LAWS[kind]]
+    return [_completing(kind, law) for law in [*LAWS["any part"], *LAWS[kind]]]
+
+
+def _completing(kind: str, law: Law) -> Law:
+    @wraps(law)
+    def of_completed(make: Callable[[], Any]) -> None:
+        complete(kind, type(make()))
+        law(make)
+
+    return of_completed
 
 
 def cases(host: PluginHost, name: str = "all") -> Iterator[Case]:
     """Every law for every registered part, or for those of one name.
 
+    Args:
+        host: where the parts are registered.
+        name: of the parts; `all`: every part.
+
     Raises:
-        LookupError: no part of that name; the message lists what there is.
+        LookupError: no part of that name; the message lists the registered ones.
     """
     found = [part for kind in KINDS for part in host.registries[kind] if name in ("all", part.name)]
     if not found:

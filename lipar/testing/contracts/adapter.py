@@ -1,4 +1,4 @@
-"""What every adapter keeps before it is loaded; weights are not read."""
+"""Laws for adapters before loading; weights are not read."""
 
 import inspect
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def loads_on_a_device_and_in_a_type(make: Callable[[], Adapter]) -> None:
 
 @law("adapter")
 def has_options_with_types(make: Callable[[], Adapter]) -> None:
-    """Values of a config are read as the types of the fields say."""
+    """Values of a config are converted to the types of the fields."""
     part: Any = type(make())
     untyped = [field.name for field in attrs.fields(part) if field.init and field.type is None]
     assert untyped == []
@@ -29,6 +29,6 @@ def has_options_with_types(make: Callable[[], Adapter]) -> None:
 
 @law("adapter")
 def gives_something(make: Callable[[], Adapter]) -> None:
-    """What the model offers to parts, in words of `lipar.plugin.compatibility`."""
+    """Facts of `lipar.plugin.facts` that parts can rely on."""
     adapter = make()
     assert Giver.of(adapter, type(adapter).__name__).facts

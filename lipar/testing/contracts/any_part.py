@@ -1,4 +1,4 @@
-"""What holds for every part, whatever its kind."""
+"""Laws for parts of every kind."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 
 from lipar.plugin.compatibility import Giver, needs_of
+from lipar.protocols import Adapter
 from lipar.testing.contracts.law import law
 
 
@@ -19,7 +20,7 @@ def is_an_attrs_class_that_says_what_it_is(make: Callable[[], Any]) -> None:
 
 @law("any part")
 def two_of_the_same_options_are_two(make: Callable[[], Any]) -> None:
-    """Each run makes its own parts; nothing that changes may be shared between them."""
+    """Each run makes its own parts, which must not share anything that changes."""
     first, second = make(), make()
     mutable = (list, dict, set)
     for field in attrs.fields(type(first)):
@@ -29,7 +30,7 @@ def two_of_the_same_options_are_two(make: Callable[[], Any]) -> None:
 
 @law("any part")
 def declares_known_facts(make: Callable[[], Any]) -> None:
-    """`needs` and `gives` are sets of facts of `lipar.plugin.compatibility`."""
+    """`needs`, or `gives` of an adapter, is a set of facts of `lipar.plugin.facts`."""
     part = make()
-    needs_of(part, type(part).__name__)
-    Giver.of(part, type(part).__name__)
+    declared = Giver.of if isinstance(part, Adapter) else needs_of
+    declared(part, type(part).__name__)

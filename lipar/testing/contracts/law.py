@@ -1,4 +1,4 @@
-"""The decorator that makes a function a law, and the list it goes to."""
+"""The decorator that makes a function a law, and the lists of laws."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from lipar.plugin.registry import Registered
 Law = Callable[[Callable[[], Any]], None]
 
 LAWS: dict[str, list[Law]] = defaultdict(list)
-"""By kind of part; `any part` holds for all."""
+"""Laws by kind of part; those of `any part` are for all kinds."""
 
 
 def law(kind: str) -> Callable[[Any], Law]:
-    """Enter a function in the contract of a kind; below it stands `hypothesis.given`, where values are drawn."""
+    """Decorator that adds a function to the contract of a kind; above `hypothesis.given`, if values are drawn."""
     # torch's first call of a kind takes a hundred times as long as the second
     quick = settings(
         deadline=None,
@@ -37,14 +37,14 @@ def law(kind: str) -> Callable[[Any], Law]:
 
 
 def behind_guard(kind: str, part: Any) -> tuple[Any, Checks]:
-    """A part as a run has it, and the checks that the run settles at each block's end."""
+    """A part with the guard that a run puts around it, and the checks that a run settles after each block."""
     checks = Checks()
     registered = Registered(type(part).__name__, type(part), "the contract", "the contract", kind)
     return GUARDS[kind](part, registered, checks), checks
 
 
 def passes(checks: Checks) -> None:
-    """Settle what was expected, and ask every suspect."""
+    """Read all checked values, and examine every suspect."""
     blamed = checks.blamed()
     checks.settle()
     if blamed is not None:

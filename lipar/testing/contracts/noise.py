@@ -1,4 +1,4 @@
-"""What every noise source keeps."""
+"""Laws for noise sources."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,25 +17,25 @@ from lipar.testing.strategies import mask_streams, seeds
 from lipar.types import Heads, Indices, KeepMask
 
 
-class Watched:
-    """A noise source whose every answer is looked at."""
+class Watched(NoiseSource):
+    """A noise source whose every answer is checked."""
 
     def __init__(self, noise: NoiseSource) -> None:
         self.noise = noise
-        self.per_step = noise.per_step
+        self.per_step = noise.per_step  # type: ignore[misc]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.noise, name)
 
     def ready(self, layout: TokenLayout) -> bool:
-        """Asking twice changes nothing."""
+        """A bool, the same in a second call."""
         answer = self.noise.ready(layout)
         assert isinstance(answer, bool)
         assert self.noise.ready(layout) is answer
         return answer
 
     def donors(self, donation: Donation) -> tuple[Heads, Heads]:
-        """A key and a value for each place, as the model's are."""
+        """A key and a value for each place, in the shape and type of the model's."""
         before = donation.k.clone(), donation.v.clone()
         k, v = self.noise.donors(donation)
         expected = (donation.k.shape[0], donation.places.shape[0], *donation.k.shape[2:])
@@ -53,21 +53,23 @@ class Watched:
         return k, v
 
     def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
-        """One for each place, and none of the future."""
+        """One for each place, none after the block."""
         times = self.noise.donor_times(layout, places)
         assert times.shape == places.shape
         assert not bool((times >= layout.frames).any())
         return times
 
     def observe(self, donation: Donation) -> None:
+        """Unchecked."""
         self.noise.observe(donation)
 
     def reset(self) -> None:
+        """Unchecked."""
         self.noise.reset()
 
 
 def outputs(noise: NoiseSource, masks: list[KeepMask], **options: Any) -> list[Tensor]:
-    """Attention of a video with all places filled, as far as there are donors."""
+    """Attention of a video in which all places with donors are filled."""
     return AttentionStream(FillAll(), noise, **options).run(masks)
 
 
@@ -92,7 +94,7 @@ def gives_finite_donors_of_the_right_shape_whenever_it_is_ready(
 def forgets_everything_at_a_reset(
     make: Callable[[], NoiseSource], masks: list[KeepMask], others: list[KeepMask], seed: int
 ) -> None:
-    """The next video is as if it were the first."""
+    """The next video gives the same result as a first one."""
     used = make()
     outputs(used, others, seed=seed + 1)
     used.reset()
@@ -117,7 +119,7 @@ def treats_each_guidance_branch_as_if_alone(
 def does_not_read_what_no_pass_has_written(
     make: Callable[[], NoiseSource], masks: list[KeepMask], seed: int
 ) -> None:
-    """NaN in unwritten rows of the cache changes nothing."""
+    """NaN in unwritten rows of the cache does not change the result."""
     clean, poisoned = outputs(make(), masks, seed=seed), outputs(make(), masks, seed=seed, poison=True)
     assert all(torch.equal(one, other) for one, other in zip(clean, poisoned, strict=True))
 
@@ -136,7 +138,7 @@ def matters_to_nobody_where_everything_is_kept(
 @law("noise")
 @given(masks=mask_streams(), seed=seeds)
 def passes_the_checks_of_a_run(make: Callable[[], NoiseSource], masks: list[KeepMask], seed: int) -> None:
-    """Also when it is asked again after a reset, as a run does that looks for what gave NaN."""
+    """Also when it is called again after a reset, as a run does to find the cause of a NaN."""
     noise, checks = behind_guard("noise", make())
     outputs(noise, masks, seed=seed)
     passes(checks)

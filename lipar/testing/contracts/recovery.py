@@ -1,4 +1,4 @@
-"""What every recovery keeps."""
+"""Laws for recoveries."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ def is_dense_where_everything_is_kept(make: Callable[[], Recovery], masks: list[
 def attends_to_nothing_that_was_not_computed_or_filled(
     make: Callable[[], Recovery], masks: list[KeepMask], seed: int
 ) -> None:
-    """NaN at every row that no pass has written changes no kept token's output."""
+    """NaN in every row that no pass has written does not change the output of kept tokens."""
     clean = AttentionStream(make(), SequenceDonors(), seed=seed).run(masks)
     poisoned = AttentionStream(make(), SequenceDonors(), seed=seed, poison=True).run(masks)
     assert all(bool(output.isfinite().all()) for output in poisoned)
@@ -64,7 +64,7 @@ def plans_by_the_layout_alone(
 @law("recovery")
 @given(masks=mask_streams(), seed=seeds)
 def passes_the_checks_of_a_run(make: Callable[[], Recovery], masks: list[KeepMask], seed: int) -> None:
-    """Its plan is of the block's grid, and its bias is finite wherever a place is present."""
+    """Its plan has the block's grid, and its bias is finite wherever a place is present."""
     recovery, checks = behind_guard("recovery", make())
     AttentionStream(recovery, SequenceDonors(), seed=seed).run(masks)
     passes(checks)

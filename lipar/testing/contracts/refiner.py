@@ -1,4 +1,4 @@
-"""What every refiner keeps."""
+"""Laws for refiners."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -15,8 +15,8 @@ from lipar.testing.strategies import changes, splits
 
 
 def through(refiner: Refiner, change: Change, sizes: Sequence[int]) -> Change:
-    """What a stream of frames becomes, fed in pieces of these sizes; a block by itself, for one that sees blocks."""
-    if getattr(refiner, "of_blocks", False):
+    """The result for a stream of frames, fed in pieces of these sizes; for a refiner of blocks, in one piece."""
+    if refiner.of_blocks:
         return refiner(change)
     buffer = HaloBuffer(refiner)
     ends = [0, *torch.tensor(sizes).cumsum(0).tolist()]
@@ -33,7 +33,7 @@ def through(refiner: Refiner, change: Change, sizes: Sequence[int]) -> Change:
 
 
 def answers(refiner: Refiner, change: Change) -> list[Change]:
-    """Its answers before and after the threshold; one that refuses one of the two must take the other."""
+    """Its results for a change without and with a mask; a refiner may refuse one of the two."""
     answered, refusals = [], []
     for offered in (attrs.evolve(change, keep=None), change):
         try:
@@ -46,7 +46,7 @@ def answers(refiner: Refiner, change: Change) -> list[Change]:
 
 @law("refiner")
 def says_how_far_it_sees_and_what_stands_beyond_the_scene(make: Callable[[], Refiner]) -> None:
-    """Whole numbers of frames, and a border that the mask stream knows."""
+    """Whole numbers of frames, and one of the two borders."""
     refiner = make()
     assert refiner.past_frames == int(refiner.past_frames) >= 0
     assert refiner.future_frames == int(refiner.future_frames) >= 0
@@ -70,7 +70,7 @@ def answers_for_the_frames_that_have_their_halo(make: Callable[[], Refiner], cha
 def answers_the_same_however_frames_come(
     make: Callable[[], Refiner], change: Change, data: st.DataObject
 ) -> None:
-    """It keeps no state: what it sees of a frame is the frame and its halo."""
+    """It keeps no state: its result for a frame depends on the frame and its halo only."""
     refiner, sizes = make(), data.draw(splits(change.frames))
     for offered in (attrs.evolve(change, keep=None), change):
         try:
@@ -87,7 +87,7 @@ def answers_the_same_however_frames_come(
 @law("refiner")
 @given(change=changes())
 def leaves_what_it_is_given(make: Callable[[], Refiner], change: Change) -> None:
-    """Its answer is new; distances and mask that came are as they were."""
+    """Its result is new; the given distances and mask are not changed."""
     assert change.keep is not None
     before = change.distance.clone(), change.keep.clone()
     answers(make(), change)
@@ -98,9 +98,9 @@ def leaves_what_it_is_given(make: Callable[[], Refiner], change: Change) -> None
 @law("refiner")
 @given(change=changes(), share=st.sampled_from([0.1, 0.5]))
 def keeps_more_where_more_was_kept(make: Callable[[], Refiner], change: Change, share: float) -> None:
-    """Where it claims so, by `monotone = True`."""
+    """If it declares `monotone = True`: a larger input mask never gives a smaller output."""
     refiner = make()
-    if not getattr(refiner, "monotone", False):
+    if not refiner.monotone:
         return
     assert change.keep is not None
     more = change.keep | (torch.rand(change.keep.shape, generator=torch.Generator().manual_seed(0)) < share)
@@ -113,7 +113,7 @@ def keeps_more_where_more_was_kept(make: Callable[[], Refiner], change: Change, 
 @law("refiner")
 @given(change=changes())
 def passes_the_checks_of_a_run(make: Callable[[], Refiner], change: Change) -> None:
-    """Its mask is of booleans in the grid that came, and one that was made is not lost."""
+    """Its mask is boolean and in the given grid, and a given mask is not lost."""
     refiner, checks = behind_guard("refiner", make())
     answers(refiner, change)
     passes(checks)

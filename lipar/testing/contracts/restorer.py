@@ -1,4 +1,4 @@
-"""What every restorer keeps."""
+"""Laws for restorers."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ def values(layout: TokenLayout, seed: int) -> tuple[Tensor | None, Tensor]:
 @law("restorer")
 @given(layout=layouts(), seed=seeds)
 def gives_every_place_a_finite_value(make: Callable[[], Restorer], layout: TokenLayout, seed: int) -> None:
-    """The same again for the same, and what was given stays as it was."""
+    """The same result for the same arguments, which are not changed."""
     restorer, (history, kept) = make(), values(layout, seed)
     before = kept.clone()
     restored = restorer(layout, history, kept)
@@ -41,10 +41,10 @@ def gives_every_place_a_finite_value(make: Callable[[], Restorer], layout: Token
 def leaves_kept_tokens_unless_it_says_otherwise(
     make: Callable[[], Restorer], layout: TokenLayout, seed: int
 ) -> None:
-    """`changes_kept = True` says otherwise; where nothing is pruned nothing changes in any case."""
+    """Unless it declares `changes_kept = True`; if nothing is pruned, nothing changes in any case."""
     restorer, (history, kept) = make(), values(layout, seed)
     whole = layout.kept_count == layout.token_count
-    if whole or not getattr(restorer, "changes_kept", False):
+    if whole or not restorer.changes_kept:
         assert torch.equal(layout.prune(restorer(layout, history, kept)), kept)
 
 
@@ -64,7 +64,7 @@ def treats_each_guidance_branch_as_if_alone(
 @law("restorer")
 @given(layout=layouts(), seed=seeds)
 def passes_the_checks_of_a_run(make: Callable[[], Restorer], layout: TokenLayout, seed: int) -> None:
-    """Its answer has the type of the kept tokens and lies where they do, in half precision as well."""
+    """Its result has the type and device of the kept tokens, in half precision as well."""
     restorer, checks = behind_guard("restorer", make())
     history, kept = values(layout, seed)
     for dtype in (torch.float32, torch.bfloat16):

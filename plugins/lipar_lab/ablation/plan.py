@@ -9,7 +9,7 @@ import torch
 from lipar.config import Config
 from lipar.plugin.compatibility import check_config
 from lipar.plugin.host import PluginHost, load_plugins
-from lipar.plugin.parts import make_adapter
+from lipar.plugin.parts import make_streaming_adapter
 from lipar.protocols import Autoencoder, Model
 from lipar_lab.ablation.clips import AblationClip, ClipSource
 from lipar_lab.ablation.rows import Row
@@ -87,7 +87,7 @@ class LoadedModel:
             ValueError: the model has no autoencoder, so pixels cannot be compared.
         """
         host = load_plugins()
-        adapter = make_adapter(host, plan.base)
+        adapter = make_streaming_adapter(host, plan.base)
         # full float32, so that rounding is not counted as an error of a strategy
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False

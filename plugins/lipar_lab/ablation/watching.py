@@ -100,8 +100,8 @@ class WatchedAttention:
 
 
 @attrs.define(eq=False)
-class WatchedNoise:
-    """A noise source whose donors are recorded (implements `NoiseSource`)."""
+class WatchedNoise(NoiseSource):
+    """A noise source whose donors are recorded."""
 
     inner: NoiseSource
     watcher: Watcher

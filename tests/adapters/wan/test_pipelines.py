@@ -91,7 +91,9 @@ def test_time_to_move_gives_a_clean_first_frame_where_the_image_is_among_the_tok
 @pytest.mark.parametrize("name", ["ttm", "wan2.2-ti2v", "wan2.2-a14b"])
 def test_commands_that_go_block_by_block_refuse_models_that_make_whole_clips(name, tmp_path):
     settings = [f"adapter={name}", *([] if name == "ttm" else [f"adapter.folder={str(tmp_path)!r}"])]
-    with pytest.raises(ConfigError, match=f"adapter '{name}' makes whole clips at once.*use `lipar ttm`"):
+    with pytest.raises(
+        ConfigError, match=f"adapter '{name}' generates a whole clip in a single pass.*use `lipar ttm`"
+    ):
         check_config(load_plugins(), build_config(settings=settings))
 
 

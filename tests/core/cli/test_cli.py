@@ -25,6 +25,7 @@ from lipar.hookspecs import hookimpl
 from lipar.plugin.registry import Registry
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 from lipar.video import VideoWriter, write_synthetic_clip
+from lipar_plugins.criteria import L1
 
 
 @attrs.frozen
@@ -261,13 +262,13 @@ def test_a_part_that_cannot_be_described_hides_no_other(run, monkeypatch: pytest
         raise SystemExit(0)
 
     @attrs.frozen
-    class Odd:
+    class Odd(L1):
         """Odd."""
 
         needs = "pixels"
 
     @attrs.frozen
-    class Unreadable:
+    class Unreadable(L1):
         """Odd, too."""
 
         gain: object = type("Gain", (), {"__repr__": unreadable})()

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
 from lipar.masks.stream import MaskStream, clip_mask
+from lipar.protocols import Refiner
 from lipar.testing.strategies import features, splits
 from lipar_plugins.criteria import L1, L2, Cosine, TrimmedL1
 from lipar_plugins.refiners import Dilate, GaussianThreshold, KeepMovers, Median, OpenClose, Threshold
@@ -32,13 +33,10 @@ CHAINS = [
 
 
 @attrs.frozen(eq=False)
-class Watch:
+class Watch(Refiner):
     """A refiner that changes nothing and remembers what passed."""
 
     seen: list = attrs.field(factory=list)
-    past_frames = 0
-    future_frames = 0
-    border = "replicate"
 
     def __call__(self, change):
         self.seen.append(change)

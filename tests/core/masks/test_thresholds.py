@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lipar import Scheduler, build_config, load_plugins
 from lipar.config import ConfigError
-from lipar.masks.measure import default_thresholds
+from lipar.masks.measure import measure_of
 from lipar.masks.source import SourceFormat
 from lipar.masks.stream import MaskStream, clip_mask
 from lipar.masks.thresholds import LEAST_SHARE, AdaptiveThresholds
@@ -19,6 +19,12 @@ from lipar_plugins.refiners import Dilate, GaussianThreshold, KeepMovers, Median
 DEFAULT = [Median(), GaussianThreshold(), Median(), OpenClose(), Dilate(), KeepMovers()]
 LOOKING_AHEAD = [Median(look_ahead=True), GaussianThreshold(), Dilate(look_ahead=True)]
 CODED = SourceFormat(patch_size=2, coder=ToyAutoencoder())
+
+
+def defaults(criterion, source):
+    """Its thresholds where none are given."""
+    made = measure_of(criterion, source)
+    return made.tau_short, made.tau_long
 
 
 def busy(blocks, seed=0, rows=16, cols=16):
@@ -42,10 +48,10 @@ def masks(source, chain=DEFAULT, **options):
 
 
 def test_distances_that_grow_with_the_latents_take_the_autoencoders_thresholds_by_their_ratio():
-    assert default_thresholds(L1(), CODED) == (0.15, 0.3)
-    assert default_thresholds(TrimmedL1(trim=0.0), CODED) == (0.15, 0.3)
-    assert default_thresholds(TrimmedL1(), CODED)[0] == pytest.approx(0.15 * 0.761, rel=1e-3)
-    assert default_thresholds(L2(), CODED)[1] == pytest.approx(0.3 * 2**0.5)
+    assert defaults(L1(), CODED) == (0.15, 0.3)
+    assert defaults(TrimmedL1(trim=0.0), CODED) == (0.15, 0.3)
+    assert defaults(TrimmedL1(), CODED)[0] == pytest.approx(0.15 * 0.761, rel=1e-3)
+    assert defaults(L2(), CODED)[1] == pytest.approx(0.3 * 2**0.5)
 
 
 def test_the_ratios_are_those_of_laplacian_differences():
@@ -58,7 +64,7 @@ def test_the_ratios_are_those_of_laplacian_differences():
 
 @pytest.mark.parametrize("criterion", [Cosine(), RelativeL1()], ids=repr)
 def test_scale_free_criteria_have_their_own_without_an_autoencoder(criterion):
-    short, long = default_thresholds(criterion, SourceFormat(patch_size=2))
+    short, long = defaults(criterion, SourceFormat(patch_size=2))
     assert 0 < short < long
 
 

@@ -9,6 +9,7 @@ from lipar import Config, ConfigError, Scheduler, build_config, load_plugins
 from lipar.hookspecs import hookimpl
 from lipar.plugin.compatibility import CAUSAL, FACTS, Giver, check_config, needs_of, spoken
 from lipar.plugin.registry import KINDS
+from lipar.protocols import ClipAdapter, StreamingAdapter
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 from lipar_plugins.noise_sources import NoisyChain
 from lipar_plugins.recoveries import MDegree
@@ -146,3 +147,28 @@ def test_facts_are_spoken_in_the_order_of_their_table():
     assert (
         spoken({"source", "causal-cache"}) == "a KV cache of the frames before the block and a source video"
     )
+
+
+@attrs.frozen
+class Clips(ClipAdapter):
+    """An adapter of whole clips that forgets to say what it lacks."""
+
+    def load(self, device, dtype):
+        raise AssertionError("loaded before it was checked")
+
+
+def test_an_adapter_of_whole_clips_is_refused_by_its_type_where_a_video_goes_block_by_block():
+    host = load_plugins(plugin(adapter={"clips": Clips}))
+    assert "causal-cache" in Clips().gives
+    with pytest.raises(
+        ConfigError, match=r"adapter 'clips' generates a whole clip in a single pass.*block by block"
+    ):
+        check_config(host, build_config(settings=["adapter=clips"]))
+
+
+def test_every_adapter_of_lipar_streams_or_makes_clips_and_its_facts_agree():
+    for part in HOST.registries["adapter"]:
+        if part.own:
+            streams = issubclass(part.part, StreamingAdapter)
+            assert streams != issubclass(part.part, ClipAdapter)
+            assert streams == ("causal-cache" in Giver.of(part.part, part.name).facts)

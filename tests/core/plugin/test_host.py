@@ -8,13 +8,17 @@ import pytest
 
 from lipar.hookspecs import hookimpl
 from lipar.plugin.host import PluginWarning, load_plugins
+from lipar.protocols import Criterion
 
 VERSION = importlib.metadata.version("lipar")
 
 
 @attrs.frozen
-class Part:
+class Part(Criterion):
     """A part."""
+
+    def __call__(self, current, reference):
+        return (current - reference).abs().mean(dim=-1)
 
 
 def module(name, **hooks):

@@ -16,7 +16,7 @@ from lipar.protocols import Criterion, NoiseSource, Recovery, Refiner, Restorer
 
 
 @attrs.frozen(kw_only=True)
-class Odd:
+class Odd(Criterion):
     """Options of every kind."""
 
     gain: float = attrs.field(default=1.0, validator=ge(0))
@@ -25,6 +25,9 @@ class Odd:
     where: Path | None = None
     flag: bool = False
     late: "float" = 1.0
+
+    def __call__(self, current, reference):
+        return (current - reference).abs().mean(dim=-1)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import attrs
 import pytest
 
 from lipar.plugin.registry import KINDS, Registry
+from lipar.protocols import RecoveryPlan
 
 
 @attrs.frozen
@@ -16,6 +17,9 @@ class Loud:
     gain: float = 1.0
     _hidden: int = attrs.field(default=0, init=False)
 
+    def plan(self, layout):
+        return RecoveryPlan()
+
 
 def filled(*names):
     registry = Registry("recovery")
@@ -25,7 +29,7 @@ def filled(*names):
 
 
 def test_a_part_is_found_with_its_owner_options_and_summary():
-    registry = Registry("criterion")
+    registry = Registry("recovery")
     registry.owner = "lipar-loud 0.1"
     registry.add("loud", Loud)
     found = registry["loud"]
@@ -87,7 +91,7 @@ def test_a_name_can_be_written_in_a_config(name):
 
 def test_a_part_whose_docstring_is_none_still_has_a_summary():
     @attrs.frozen
-    class Odd:
+    class Odd(Loud):
         __doc__ = 7
 
     registry = filled()

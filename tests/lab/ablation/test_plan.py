@@ -48,6 +48,6 @@ def test_a_model_without_an_autoencoder_is_refused(monkeypatch: pytest.MonkeyPat
         def load(self, device: torch.device, dtype: torch.dtype) -> ToyModel:
             return ToyModel()
 
-    monkeypatch.setattr("lipar_lab.ablation.plan.make_adapter", lambda host, config: Adapter())
+    monkeypatch.setattr("lipar_lab.ablation.plan.make_streaming_adapter", lambda host, config: Adapter())
     with pytest.raises(ValueError, match="no autoencoder"):
         LoadedModel.load(toy_plan())

@@ -1,4 +1,4 @@
-"""Both parts keep the contract of their kind, and do what they are for."""
+"""Both parts satisfy the contract of their kind and do what they are meant for."""
 
 from functools import partial
 
