@@ -7,7 +7,9 @@ import pytest
 import torch
 from lab_toys import toy_plan
 
+from lipar.hookspecs import hookimpl
 from lipar.plugin.host import load_plugins
+from lipar.plugin.registry import Registry
 from lipar.testing.toy import ToyModel
 from lipar_lab.ablation.plan import LoadedModel, reason_it_cannot_run
 from lipar_lab.ablation.rows import Row, row_config
@@ -43,11 +45,19 @@ def test_the_number_of_clips_may_change_between_runs_and_their_size_may_not() ->
     json.dumps(plan.sameness())
 
 
-def test_a_model_without_an_autoencoder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Adapter:
-        def load(self, device: torch.device, dtype: torch.dtype) -> ToyModel:
-            return ToyModel()
+@attrs.frozen
+class Latents:
+    """An adapter of a model without an autoencoder, and the plugin that offers it."""
 
-    monkeypatch.setattr("lipar_lab.ablation.plan.make_streaming_adapter", lambda host, config: Adapter())
+    def load(self, device: torch.device, dtype: torch.dtype) -> ToyModel:
+        return ToyModel()
+
+    @hookimpl
+    def lipar_register_adapters(self, registry: Registry) -> None:
+        registry.add("latents", Latents)
+
+
+def test_a_model_without_an_autoencoder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lipar_lab.ablation.plan.load_plugins", lambda: load_plugins(Latents()))
     with pytest.raises(ValueError, match="no autoencoder"):
-        LoadedModel.load(toy_plan())
+        LoadedModel.load(toy_plan(settings=("adapter=latents",)))
