@@ -116,7 +116,7 @@ def repeat(model, config: Config, source, noise, golden: dict, *plugins, dense: 
     """Run lipar on the inputs of a golden run."""
     watch = Watch()
     host = load_plugins(watch, *plugins)
-    scheduler = Scheduler(model, config, host=host, noise=noise, dense=dense)
+    scheduler = Scheduler(model, config, host=host, draw=noise, dense=dense)
     blocks, caches = [], []
     for block in scheduler.run([source]):
         blocks.append(block)

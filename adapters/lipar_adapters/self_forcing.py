@@ -14,7 +14,7 @@ from lipar import bounds
 from lipar.bounds import Within, falling
 from lipar.plugin.compatibility import CAUSAL
 from lipar.protocols import Model, StreamingAdapter
-from lipar.spec import CoderSpec, ModelSpec
+from lipar.spec import AutoencoderSpec, ModelSpec
 from lipar_adapters.checkpoint_errors import MissingCheckpointError, reading
 from lipar_adapters.wan.run_settings import RunSettings
 
@@ -81,13 +81,13 @@ class SelfForcing(StreamingAdapter):
 
         if self.autoencoder == "none":
             return self._run_settings().spec(None)
-        coder = CoderSpec(
+        autoencoder = AutoencoderSpec(
             first_pixel_frames=WanAutoencoder.first_pixel_frames,
             next_pixel_frames=WanAutoencoder.next_pixel_frames,
             tau_short=TAU_SHORT,
             tau_long=TAU_LONG,
         )
-        return self._run_settings().spec(coder)
+        return self._run_settings().spec(autoencoder)
 
     def load(self, device: torch.device, dtype: torch.dtype) -> Model:
         """A model on `device`; time embedding and norms stay in float32.
@@ -107,7 +107,7 @@ class SelfForcing(StreamingAdapter):
         from lipar_adapters.wan.text import WanTextEncoder
         from lipar_adapters.wan.timesteps import Float64Timesteps
 
-        text = coder = None
+        text = autoencoder = None
         if base is not None and (base / "text_encoder").is_dir():
             text = WanTextEncoder(
                 base, device=device, dtype=dtype, rows=self.text_rows, keep=self.keep_text_encoder
@@ -122,9 +122,9 @@ class SelfForcing(StreamingAdapter):
 
             vae = load_diffusers_model(AutoencoderKLWan, base / "vae", dtype=dtype, device=device)
             with reading(base / "vae", "the autoencoder of a Wan model"):
-                coder = WanAutoencoder(vae)
+                autoencoder = WanAutoencoder(vae)
         with reading(checkpoint, "a causal Wan transformer, and the other parts of its model"):
-            return CausalWan(transformer, self._run_settings(), autoencoder=coder, encode_prompt=text)
+            return CausalWan(transformer, self._run_settings(), autoencoder=autoencoder, encode_prompt=text)
 
     def _find(self) -> tuple[Path, Path | None]:
         """Where the checkpoint and the other parts lie; all that will be needed is there."""

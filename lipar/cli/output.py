@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from lipar.text import escaped
+from lipar.messages import escaped
 
 
 def say(*lines: str, **style: Any) -> None:

@@ -2,8 +2,8 @@
 
 from lipar.config import Config
 from lipar.events import EditOptions, EditReport
+from lipar.messages import counted
 from lipar.speedup import LEAST_PAIRS
-from lipar.wording import counted
 
 HARDLY = 0.95
 """Fraction kept after the first block from which on pruning gains nothing."""

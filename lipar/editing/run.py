@@ -81,7 +81,7 @@ class _EditRun:
         first = first_steady_block(cache.sink_frames, cache.window_frames, model.block_frames)
         self.plan = ProbePlan(first, self._whole_blocks())
         self.encoder = BlockEncoder(source.frames, model, autoencoder, timer)
-        self.format = SourceFormat(patch_size=model.patch_size, coder=autoencoder)
+        self.format = SourceFormat(patch_size=model.patch_size, autoencoder=autoencoder)
         self.tally = EditTally()
 
     def _whole_blocks(self) -> int | None:

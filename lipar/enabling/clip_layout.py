@@ -43,7 +43,7 @@ def layout_of_clip(clean: Latents, grid: Grid, info: TargetInfo, config: Config,
             "pass a source of the same length and size"
         )
     clean, side = _with_square_tokens(clean, info.patch_size)
-    form = SourceFormat(patch_size=side, coder=info.thresholds)
+    form = SourceFormat(patch_size=side, autoencoder=info.thresholds)
     return _layout(clean, grid, form, config, parts)
 
 

@@ -67,10 +67,10 @@ def default_thresholds(
     """
     if taus is not None:
         return float(taus[0]), float(taus[1])
-    coder = source.coder
-    if l1_ratio is None or coder is None:
+    autoencoder = source.autoencoder
+    if l1_ratio is None or autoencoder is None:
         return None, None
-    return l1_ratio * coder.tau_short, l1_ratio * coder.tau_long
+    return l1_ratio * autoencoder.tau_short, l1_ratio * autoencoder.tau_long
 
 
 def measure_of(

@@ -236,14 +236,18 @@ def check_run(
     check(host, config, parts, giver)
     if spec is None:
         return
-    if spec.coder is None and not dense and "pixels" in needs_of(parts.criterion, config.criterion.name):
+    if (
+        spec.autoencoder is None
+        and not dense
+        and "pixels" in needs_of(parts.criterion, config.criterion.name)
+    ):
         raise ConfigError(
             f"criterion {config.criterion.name!r} reads pixel frames, but this model has no autoencoder, so it is not "
             "known which of them belong to a latent frame; choose another criterion"
         )
     cache = config.cache.window_frames
     try:
-        make_measure(config, parts, SourceFormat(patch_size=spec.patch_size, coder=spec.coder))
+        make_measure(config, parts, SourceFormat(patch_size=spec.patch_size, autoencoder=spec.autoencoder))
         check_window(
             spec.window_frames if cache is None else cache,
             spec.block_frames,
@@ -273,7 +277,7 @@ def check_config(host: PluginHost, config: Config, *, dense: bool = False) -> St
     parts, adapter = make_parts(host, config), make_streaming_adapter(host, config)
     giver = Giver.of(adapter, f"adapter {config.adapter.name!r}")
     spec = spec_of(adapter, giver.name)
-    if spec is not None and spec.coder is None:
+    if spec is not None and spec.autoencoder is None:
         raise ConfigError(NO_AUTOENCODER)
     check_run(host, config, parts, giver, spec, dense=dense)
     return adapter

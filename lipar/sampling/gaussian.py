@@ -43,8 +43,3 @@ def block_gaussian(draw: GaussianDraw, first_frame: int, index: int, like: Laten
     stacked = torch.stack([draw(first_frame + i, index, shape) for i in range(frames)])
     # non_blocking: the host draws the next values while a GPU still works
     return stacked.to(device=like.device, dtype=like.dtype, non_blocking=True)[None].expand_as(like)
-
-
-# until the callers are renamed
-NoiseDraw: TypeAlias = GaussianDraw
-seeded_noise, block_noise = seeded_draw, block_gaussian

@@ -19,9 +19,9 @@ from lipar import bounds
 from lipar.bounds import Within
 from lipar.masks.measure import Reader
 from lipar.masks.source import SourceBlock, SourceFormat
+from lipar.messages import counted
 from lipar.protocols import Criterion
 from lipar.types import ChangeMap, Features
-from lipar.wording import counted
 
 
 class Background:

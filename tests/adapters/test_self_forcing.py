@@ -154,9 +154,9 @@ def test_any_heads_blocks_sizes_and_text_rows(
 def test_a_whole_folder_edits_pixels(folder: Path) -> None:
     model = SelfForcing(checkpoint=str(folder), text_rows=24, block_frames=2).load(CPU, torch.float32)
     model.set_prompt("a pencil sketch")
-    coder = model.autoencoder
-    assert coder is not None
-    encode, decode = coder.encoder(), coder.decoder()
+    autoencoder = model.autoencoder
+    assert autoencoder is not None
+    encode, decode = autoencoder.encoder(), autoencoder.decoder()
     pixel_frames = torch.rand(1, 13, 3, 32, 48)
     source = [encode(piece) for piece in pixel_frames.split([5, 8], dim=1)]
     edited = [decode(block.latents) for block in Scheduler(model, Config()).run(iter(source))]

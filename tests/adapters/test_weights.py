@@ -17,7 +17,7 @@ from weight_damages import (
     without_a_tensor,
 )
 
-from lipar.text import escaped
+from lipar.messages import escaped
 from lipar_adapters.checkpoint_errors import CheckpointError, unfit
 from lipar_adapters.weights import (
     Header,

@@ -17,7 +17,7 @@ from lipar.config import Config, PartConfig, PruneConfig
 from lipar.hookspecs import hookimpl
 from lipar.layout import patchify, token_features, unpatchify
 from lipar.plugin.parts import make_part
-from lipar.sampling.gaussian import seeded_noise
+from lipar.sampling.gaussian import seeded_draw
 from lipar.testing.attention import AttentionStream
 from lipar.testing.closeness import assert_near, error
 from lipar.testing.strategies import latents, mask_streams, seeds
@@ -60,7 +60,7 @@ def moved(video, order):
 
 def noise_of(order=None):
     """Noise that is permuted with the tokens."""
-    drawn = seeded_noise(0)
+    drawn = seeded_draw(0)
     if order is None:
         return drawn
     return lambda frame, index, shape: moved(drawn(frame, index, shape)[None, None], order)[0, 0]
@@ -84,7 +84,7 @@ def blocks(source, model, recovery, noise, *, criterion="l1", host=HOST, draw=No
         recovery=PartConfig(recovery),
         noise=PartConfig(noise),
     )
-    return list(Scheduler(model, config, host=host, noise=draw).run([source]))
+    return list(Scheduler(model, config, host=host, draw=draw).run([source]))
 
 
 def video(blocks):

@@ -28,8 +28,8 @@ class WanLike(ToyAutoencoder):
     first_pixel_frames = 1
 
 
-TOY = SourceFormat(patch_size=2, coder=ToyAutoencoder())
-WAN = SourceFormat(patch_size=2, coder=WanLike())
+TOY = SourceFormat(patch_size=2, autoencoder=ToyAutoencoder())
+WAN = SourceFormat(patch_size=2, autoencoder=WanLike())
 
 
 def pieces_of(pixels, sizes=None):

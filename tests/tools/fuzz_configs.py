@@ -42,14 +42,14 @@ class Toy:
     """A model that runs at once."""
 
     block_frames: int = attrs.field(default=3, validator=attrs.validators.in_((1, 2, 3, 4)))
-    coder: bool = True
+    autoencoder: bool = True
 
     def _model(self) -> ToyModel:
         return ToyModel(
             num_layers=1,
             block_frames=self.block_frames,
             window_frames=2 * self.block_frames,
-            autoencoder=ToyAutoencoder() if self.coder else None,
+            autoencoder=ToyAutoencoder() if self.autoencoder else None,
         )
 
     def spec(self) -> ModelSpec:
@@ -184,7 +184,7 @@ KEYS = [
         "seed",
         "steps",
         "adapter.block_frames",
-        "adapter.coder",
+        "adapter.autoencoder",
     ),
     *("prune.tau_short", "prune.tau_long", "prune.quantile", "prune.keep", "prune.long_reference"),
     *("prune.first_frames", "prune.scene_cuts", "prune", "cache", "cache.sink_frames", "cache.window_frames"),

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from lipar.messages import counted
 from lipar.types import Latents, shaped
 from lipar.video.given_frames import pixel_frames
-from lipar.wording import counted
 from lipar_adapters.wan.clip_latents import check_clip, latents_of_clip
 
 MotionVideo: TypeAlias = UInt8[Tensor, "frames 3 height width"] | Float[Tensor, "frames 3 height width"]

@@ -6,8 +6,8 @@ from typing import Any
 import attrs
 import torch
 
+from lipar.messages import counted
 from lipar.video.quality import psnr
-from lipar.wording import counted
 from lipar_adapters.time_to_move.motion import MotionClip, MotionScene
 
 

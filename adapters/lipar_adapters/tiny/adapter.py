@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lipar.plugin.compatibility import CAUSAL
 from lipar.protocols import Model, StreamingAdapter
-from lipar.spec import CoderSpec, ModelSpec
+from lipar.spec import AutoencoderSpec, ModelSpec
 from lipar.types import Latents
 from lipar_adapters.checkpoint_errors import MissingCheckpointError, reading
 from lipar_adapters.tiny.clips import ExactEdit
@@ -60,13 +60,13 @@ class Tiny(StreamingAdapter):
             CheckpointError: its configuration is none.
         """
         settings, tau_short, tau_long = read_run_settings(self._folder() / CONFIG)
-        coder = CoderSpec(
+        autoencoder = AutoencoderSpec(
             first_pixel_frames=TinyAutoencoder.first_pixel_frames,
             next_pixel_frames=TinyAutoencoder.next_pixel_frames,
             tau_short=tau_short,
             tau_long=tau_long,
         )
-        return settings.spec(coder)
+        return settings.spec(autoencoder)
 
     def load(self, device: torch.device, dtype: torch.dtype) -> Model:
         """The model, with its autoencoder and text encoder.
@@ -81,10 +81,12 @@ class Tiny(StreamingAdapter):
         from lipar_adapters.wan.causal import CausalWan
 
         parts = load(device, dtype, folder)
-        coder = TinyAutoencoder(parts.autoencoder, tau_short=tau_short, tau_long=tau_long)
+        autoencoder = TinyAutoencoder(parts.autoencoder, tau_short=tau_short, tau_long=tau_long)
         encode_prompt = TinyText(parts.encode_prompt)
         with reading(folder, "the parts of one model"):
-            return CausalWan(parts.transformer, settings, autoencoder=coder, encode_prompt=encode_prompt)
+            return CausalWan(
+                parts.transformer, settings, autoencoder=autoencoder, encode_prompt=encode_prompt
+            )
 
     def _folder(self) -> Path:
         bundled = Path(str(resources.files("lipar_adapters.tiny"))) / "weights"

@@ -4,7 +4,7 @@ import difflib
 import re
 import warnings
 
-from lipar.wording import counted
+from lipar.messages import counted
 
 LOOK_PHRASES: dict[str, tuple[str, ...]] = {
     "photo": ("photo", "video", "realistic photo", "photograph"),

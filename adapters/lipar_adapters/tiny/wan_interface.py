@@ -65,7 +65,7 @@ class TinyWanAutoencoder(ModelMixin, ConfigMixin):
         tau_long: float = 0.0,
     ) -> None:
         super().__init__()
-        self.coder = TinyVideoAutoencoder(z_dim, widths, mean, std)
+        self.autoencoder = TinyVideoAutoencoder(z_dim, widths, mean, std)
         self.register_to_config(
             latents_mean=latents_mean or [0.0] * z_dim, latents_std=latents_std or [1.0] * z_dim
         )
@@ -74,14 +74,16 @@ class TinyWanAutoencoder(ModelMixin, ConfigMixin):
         self.temperal_downsample = [False, True, True]
 
     @classmethod
-    def around(cls, coder: TinyVideoAutoencoder, tau_short: float, tau_long: float) -> "TinyWanAutoencoder":
+    def around(
+        cls, autoencoder: TinyVideoAutoencoder, tau_short: float, tau_long: float
+    ) -> "TinyWanAutoencoder":
         """This interface for an autoencoder; weights are shared."""
-        config = coder.config
+        config = autoencoder.config
         vae = cls(
             config.latent_channels, config.widths, config.latents_mean, config.latents_std,
             tau_short=tau_short, tau_long=tau_long,
         )  # fmt: skip
-        vae.coder = coder
+        vae.autoencoder = autoencoder
         return vae.eval()
 
     def encode(self, pixel_frames: Float[Tensor, "b 3 frames height width"], return_dict: bool = True) -> Any:
@@ -98,7 +100,7 @@ class TinyWanAutoencoder(ModelMixin, ConfigMixin):
         state: State | None = None
         latents = []
         for piece in held.split(LATENTS_TOGETHER * TEMPORAL_STRIDE, 1):
-            encoded, state = self.coder.encode(piece, state)
+            encoded, state = self.autoencoder.encode(piece, state)
             latents.append(encoded)
         posterior = Certain(torch.cat(latents, 1).transpose(1, 2))
         return AutoencoderKLOutput(latent_dist=posterior) if return_dict else (posterior,)
@@ -108,7 +110,7 @@ class TinyWanAutoencoder(ModelMixin, ConfigMixin):
         state: State | None = None
         pixel_frames = []
         for piece in latents.transpose(1, 2).split(LATENTS_TOGETHER, 1):
-            decoded, state = self.coder.decode(piece, state)
+            decoded, state = self.autoencoder.decode(piece, state)
             pixel_frames.append(decoded)
         sample = 2 * torch.cat(pixel_frames, 1)[:, TEMPORAL_STRIDE - 1 :].transpose(1, 2) - 1
         return DecoderOutput(sample=sample) if return_dict else (sample,)

@@ -94,7 +94,7 @@ class EncoderStream:
     """Pixel frames in [0, 1] to latents in the scale that the DiT sees; the posterior's mean, so nothing is drawn."""
 
     def __init__(self, autoencoder: WanAutoencoder) -> None:
-        self._coder = autoencoder
+        self._autoencoder = autoencoder
         self._features = _Features(autoencoder.vae.encoder)
         self._begun = False
 
@@ -104,29 +104,31 @@ class EncoderStream:
         Raises:
             ValueError: another number of frames, or a size that is no multiple of `spatial_factor`.
         """
-        coder = self._coder
+        autoencoder = self._autoencoder
         self._check(pixel_frames)
-        frames = pixel_frames.to(coder.device, coder.dtype) * 2 - 1
-        if coder.patch > 1:
-            frames = rearrange(frames, "b t c (h p) (w q) -> b t (c q p) h w", p=coder.patch, q=coder.patch)
-        first = [] if self._begun else [coder.first_pixel_frames]
-        further = (frames.shape[1] - sum(first)) // coder.next_pixel_frames
-        pieces = frames.transpose(1, 2).split([*first, *[coder.next_pixel_frames] * further], dim=2)
+        frames = pixel_frames.to(autoencoder.device, autoencoder.dtype) * 2 - 1
+        if autoencoder.patch > 1:
+            frames = rearrange(
+                frames, "b t c (h p) (w q) -> b t (c q p) h w", p=autoencoder.patch, q=autoencoder.patch
+            )
+        first = [] if self._begun else [autoencoder.first_pixel_frames]
+        further = (frames.shape[1] - sum(first)) // autoencoder.next_pixel_frames
+        pieces = frames.transpose(1, 2).split([*first, *[autoencoder.next_pixel_frames] * further], dim=2)
         with torch.no_grad():
-            moments = [coder.vae.quant_conv(self._features(piece)) for piece in pieces]
+            moments = [autoencoder.vae.quant_conv(self._features(piece)) for piece in pieces]
         self._begun = True
-        mean, std = coder.scale()
-        return (torch.cat(moments, dim=2).transpose(1, 2)[:, :, : coder.latent_channels] - mean) / std
+        mean, std = autoencoder.scale()
+        return (torch.cat(moments, dim=2).transpose(1, 2)[:, :, : autoencoder.latent_channels] - mean) / std
 
     def _check(self, pixel_frames: Tensor) -> None:
-        coder = self._coder
+        autoencoder = self._autoencoder
         count, height, width = pixel_frames.shape[1], *pixel_frames.shape[3:]
-        factor, group = coder.spatial_factor, coder.next_pixel_frames
+        factor, group = autoencoder.spatial_factor, autoencoder.next_pixel_frames
         if height % factor or width % factor:
             raise ValueError(
                 f"pixel frames of {height}x{width} do not divide into latents; crop or pad to multiples of {factor}"
             )
-        first = 0 if self._begun else coder.first_pixel_frames
+        first = 0 if self._begun else autoencoder.first_pixel_frames
         if count <= 0 or count < first or (count - first) % group:
             wanted = f"{group}n" if self._begun else f"{first} + {group}n"
             where = "go on with" if self._begun else "begin with"
@@ -139,22 +141,24 @@ class DecoderStream:
     """Latents in the scale that the DiT sees to pixel frames in [0, 1]: one for the first latent frame, then four."""
 
     def __init__(self, autoencoder: WanAutoencoder) -> None:
-        self._coder = autoencoder
+        self._autoencoder = autoencoder
         self._features = _Features(autoencoder.vae.decoder)
         self._begun = False
 
     def __call__(self, latents: Latents) -> PixelClip:
         """Pixel frames of the next latent frames: 1 + 4n at first, then 4n."""
-        coder = self._coder
-        mean, std = coder.scale()
-        raw = (latents.to(coder.device, coder.dtype) * std + mean).transpose(1, 2)
+        autoencoder = self._autoencoder
+        mean, std = autoencoder.scale()
+        raw = (latents.to(autoencoder.device, autoencoder.dtype) * std + mean).transpose(1, 2)
         pieces = []
         with torch.no_grad():
             for frame in raw.split(1, dim=2):
                 options = {} if self._begun else {"first_chunk": True}
-                pieces.append(self._features(coder.vae.post_quant_conv(frame), **options))
+                pieces.append(self._features(autoencoder.vae.post_quant_conv(frame), **options))
                 self._begun = True
         frames = torch.cat(pieces, dim=2).transpose(1, 2)
-        if coder.patch > 1:
-            frames = rearrange(frames, "b t (c q p) h w -> b t c (h p) (w q)", p=coder.patch, q=coder.patch)
+        if autoencoder.patch > 1:
+            frames = rearrange(
+                frames, "b t (c q p) h w -> b t c (h p) (w q)", p=autoencoder.patch, q=autoencoder.patch
+            )
         return frames.clamp(-1, 1) / 2 + 0.5

@@ -105,10 +105,10 @@ def run_bytes(
 
 
 def _latent_frames(model: Model, frames: int | None) -> int:
-    coder = model.autoencoder
-    if frames is None or coder is None:
+    autoencoder = model.autoencoder
+    if frames is None or autoencoder is None:
         return TRAINED_FRAMES
-    return 1 + max(0, frames - coder.first_pixel_frames) // coder.next_pixel_frames
+    return 1 + max(0, frames - autoencoder.first_pixel_frames) // autoencoder.next_pixel_frames
 
 
 def _donor_frames(host: PluginHost, config: Config, block_frames: int) -> int:

@@ -4,7 +4,7 @@ import attrs
 
 from lipar import bounds
 from lipar.bounds import Within, falling
-from lipar.spec import CoderSpec, ModelSpec
+from lipar.spec import AutoencoderSpec, ModelSpec
 from lipar_adapters.wan.shapes import Shape
 
 
@@ -30,13 +30,13 @@ class RunSettings:
     )
     """1: one branch, with the prompt; else two, with the prompt and with the empty prompt."""
 
-    def spec(self, coder: CoderSpec | None) -> ModelSpec:
-        """The spec of such a model, which is known before it is loaded; `coder` is None without an autoencoder."""
+    def spec(self, autoencoder: AutoencoderSpec | None) -> ModelSpec:
+        """The spec of such a model, known before it is loaded; `autoencoder` is None if it has none."""
         return ModelSpec(
             block_frames=self.block_frames,
             sink_frames=self.sink_frames,
             window_frames=self.window_frames,
-            coder=coder,
+            autoencoder=autoencoder,
         )
 
 

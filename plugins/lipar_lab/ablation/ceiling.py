@@ -11,7 +11,7 @@ from lipar.job import Job
 from lipar.layout import TokenLayout, unpatchify
 from lipar.protocols import BlockAttention, ForwardPass
 from lipar.sampling.flow import add_noise
-from lipar.sampling.gaussian import NoiseDraw, block_noise
+from lipar.sampling.gaussian import GaussianDraw, block_gaussian
 from lipar.types import Latents
 from lipar_lab.ablation.shared_masks import enlarged
 
@@ -24,7 +24,7 @@ class FreshNoise:
     strategy that copies keys and values should be closer to the dense output. It saves nothing.
     """
 
-    draw: NoiseDraw
+    draw: GaussianDraw
     """Gives the noise that is added to the clean frame."""
     from_source: bool = False
     """At the first step, pruned tokens are the noised source, as in the dense run; later the clean frame."""
@@ -49,7 +49,7 @@ class FreshNoise:
                 BlockContext(job.cache, everything, job.parts.recovery, None),
             )
         history = unpatchify(job.history.repeat(1, layout.frames, 1), layout.grid, job.patch_size)
-        noise = block_noise(self.draw, layout.first_frame, forward_pass.step, latents)
+        noise = block_gaussian(self.draw, layout.first_frame, forward_pass.step, latents)
         replaced = latents
         if forward_pass.step > 0 or not self.from_source:
             kept = enlarged(layout.keep_mask, job.patch_size)[None, :, None]

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lipar.messages import counted
 from lipar.protocols import Model
 from lipar.types import shaped
-from lipar.wording import counted
 
 Clip = Float[Tensor, "pixel_frames 3 height width"]
 

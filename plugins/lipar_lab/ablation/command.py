@@ -22,7 +22,7 @@ from lipar.cli.options import (
 )
 from lipar.cli.output import complain, say
 from lipar.config import Config
-from lipar.wording import counted
+from lipar.messages import counted
 from lipar_lab.ablation.rows import ROWS, Row, chosen_rows, row_config
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from torch import Tensor
 from lipar.config import Config
 from lipar.masks.measure import Measure, measure_of
 from lipar.masks.source import SourceFormat, SourcePiece, pixel_frames_in, source_blocks
+from lipar.messages import counted
 from lipar.plugin.host import PluginHost
 from lipar.plugin.parts import make_parts
 from lipar.protocols import Autoencoder, Model
-from lipar.sampling.gaussian import seeded_noise
+from lipar.sampling.gaussian import seeded_draw
 from lipar.scheduler import Scheduler
 from lipar.types import Features, KeepMask, Latents
-from lipar.wording import counted
 from lipar_lab.ablation.ceiling import FreshNoise
 from lipar_lab.ablation.clips import AblationClip
 from lipar_lab.ablation.figures import Baseline
@@ -97,7 +97,7 @@ class PreparedClip:
         parts = make_parts(loaded.host, plan.base)
         measure = measure_of(
             parts.criterion,
-            SourceFormat(patch_size=model.patch_size, coder=autoencoder),
+            SourceFormat(patch_size=model.patch_size, autoencoder=autoencoder),
             tau_short=plan.base.prune.tau_short,
             tau_long=plan.base.prune.tau_long,
         )
@@ -135,9 +135,9 @@ class PreparedClip:
         """The plugins with which the scheduler runs the row."""
         plugins: list[object] = [] if keep_mask is None else [SharedMasks(keep_mask)]
         if row.how == "ceiling":
-            plugins.append(FreshNoise(draw=seeded_noise(config.seed + _CEILING_SEED)))
+            plugins.append(FreshNoise(draw=seeded_draw(config.seed + _CEILING_SEED)))
         if row.how == "ceiling-source":
-            plugins.append(FreshNoise(draw=seeded_noise(config.seed), from_source=True))
+            plugins.append(FreshNoise(draw=seeded_draw(config.seed), from_source=True))
         return plugins
 
     def run(self, row: Row, strength: float, keep_mask: KeepMask | None) -> Run:

@@ -5,8 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lipar.text import escaped
-from lipar.wording import counted
+from lipar.messages import counted, escaped
 from lipar_lab.ablation.plan import Plan
 from lipar_lab.ablation.rows import REFERENCE
 from lipar_lab.ablation.statistics import Interval, Line, by_clip, paired, time_ratios

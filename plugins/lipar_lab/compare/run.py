@@ -16,10 +16,10 @@ from lipar.cli.output import say
 from lipar.config import Config
 from lipar.editing.model import pick_device
 from lipar.files.owner import Outputs
+from lipar.messages import counted
 from lipar.plugin.compatibility import check_config
 from lipar.plugin.host import PluginHost
 from lipar.protocols import Model
-from lipar.wording import counted
 from lipar_lab.compare.fingerprint import weights_digest
 from lipar_lab.compare.record import ComparisonRecord
 from lipar_lab.compare.rows import Comparison, compare_clip

@@ -70,14 +70,14 @@ def test_it_edits_pixels(weights: Path, dtype: torch.dtype) -> None:
 
 
 def test_its_autoencoder_streams(weights: Path) -> None:
-    coder = load(weights).autoencoder
+    autoencoder = load(weights).autoencoder
     frames = torch.rand(1, 12, 3, 16, 24)
-    encode = coder.encoder()
+    encode = autoencoder.encoder()
     latents = torch.cat([encode(piece) for piece in frames.split(4, dim=1)], dim=1)
-    assert_near(latents, coder.encoder()(frames), 1e-5)
-    decode = coder.decoder()
+    assert_near(latents, autoencoder.encoder()(frames), 1e-5)
+    decode = autoencoder.decoder()
     decoded = torch.cat([decode(piece) for piece in latents.split(1, dim=1)], dim=1)
-    assert_near(decoded, coder.decoder()(latents), 1e-5)
+    assert_near(decoded, autoencoder.decoder()(latents), 1e-5)
     assert decoded.shape == frames.shape
 
 

@@ -64,10 +64,10 @@ def whole_frames(vae: Any, latents: torch.Tensor) -> torch.Tensor:
 
 
 def test_it_is_an_autoencoder_of_ours(vae: Any) -> None:
-    coder = WanAutoencoder(vae)
-    assert isinstance(coder, Autoencoder)
-    assert (coder.spatial_factor, coder.latent_channels) == (8, 16)
-    assert (coder.tau_short, coder.tau_long) == (0.15, 0.3)
+    autoencoder = WanAutoencoder(vae)
+    assert isinstance(autoencoder, Autoencoder)
+    assert (autoencoder.spatial_factor, autoencoder.latent_channels) == (8, 16)
+    assert (autoencoder.tau_short, autoencoder.tau_long) == (0.15, 0.3)
 
 
 @pytest.mark.parametrize("pieces", PIECES)
@@ -88,19 +88,19 @@ def test_decoding_in_pieces_is_decoding_the_whole_clip(vae: Any, pieces: list[in
 
 
 def test_the_patchified_autoencoder_of_wan_2_2_streams_too(patchified_vae: Any) -> None:
-    frames, coder = clip(9), WanAutoencoder(patchified_vae)
-    encode, decode = coder.encoder(), coder.decoder()
+    frames, autoencoder = clip(9), WanAutoencoder(patchified_vae)
+    encode, decode = autoencoder.encoder(), autoencoder.decoder()
     latents = torch.cat([encode(piece) for piece in frames.split([5, 4], dim=1)], dim=1)
-    assert (coder.spatial_factor, latents.shape) == (16, (1, 3, 6, 2, 3))
+    assert (autoencoder.spatial_factor, latents.shape) == (16, (1, 3, 6, 2, 3))
     assert_near(latents, whole_latents(patchified_vae, frames), 1e-5)
     decoded = torch.cat([decode(piece) for piece in latents.split(1, dim=1)], dim=1)
     assert_near(decoded, whole_frames(patchified_vae, latents), 6e-5)
 
 
 def test_two_streams_do_not_disturb_each_other(vae: Any) -> None:
-    frames, coder = clip(5), WanAutoencoder(vae)
-    first, second = coder.encoder(), coder.encoder()
-    alone = coder.encoder()(frames)
+    frames, autoencoder = clip(5), WanAutoencoder(vae)
+    first, second = autoencoder.encoder(), autoencoder.encoder()
+    alone = autoencoder.encoder()(frames)
     taken = [first(frames[:, :1])]
     second(1 - frames)
     taken.append(first(frames[:, 1:]))
@@ -134,10 +134,10 @@ def test_a_size_that_does_not_divide_is_refused(vae: Any) -> None:
 
 
 def test_bfloat16_weights_take_float32_frames() -> None:
-    coder = WanAutoencoder(toy_vae().to(torch.bfloat16))
-    latents = coder.encoder()(clip(5))
+    autoencoder = WanAutoencoder(toy_vae().to(torch.bfloat16))
+    latents = autoencoder.encoder()(clip(5))
     assert latents.dtype == torch.bfloat16
-    assert coder.decoder()(latents.float()).shape == (1, 5, 3, 32, 48)
+    assert autoencoder.decoder()(latents.float()).shape == (1, 5, 3, 32, 48)
 
 
 def test_a_config_that_is_not_that_of_the_weights_is_refused() -> None:

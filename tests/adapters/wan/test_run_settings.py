@@ -2,15 +2,20 @@
 
 import pytest
 
-from lipar.spec import CoderSpec
+from lipar.spec import AutoencoderSpec
 from lipar_adapters.wan.run_settings import RunSettings, run_settings_of
 from lipar_adapters.wan.shapes import shape_named
 
 
 def test_a_spec_has_the_blocks_the_cache_and_the_autoencoder() -> None:
-    coder = CoderSpec(first_pixel_frames=1, next_pixel_frames=4, tau_short=0.1, tau_long=0.2)
-    spec = RunSettings(block_frames=2, sink_frames=3, window_frames=5).spec(coder)
-    assert (spec.block_frames, spec.sink_frames, spec.window_frames, spec.coder) == (2, 3, 5, coder)
+    autoencoder = AutoencoderSpec(first_pixel_frames=1, next_pixel_frames=4, tau_short=0.1, tau_long=0.2)
+    spec = RunSettings(block_frames=2, sink_frames=3, window_frames=5).spec(autoencoder)
+    assert (spec.block_frames, spec.sink_frames, spec.window_frames, spec.autoencoder) == (
+        2,
+        3,
+        5,
+        autoencoder,
+    )
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_a_video_may_come_as_pictures_array_or_tensor(as_given):
     ("video", "said"),
     [
         (clip(frames=12), "12 pixel frames .* trim to 9 or repeat the last frame up to 13"),
-        (clip(frames=0), r"the video has no frame; a clip is of 1 \+ 4n frames"),
+        (clip(frames=0), r"the video has no frame; a clip has 1 \+ 4n frames"),
         (clip(height=40), "48x40 pixels do not divide into tokens of 16x16; take 48x32"),
         (clip(width=8), "8x32 pixels do not divide"),
         (torch.rand(5, 2, 32, 32), r"a frame has 3 channels .* frame 0 is a tensor \[2, 32, 32\] of float32"),

@@ -15,7 +15,7 @@ from lipar import ConfigError, build_config, load_plugins
 from lipar.cli import main
 from lipar.hookspecs import hookimpl
 from lipar.plugin.compatibility import check_config
-from lipar.spec import CoderSpec, ModelSpec
+from lipar.spec import AutoencoderSpec, ModelSpec
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 from lipar_adapters.self_forcing import SelfForcing
 from lipar_adapters.tiny.adapter import Tiny
@@ -58,7 +58,7 @@ CONFIGS = st.fixed_dictionaries(
             {"name": st.just("toy")},
             optional={
                 "block_frames": st.sampled_from([1, 2, 4]),
-                "coder": st.sampled_from([True, True, False]),
+                "autoencoder": st.sampled_from([True, True, False]),
             },
         )
     },
@@ -108,13 +108,13 @@ def test_check_says_can_run_if_and_only_if_the_run_is_not_refused(table, dense, 
 
 REFUSED = {
     "self_redundancy.full_steps=2": "self_redundancy reads what a model predicts",
-    "cache.window_frames=1": "a window of 1 frames counts the block's own 3 in; set cache.window_frames to at least 4",
-    "cache.window_frames=3": "a window of 3 frames holds nothing beside the block's own 3",
+    "cache.window_frames=1": "a window of 1 frames includes the block's own 3; set cache.window_frames to at least 4",
+    "cache.window_frames=3": "a window of 3 frames has room only for the block's own 3",
     "criterion={name='mask', path='no/mask.mp4'}": "there is no mask at no/mask.mp4",
     "criterion={name='union', of=['l1', {name='mask', path='no.npy'}]}": "there is no mask at no.npy",
     "criterion={name='l2', normalise='released'}": "criterion 'l2' has no default thresholds here",
     "prune.tau_short=0.5": "tau_long must be at least tau_short, got 0.3 and 0.5",
-    "adapter={name='toy', coder=false}": "this model has no autoencoder, so it cannot edit pixels",
+    "adapter={name='toy', autoencoder=false}": "this model has no autoencoder, so it cannot edit pixels",
     "adapter=random-wan": "this model has no autoencoder, so it cannot edit pixels",
     "adapter=self-forcing": "self-forcing has no weights of its own; set adapter.checkpoint",
     "adapter={name='self-forcing', checkpoint='no.pt'}": "there is nothing at no.pt",
@@ -144,7 +144,7 @@ def test_a_dense_edit_copies_nothing_and_may_have_the_window_of_its_block():
     config = build_config(settings=[{"adapter": "toy"}, "cache.window_frames=3"])
     check_config(HOST, config, dense=True)
     assert runs(config, dense=True)
-    with pytest.raises(ConfigError, match="holds nothing beside"):
+    with pytest.raises(ConfigError, match="has room only for"):
         check_config(HOST, config)
 
 
@@ -176,9 +176,9 @@ def test_the_spec_of_self_forcing_is_what_its_options_say(tmp_path):
 
 
 def test_the_spec_of_an_autoencoder_is_its_frames_and_thresholds():
-    wanted = CoderSpec(first_pixel_frames=4, next_pixel_frames=4, tau_short=0.15, tau_long=0.3)
-    assert CoderSpec.of(ToyAutoencoder()) == CoderSpec.of(wanted) == wanted
-    assert ModelSpec.of(ToyModel()).coder is None
+    wanted = AutoencoderSpec(first_pixel_frames=4, next_pixel_frames=4, tau_short=0.15, tau_long=0.3)
+    assert AutoencoderSpec.of(ToyAutoencoder()) == AutoencoderSpec.of(wanted) == wanted
+    assert ModelSpec.of(ToyModel()).autoencoder is None
 
 
 @attrs.frozen

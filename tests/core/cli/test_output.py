@@ -17,9 +17,9 @@ from lipar import load_plugins
 from lipar.cli import main
 from lipar.cli.output import complain, say
 from lipar.hookspecs import hookimpl
+from lipar.messages import escaped
 from lipar.plugin.installed import Plugin
 from lipar.testing.toy import ToyAutoencoder, ToyModel
-from lipar.text import escaped
 from lipar.video import write_synthetic_clip
 from lipar_lab.ablation.report import table
 

@@ -6,7 +6,7 @@ import torch
 from lipar.config import PruneConfig
 from lipar.layout import token_features
 from lipar.masks.feed import MaskFeed, make_feed
-from lipar.masks.measure import Measure, read_latents
+from lipar.masks.measure import LatentReader, Measure
 from lipar.masks.source import SourceBlock, SourceFormat
 from lipar.masks.stream import MaskStream, clip_mask
 from lipar_plugins.criteria import L1
@@ -30,7 +30,7 @@ def feed_of(refiners=AHEAD, read=None):
     def new_stream():
         return MaskStream(L1(), refiners, block_frames=3, **TAUS)
 
-    return MaskFeed(new_stream, read or read_latents(FORM), FORM)
+    return MaskFeed(new_stream, read or LatentReader(FORM.patch_size), FORM)
 
 
 def masks_of(feed, blocks, look_ahead=1):
@@ -88,7 +88,7 @@ def test_features_on_another_grid_are_refused():
 
 
 def test_a_feed_takes_thresholds_of_the_measure_and_the_rest_of_the_config():
-    measure = Measure(read=read_latents(FORM), short=L1(), long=L1(), **TAUS)
+    measure = Measure(read=LatentReader(FORM.patch_size), short=L1(), long=L1(), **TAUS)
     feed = make_feed(PruneConfig(first_frames=1), measure, None, AHEAD, block_frames=3, source=FORM)
     blocks = source_of(3)
     features = torch.cat([token_features(block.latents, 2) for block in blocks])
@@ -97,6 +97,8 @@ def test_a_feed_takes_thresholds_of_the_measure_and_the_rest_of_the_config():
 
 
 def test_a_chain_that_cannot_work_is_refused_before_the_first_block():
-    measure = Measure(read=read_latents(FORM), short=L1(), long=L1(), tau_short=None, tau_long=None)
+    measure = Measure(
+        read=LatentReader(FORM.patch_size), short=L1(), long=L1(), tau_short=None, tau_long=None
+    )
     with pytest.raises(ValueError, match="thresholds are either given or adaptive"):
         make_feed(PruneConfig(), measure, None, AHEAD, block_frames=3, source=FORM)

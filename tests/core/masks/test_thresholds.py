@@ -18,7 +18,7 @@ from lipar_plugins.refiners import Dilate, GaussianThreshold, KeepMovers, Median
 
 DEFAULT = [Median(), GaussianThreshold(), Median(), OpenClose(), Dilate(), KeepMovers()]
 LOOKING_AHEAD = [Median(look_ahead=True), GaussianThreshold(), Dilate(look_ahead=True)]
-CODED = SourceFormat(patch_size=2, coder=ToyAutoencoder())
+CODED = SourceFormat(patch_size=2, autoencoder=ToyAutoencoder())
 
 
 def defaults(criterion, source):

@@ -26,7 +26,7 @@ def test_a_rate_that_cannot_be_met_gives_the_nearest_and_says_which() -> None:
     parts = make_parts(loaded.host, plan.base)
     options: dict[str, Any] = {
         "config": plan.base,
-        "measure": measure_of(parts.criterion, SourceFormat(patch_size=2, coder=loaded.autoencoder)),
+        "measure": measure_of(parts.criterion, SourceFormat(patch_size=2, autoencoder=loaded.autoencoder)),
         "parts": parts,
         "block_frames": loaded.model.block_frames,
     }

@@ -13,10 +13,10 @@ from lipar_adapters.tiny.recipe.latent_pool import HARD_LOOKS, Grid, draw_edit, 
 
 def test_clips_for_image_to_video_begin_with_one_pixel_frame(library: Library) -> None:
     tokenizer, _ = load_text(WEIGHTS)
-    coder = load_vae(WEIGHTS)
-    chunk = make_chunk(3, Grid(2, 2, 3), coder, library, tokenizer, 2, edits=1, first_frame_alone=True)
+    autoencoder = load_vae(WEIGHTS)
+    chunk = make_chunk(3, Grid(2, 2, 3), autoencoder, library, tokenizer, 2, edits=1, first_frame_alone=True)
     assert chunk.source is None and chunk.target.shape == (2, 1, 3, 16, 4, 4)
-    first = coder.decode(chunk.target[:, 0])[0][:, :4]
+    first = autoencoder.decode(chunk.target[:, 0])[0][:, :4]
     assert (first - first[:, :1]).abs().max() < 0.1
 
 

@@ -66,7 +66,7 @@ def test_grids_take_all_lengths_and_shapes() -> None:
 
 
 def test_a_resumed_sibling_has_the_same_weights(library: Library, tmp_path: Path) -> None:
-    coder = load_vae(WEIGHTS)
+    autoencoder = load_vae(WEIGHTS)
     tokenizer, text_encoder = load_text(WEIGHTS)
 
     def train(out: Path, resume: bool = False, stop: int | None = None) -> dict[str, torch.Tensor]:
@@ -76,8 +76,8 @@ def test_a_resumed_sibling_has_the_same_weights(library: Library, tmp_path: Path
             ffn_dim=32, num_layers=1, cross_attn_norm=True,
         )  # fmt: skip
         trained = train_bidirectional(
-            out, coder, text_encoder, tokenizer, small, library, library, Budget(steps=3), resume=resume, tokens=24,
-            scenes_each=2, refresh=2, capacity=1, grids=lambda progress, number: SMALL, stop_steps=stop, judge_every=2,
+            out, autoencoder, text_encoder, tokenizer, small, library, library, Budget(steps=3), resume=resume,
+            tokens=24, scenes_each=2, refresh=2, capacity=1, grids=lambda progress, number: SMALL, stop_steps=stop, judge_every=2,
             judged_clips=1, judged_grid=SMALL,
         )  # fmt: skip
         return dict(trained.named_parameters())
