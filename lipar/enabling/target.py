@@ -4,15 +4,12 @@ The core knows no model library. A plugin that supports one registers a target w
 that recognises the library's pipelines and models, describes them, and attaches a session to them.
 """
 
-import warnings
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from lipar.enabling.session import Session
 from lipar.enabling.target_info import TargetInfo
 from lipar.plugin.guard import running
 from lipar.plugin.host import PluginHost
-
-_RENAMED = {"DoorWarning": "EnableWarning", "Door": "Target"}
 
 
 class EnableWarning(UserWarning):
@@ -75,25 +72,3 @@ def target_for(target: object, host: PluginHost) -> Target:
     if hasattr(target, "_orig_mod"):
         hint = "; this one was compiled as a whole: pass the module itself, and compile its blocks"
     raise TypeError(f"lipar cannot prune a {type(target).__name__}; supported: {listed}{hint}")
-
-
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        if name in _RENAMED:
-            new = _RENAMED[name]
-            warnings.warn(
-                f"lipar.enabling.target.{name} is now called {new}", DeprecationWarning, stacklevel=2
-            )
-            return globals()[new]
-        if name == "WHOLE_CLIP":
-            from lipar.config import Config, PartConfig
-
-            warnings.warn(
-                "WHOLE_CLIP is not needed any more: pass keywords, a dict or any lipar.Config to lipar.enable, whose "
-                "defaults fit the model",
-                DeprecationWarning,
-                stacklevel=2,
-            )
-            return Config(noise=PartConfig("filtering"))
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

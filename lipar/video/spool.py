@@ -1,6 +1,7 @@
 """Inputs that can be read only once, such as pipes, copied to files."""
 
 import os
+import select
 import shutil
 import sys
 import tempfile
@@ -68,4 +69,16 @@ def _is_standard_input(path: Path) -> bool:
 
 def _copy(pipe: BinaryIO, copy: Path) -> None:
     with copy.open("wb") as file:
-        shutil.copyfileobj(pipe, file, 2**20)
+        if os.name != "posix":  # only sockets can be waited for
+            shutil.copyfileobj(pipe, file, 2**20)
+            return
+        # A signal that comes between Python's last look and a blocking read would wait for the next byte. So the wait
+        # is bounded, and the read does not block.
+        while True:
+            ready, _, _ = select.select([pipe], [], [], 0.25)
+            if not ready:
+                continue
+            chunk = os.read(pipe.fileno(), 2**20)
+            if not chunk:
+                return
+            file.write(chunk)

@@ -8,8 +8,7 @@ import torch
 from wan_toys import toy_transformer
 
 import lipar
-from lipar.enabling import target
-from lipar.enabling.target import EnableWarning, Target, target_for
+from lipar.enabling.target import Target, target_for
 from lipar.hookspecs import hookimpl
 from lipar.plugin.registry import Registry
 from lipar.testing.contracts import contract
@@ -63,15 +62,6 @@ def test_wan_is_a_target_of_its_own_and_no_adapter_is_asked() -> None:
     for name in ("self-forcing", "tiny", "ttm"):
         host.registries["adapter"]._parts.pop(name)
     assert target_for(toy_transformer(), host).supported.startswith("diffusers.WanTransformer3DModel")
-
-
-def test_old_names_still_work_and_name_the_new_ones() -> None:
-    with pytest.warns(DeprecationWarning, match="DoorWarning is now called EnableWarning"):
-        assert target.DoorWarning is EnableWarning
-    with pytest.warns(DeprecationWarning, match="WHOLE_CLIP is not needed any more"):
-        assert target.WHOLE_CLIP.noise.name == "filtering"
-    with pytest.raises(AttributeError, match="no attribute 'Doors'"):
-        target.Doors  # noqa: B018
 
 
 @attrs.frozen

@@ -77,8 +77,8 @@ def test_a_resumed_sibling_has_the_same_weights(library: Library, tmp_path: Path
         )  # fmt: skip
         trained = train_bidirectional(
             out, autoencoder, text_encoder, tokenizer, small, library, library, Budget(steps=3), resume=resume,
-            tokens=24, scenes_each=2, refresh=2, capacity=1, grids=lambda progress, number: SMALL, stop_steps=stop, judge_every=2,
-            judged_clips=1, judged_grid=SMALL,
+            tokens=24, scenes_each=2, refresh=2, capacity=1, grids=lambda progress, number: SMALL, stop_steps=stop,
+            judge_every=2, judged_clips=1, judged_grid=SMALL,
         )  # fmt: skip
         return dict(trained.named_parameters())
 
