@@ -4,9 +4,8 @@ import pytest
 import torch
 from wan_toys import toy_pipeline
 
-from lipar_adapters.time_to_move.adapter import TimeToMove
 from lipar_adapters.time_to_move.model import Defaults, TimeToMoveModel
-from lipar_adapters.time_to_move.motion import MotionAdapter, MotionModel, MotionScene
+from lipar_adapters.time_to_move.motion import MotionModel, MotionScene
 
 
 @pytest.mark.parametrize(("tweak", "first"), [(-1, 0), (0, 0), (3, 3)])
@@ -18,7 +17,6 @@ def test_a_start_from_pure_noise_takes_every_step(tweak: int, first: int) -> Non
     assert scene.first_step == first
 
 
-def test_the_adapter_and_its_model_are_what_the_command_asks_for() -> None:
-    assert isinstance(TimeToMove(), MotionAdapter)
+def test_the_model_is_what_the_command_asks_for() -> None:
     model = TimeToMoveModel(toy_pipeline("i2v-5b"), Defaults(pixels=32 * 48, frames=9))
     assert isinstance(model, MotionModel)

@@ -35,9 +35,9 @@ RUNS: dict[str, tuple[Callable[..., Any], str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("door", RUNS)
-def test_stock_pipelines_run(folder: Path, door: str, dtype: torch.dtype) -> None:
-    make, kind, arguments = RUNS[door]
+@pytest.mark.parametrize("task", RUNS)
+def test_stock_pipelines_run(folder: Path, task: str, dtype: torch.dtype) -> None:
+    make, kind, arguments = RUNS[task]
     pipe = make("cpu", dtype, folder)
     assert type(pipe) is getattr(diffusers, kind)
     pipe.set_progress_bar_config(disable=True)

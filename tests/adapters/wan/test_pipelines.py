@@ -8,8 +8,7 @@ import torch
 from wan_toys import save_pipeline
 
 from lipar import ConfigError, build_config, load_plugins
-from lipar.plugin.compatibility import Giver, check_config
-from lipar_adapters.time_to_move.adapter import TimeToMove
+from lipar.plugin.compatibility import check_config
 from lipar_adapters.wan.pipelines import Wan22A14B, Wan22TI2V, family_of, read_index
 
 CPU = torch.device("cpu")
@@ -78,14 +77,6 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
     with pytest.raises(ValueError, match="is of a FluxPipeline, not of a Wan pipeline"):
         read_index(tmp_path)
-
-
-def test_time_to_move_gives_a_clean_first_frame_where_the_image_is_among_the_tokens(folders):
-    clean = "clean-first-frame"
-    assert clean in TimeToMove().gives
-    assert clean in TimeToMove(model=str(folders["t2v-5b"])).gives
-    assert clean not in TimeToMove(model=str(folders["i2v-a14b"])).gives
-    assert clean in Giver.of(TimeToMove, "of the class").facts
 
 
 @pytest.mark.parametrize("name", ["ttm", "wan2.2-ti2v", "wan2.2-a14b"])
