@@ -54,7 +54,7 @@ def run_ablation(
         quiet: no progress bar.
 
     Raises:
-        ValueError: the folder contains another ablation, another run is writing there, or a clip does not fit the model.
+        ValueError: the folder contains another ablation, another run writes there, or a clip does not fit the model.
         WorkerError: a worker process failed.
     """
     with contextlib.suppress(OSError):  # `Record` raises the error that names the folder
