@@ -47,7 +47,7 @@ def tiny_transformer(folder: Path):
 
 
 def tiny_model(folder: Path, prompt_rows, **recipe) -> CausalWan:
-    """The same model in lipar's adapter, with these first rows of the prompt; the other rows are zero."""
+    """That model behind lipar's adapter, with the first rows of its prompt; the others are zero."""
     model = CausalWan(tiny_transformer(folder), Recipe(**recipe))
     model.prompt_embeds = torch.zeros(1, TEXT_ROWS, TEXT_DIM)
     model.prompt_embeds[0, : prompt_rows.shape[0]] = prompt_rows.float()

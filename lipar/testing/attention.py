@@ -20,7 +20,7 @@ PASSES = (ForwardPass.at(0, 0.8), ForwardPass.at(1, 0.6), ForwardPass.at(-1, 0.0
 
 
 class FillAll:
-    """The simplest recovery: the key and value of every pruned place are those of its donor."""
+    """The plainest recovery: every place takes part."""
 
     fills = True
 
@@ -30,7 +30,7 @@ class FillAll:
 
 
 class SequenceDonors:
-    """The simplest noise source: the donor of a pruned token is its restoration source, in the same pass."""
+    """The plainest noise source: a pruned token's restoration source, in the same pass."""
 
     per_step = True
 

@@ -29,7 +29,7 @@ CRITERIA = {
 
 @attrs.frozen(eq=False)
 class Watch:
-    """A refiner that changes nothing and stores its inputs."""
+    """A refiner that changes nothing and remembers what passed."""
 
     seen: list = attrs.field(factory=list)
     past_frames = 0

@@ -88,7 +88,7 @@ class LoadedModel:
         """
         host = load_plugins()
         adapter = make_adapter(host, plan.base)
-        # full float32, so that rounding is not counted as an error of a strategy
+        # float32 as it stands: rounding must not pass for a strategy's error
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
         model = adapter.load(torch.device(plan.device), torch.float32)
