@@ -30,20 +30,20 @@ def clip_cells(
     loaded.model.set_prompt(prepared.clip.prompt)
     unpruned: dict[str, Run] = {}
 
-    def whole(row: Row) -> Run:
+    def unpruned_run(row: Row) -> Run:
         """The run of a row that prunes nothing, which is the same at every kept fraction."""
         if row.name not in unpruned:
             unpruned[row.name] = prepared.run(row, strength, None)
         return unpruned[row.name]
 
     rows = {row.name: row for row in plan.rows}
-    baseline = prepared.baseline(whole(rows["dense"]))
+    baseline = prepared.baseline(unpruned_run(rows["dense"]))
     for cell in plan.cells():
         if cell not in wanted:
             continue
         row = rows[cell.row]
         keep_mask = prepared.mask(row, cell.kept)
-        run = whole(row) if keep_mask is None else prepared.run(row, strength, keep_mask)
+        run = unpruned_run(row) if keep_mask is None else prepared.run(row, strength, keep_mask)
         compared = prepared.masks[cell.kept].keep_mask if keep_mask is None else keep_mask
         of_latents, of_pixels = prepared.masks_of(compared, run.latents.device)
         yield {

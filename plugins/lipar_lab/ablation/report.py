@@ -34,7 +34,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(map(escaped, line)) + " |" for line in lines)
 
 
-def nearness(plan: Plan, cells: Sequence[Line], strength: float, figure: str = "psnr_latent_kept") -> str:
+def latent_table(plan: Plan, cells: Sequence[Line], strength: float, figure: str = "psnr_latent_kept") -> str:
     """The table of one strength by kept fraction: the figure of `paper`, and the difference of every other row."""
     columns = {kept: _select(cells, strength=strength, kept=kept) for kept in plan.kept}
     head = ["strategy"]
@@ -59,7 +59,7 @@ def nearness(plan: Plan, cells: Sequence[Line], strength: float, figure: str = "
     return table(head, body)
 
 
-def picture(plan: Plan, cells: Sequence[Line], times: Sequence[Line]) -> str:
+def pixel_table(plan: Plan, cells: Sequence[Line], times: Sequence[Line]) -> str:
     """The table of decoded pixels, memory and time: means over kept fractions and strengths, then over clips."""
     head = [
         "strategy",
@@ -79,14 +79,14 @@ def picture(plan: Plan, cells: Sequence[Line], times: Sequence[Line]) -> str:
         own = _select(cells, row=row.name)
         if not own:
             continue
-        near = row.name not in (REFERENCE, "dense")
+        compared = row.name not in (REFERENCE, "dense")
         stored = max(cell["noise_bytes"] for cell in own)
         body.append(
             [
                 f"`{row.name}`",
                 _mean(own, "psnr_pixel") or "equal",
-                _signed(paired(cells, row.name, "psnr_pixel")) if near else "",
-                _signed(paired(cells, row.name, "psnr_pixel_kept")) if near else "",
+                _signed(paired(cells, row.name, "psnr_pixel")) if compared else "",
+                _signed(paired(cells, row.name, "psnr_pixel_kept")) if compared else "",
                 _mean(own, "high_frequencies", 3),
                 _mean(own, "flicker", 3),
                 _mean(own, "psnr_target", 2),
@@ -98,7 +98,7 @@ def picture(plan: Plan, cells: Sequence[Line], times: Sequence[Line]) -> str:
     return table(head, body)
 
 
-def mechanism(lines: Sequence[Line]) -> str:
+def donor_table(lines: Sequence[Line]) -> str:
     """The table of donors: means over clips and layers for each row that was recorded."""
     figures = {
         "offset of k": "offset_k",
@@ -146,13 +146,13 @@ def report(
         parts.append(
             f"PSNR of latents to dense, kept tokens, strength {strength:g} (peak: range of the dense run):"
         )
-        parts.append(nearness(plan, cells, strength))
+        parts.append(latent_table(plan, cells, strength))
     parts.append(
         "Decoded pixels, all strengths and kept fractions. *High frequencies*: energy over the dense run's. *Flicker*: "
         "mean change from frame to frame where the source is still, in levels of 255. *Target*: the exactly rendered "
         "edit. *Memory*: tensors of the noise source. *Time*: denoise passes, the median ratio to `paper`, interleaved."
     )
-    parts.append(picture(plan, cells, times))
+    parts.append(pixel_table(plan, cells, times))
     kinds = sorted({cell["kind"] for cell in cells if cell["kind"]})
     if len(kinds) > 1:
         parts.append("PSNR of latents to dense on kept tokens, difference to `paper`, by kind of clip:")
@@ -163,7 +163,7 @@ def report(
             "pruned places; *error*: of each. Attention: that of the kept queries; *difference*: the mean absolute "
             "difference of both in a layer. All are means over layers; `results.json` has every layer."
         )
-        parts.append(mechanism(watched))
+        parts.append(donor_table(watched))
     for name, reason in left_out.items():
         parts.append(escaped(f"Not run: `{name}` ({reason})."))
     return "\n\n".join(parts) + "\n"

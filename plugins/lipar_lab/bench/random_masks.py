@@ -36,7 +36,7 @@ def random_mask(
         raise ValueError(f"a kept fraction lies in 0..1, got {kept_fraction}")
     if whole_first_frame and count < grid[1] * grid[2]:
         raise ValueError(
-            f"to keep frame 0 of {grid[0]} whole, keep at least {1 / grid[0]:.3f}, got {kept_fraction}"
+            f"to keep all of frame 0 of {grid[0]}, keep at least {1 / grid[0]:.3f}, got {kept_fraction}"
         )
     field = torch.rand(grid, generator=torch.Generator().manual_seed(seed))
     if spread == "clustered":

@@ -15,7 +15,7 @@ def test_a_random_mask_keeps_the_exact_number(fraction, spread, seed):
 
 def test_a_clip_s_mask_keeps_its_first_frame():
     assert bool(random_mask((3, 5, 7), 0.4, whole_first_frame=True)[0].all())
-    with pytest.raises(ValueError, match="keep frame 0"):
+    with pytest.raises(ValueError, match="keep all of frame 0 of 3"):
         random_mask((3, 5, 7), 0.2, whole_first_frame=True)
 
 
