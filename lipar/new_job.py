@@ -28,7 +28,7 @@ def new_job(host: PluginHost, config: Config, model: Model, *, dense: bool) -> J
     parts = make_parts(host, config)
     giver = Giver.of(model, f"model {type(model).__name__}")
     check_run(host, config, parts, giver, ModelSpec.of(model), dense=dense)
-    source = SourceFormat(patch_size=model.patch_size, coder=model.autoencoder)
+    source = SourceFormat(patch_size=model.patch_size, autoencoder=model.autoencoder)
     measure, adaptive = make_measure(config, parts, source)
     masks = make_feed(
         config.prune, measure, adaptive, parts.refiners, block_frames=model.block_frames, source=source

@@ -11,7 +11,7 @@ NO_AUTOENCODER = (
 
 
 @attrs.frozen(kw_only=True)
-class CoderSpec:
+class AutoencoderSpec:
     """Pixel frames and thresholds of an autoencoder; see `lipar.protocols.Autoencoder`."""
 
     first_pixel_frames: int
@@ -20,9 +20,9 @@ class CoderSpec:
     tau_long: float = attrs.field(validator=bounds.THRESHOLD)
 
     @classmethod
-    def of(cls, coder: "Autoencoder | CoderSpec") -> "CoderSpec":
+    def of(cls, autoencoder: "Autoencoder | AutoencoderSpec") -> "AutoencoderSpec":
         """The spec of a loaded autoencoder."""
-        return cls(**{field.name: getattr(coder, field.name) for field in attrs.fields(cls)})
+        return cls(**{field.name: getattr(autoencoder, field.name) for field in attrs.fields(cls)})
 
 
 @attrs.frozen(kw_only=True)
@@ -38,7 +38,7 @@ class ModelSpec:
     window_frames: int = attrs.field(validator=bounds.WINDOW)
     patch_size: int = 2
     """Latent rows and columns of a token."""
-    coder: CoderSpec | None = None
+    autoencoder: AutoencoderSpec | None = None
     """None: the model has no autoencoder."""
 
     @classmethod
@@ -49,5 +49,5 @@ class ModelSpec:
             sink_frames=model.sink_frames,
             window_frames=model.window_frames,
             patch_size=model.patch_size,
-            coder=None if model.autoencoder is None else CoderSpec.of(model.autoencoder),
+            autoencoder=None if model.autoencoder is None else AutoencoderSpec.of(model.autoencoder),
         )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lipar.messages import counted
 from lipar.protocols import Autoencoder
-from lipar.spec import CoderSpec
+from lipar.spec import AutoencoderSpec
 from lipar.types import Latents, PixelFrames, shaped
 
 LatentPiece: TypeAlias = Float[Tensor, "_ _ _ _ _"]
@@ -91,7 +91,7 @@ class SourceFormat:
 
     patch_size: int
     """Latent rows and columns of a token."""
-    coder: Autoencoder | CoderSpec | None = None
+    autoencoder: Autoencoder | AutoencoderSpec | None = None
     """Gives how many pixel frames make a latent frame."""
 
     def grid(self, latents: Latents) -> tuple[int, int, int]:
@@ -105,19 +105,19 @@ class SourceFormat:
         Raises:
             ValueError: there is no autoencoder that gives the number of pixel frames.
         """
-        if self.coder is None:
+        if self.autoencoder is None:
             raise ValueError(
                 "this model has no autoencoder, so it is not known which pixel frames a latent frame stands for"
             )
-        coder = self.coder
-        starts = [pixel_frames_in(coder, 0, first_frame + i) for i in range(count + 1)]
+        autoencoder = self.autoencoder
+        starts = [pixel_frames_in(autoencoder, 0, first_frame + i) for i in range(count + 1)]
         return list(pairwise(starts))
 
 
-def pixel_frames_in(coder: Autoencoder | CoderSpec, first_latent: int, count: int) -> int:
+def pixel_frames_in(autoencoder: Autoencoder | AutoencoderSpec, first_latent: int, count: int) -> int:
     """How many pixel frames `count` latent frames stand for, from latent frame `first_latent` of the video on."""
     starts = int(first_latent == 0 and count > 0)
-    return starts * coder.first_pixel_frames + (count - starts) * coder.next_pixel_frames
+    return starts * autoencoder.first_pixel_frames + (count - starts) * autoencoder.next_pixel_frames
 
 
 def source_blocks(
@@ -157,8 +157,8 @@ def source_blocks(
         first_frame += block_frames
 
 
-def _pixels_of(piece: SourcePiece, coder: Autoencoder, first_frame: int) -> PixelFrames:
-    expected = pixel_frames_in(coder, first_frame, piece.latents.shape[1])
+def _pixels_of(piece: SourcePiece, autoencoder: Autoencoder, first_frame: int) -> PixelFrames:
+    expected = pixel_frames_in(autoencoder, first_frame, piece.latents.shape[1])
     if piece.pixels is None:
         raise ValueError(
             "the criterion looks at the source's pixel frames, but latents came without them; "

@@ -30,8 +30,8 @@ class ProgressBar:
     @hookimpl
     def lipar_edit_begun(self, config: Config, model: Model, frames: int | None) -> None:
         """Show the bar; without a total where the number of frames is unknown."""
-        coder = model.autoencoder
-        self._block_frames = model.block_frames * (coder.next_pixel_frames if coder else 1)
+        autoencoder = model.autoencoder
+        self._block_frames = model.block_frames * (autoencoder.next_pixel_frames if autoencoder else 1)
         self._parts = len(model.sigmas(config.strength, config.scaled_steps)) + 2
         self._bar = tqdm(total=frames, unit="frame", desc="edit", disable=None)
 

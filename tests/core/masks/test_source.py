@@ -16,10 +16,10 @@ from lipar.masks.source import (
     source_blocks,
     with_upcoming,
 )
-from lipar.spec import CoderSpec
+from lipar.spec import AutoencoderSpec
 from lipar.testing.strategies import splits
 
-WAN = CoderSpec(first_pixel_frames=1, next_pixel_frames=4, tau_short=0.1, tau_long=0.2)
+WAN = AutoencoderSpec(first_pixel_frames=1, next_pixel_frames=4, tau_short=0.1, tau_long=0.2)
 
 
 @attrs.frozen
@@ -59,7 +59,7 @@ def test_the_first_latent_frame_stands_for_fewer_pixel_frames(first, count):
 
 
 def test_spans_of_pixel_frames_follow_each_other():
-    form = SourceFormat(patch_size=2, coder=WAN)
+    form = SourceFormat(patch_size=2, autoencoder=WAN)
     assert form.frame_spans(0, 3) == [(0, 1), (1, 5), (5, 9)]
     assert form.frame_spans(3, 2) == [(9, 13), (13, 17)]
     with pytest.raises(ValueError, match="no autoencoder"):
