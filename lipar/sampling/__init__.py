@@ -1,1 +1,1 @@
-"""Flow matching and the Gaussian noise that it draws."""
+"""Flow matching, Gaussian draws, step lists, and the passes over a block."""

@@ -11,7 +11,7 @@ from lipar.types import Latents
 def warped_sigmas(steps: Sequence[int], shift: float) -> list[float]:
     """Noise levels of step indices, 1000 = pure noise, after the schedule's shift: s -> shift s / (1 + (shift-1) s).
 
-    In float32, as Self-Forcing's `FlowMatchScheduler` computes them (utils/scheduler.py), to agree bit for bit.
+    Computed in float32, as in Self-Forcing's `FlowMatchScheduler` (utils/scheduler.py), to agree bit for bit.
     """
     s = torch.linspace(1.0, 0.0, TRAIN_STEPS + 1)[:-1]
     sigmas = shift * s / (1 + (shift - 1) * s)
@@ -19,10 +19,10 @@ def warped_sigmas(steps: Sequence[int], shift: float) -> list[float]:
 
 
 def denoise(noisy: Latents, flow: Latents, sigma: float) -> Latents:
-    """The clean estimate x_0 = x - sigma flow, taken in float64 as Self-Forcing does."""
+    """The clean estimate x_0 = x - sigma flow, computed in float64 as in Self-Forcing."""
     return (noisy.double() - sigma * flow.double()).to(noisy.dtype)
 
 
-def add_noise(clean: Latents, noise: Latents, sigma: float) -> Latents:
-    """(1 - sigma) clean + sigma noise."""
-    return ((1 - sigma) * clean + sigma * noise).to(clean.dtype)
+def add_noise(clean: Latents, gaussian: Latents, sigma: float) -> Latents:
+    """Clean latents at the noise level sigma: (1 - sigma) clean + sigma gaussian."""
+    return ((1 - sigma) * clean + sigma * gaussian).to(clean.dtype)

@@ -89,7 +89,7 @@ def test_a_full_disk_is_said(pipe, temporary, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("shutil.copyfileobj", full)
+    monkeypatch.setattr("lipar.video.spool._copy", full)
     with pytest.warns(VideoWarning), pytest.raises(VideoError, match=r"No space left .* set TMPDIR"):
         VideoReader(pipe)
     assert list(temporary.iterdir()) == []
