@@ -1,7 +1,9 @@
 """A part is a subclass of its kind's base class, or is given the defaults that it lacks when it is registered."""
 
 import pickle
+import re
 import types
+from pathlib import Path
 
 import attrs
 import pytest
@@ -229,3 +231,16 @@ def test_a_part_without_a_base_class_runs_between_those_of_lipar():
         type(make_part(host, "refiner", build_config(settings=["refiners=['plain']"]).refiners[0]))
         is PlainRefiner
     )
+
+
+@pytest.mark.parametrize(
+    "base", [Criterion, Refiner, Recovery, NoiseSource, Restorer, StreamingAdapter, ClipAdapter]
+)
+def test_the_page_about_plugins_lists_what_a_base_class_requires_and_what_has_a_default(base):
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "plugins.md").read_text("utf-8")
+    row = next(line for line in page.splitlines() if line.startswith(f"| `{base.__name__}` | "))
+    _, _, required, optional, _ = row.split("|")
+    (method,) = base.__abstractmethods__
+    assert required.strip().startswith(f"`{method}(")
+    names = {name for name in dir(base) if not name.startswith("_")} - {method}
+    assert set(re.findall(r"`([a-z_0-9]+)[(`]", optional)) == names
