@@ -11,6 +11,7 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--lipar-part`."""
     parser.getgroup("lipar").addoption(
         "--lipar-part",
         metavar="NAME",
@@ -19,6 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Collect the contracts if `--lipar-part` was given."""
     if config.getoption("--lipar-part") is None:
         return
     spec = find_spec("lipar")

@@ -33,15 +33,29 @@ class ExactEdit(Protocol):
     """A clip with its exactly rendered edit, as an adapter makes one; fields as in `AblationClip`."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Name of the clip."""
+        ...
+
     @property
-    def prompt(self) -> str: ...
+    def prompt(self) -> str:
+        """What the edit looks like."""
+        ...
+
     @property
-    def pixels(self) -> Tensor: ...
+    def pixels(self) -> Tensor:
+        """The clip, `frames 3 height width` in [0, 1]."""
+        ...
+
     @property
-    def target(self) -> Tensor: ...
+    def target(self) -> Tensor:
+        """Its exactly rendered edit, of the same shape."""
+        ...
+
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        """Group of clips that has its own column in the report."""
+        ...
 
 
 @runtime_checkable
