@@ -31,7 +31,7 @@ def test_every_job_has_parts_and_masks_of_its_own():
     [
         (["cache.window_frames=3"], {}, "copy from the frame before it"),
         ([], {"autoencoder": None}, "prune.tau_short and prune.tau_long"),
-        (["criterion=pixel"], {"autoencoder": None}, "looks at pixel frames"),
+        (["criterion=pixel"], {"autoencoder": None}, "reads pixel frames"),
     ],
 )
 def test_what_does_not_fit_the_model_is_refused(settings, model, message):

@@ -290,7 +290,7 @@ def test_what_does_not_fit_is_said() -> None:
         run(pipe, "t2v")
     with pytest.raises(ConfigError, match="self_redundancy"):
         build_config(settings=["self_redundancy.full_steps=0"])
-    with pytest.raises(ConfigError, match="set full_steps, too"):
+    with pytest.raises(ConfigError, match="set full_steps as well"):
         build_config(settings=["self_redundancy.recheck=3"])
 
 

@@ -13,7 +13,7 @@ from lipar.attention.block import BlockContext, sdpa
 from lipar.attention.kv_cache import KVCache
 from lipar.attention.rope import RotaryEmbedding, prepare_rotation, rotate
 from lipar.layout import TokenLayout
-from lipar.protocols import ForwardPass, Recovery
+from lipar.protocols import ForwardPass, NoiseSource, Recovery
 from lipar.testing.closeness import assert_near, error
 from lipar.testing.strategies import keep_masks, seeds
 from lipar_plugins.noise_levels import Filtering, ImageCondition, StepShift
@@ -294,7 +294,7 @@ def test_positions_that_roll_give_the_outputs_of_absolute_ones_while_nothing_was
     assert all(torch.equal(a, b) for a, b in zip(absolute, rolling, strict=True))
 
 
-class Lender:
+class Lender(NoiseSource):
     """Gives the same constant donors at every step, in need of no history."""
 
     per_step = False

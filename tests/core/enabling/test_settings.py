@@ -10,6 +10,7 @@ import torch
 from wan_toys import toy_pipeline
 
 import lipar
+from lipar.cli.options import ConfigChoice
 from lipar.config import Config, ConfigError, PartConfig, PruneConfig, build_config
 from lipar.enabling.settings import EnableOptions, config_of, fitted
 from lipar.enabling.target import target_for
@@ -73,11 +74,11 @@ def test_an_option_without_a_name_goes_to_the_part_that_runs_there() -> None:
 
 
 def test_the_options_of_ttm_change_single_keys_of_the_same_defaults() -> None:
-    found = motion_config(HOST, None, None, ("prune.keep=0.5",))
+    found = motion_config(HOST, ConfigChoice(settings=("prune.keep=0.5",)))
     assert found == read(keep=0.5)
     with pytest.raises(ConfigError, match=r"noise 'filtering' of lipar .* has no option 'shft'"):
-        motion_config(HOST, None, None, ("noise.shft=true",))
-    assert motion_config(HOST, None, None, ()) is None
+        motion_config(HOST, ConfigChoice(settings=("noise.shft=true",)))
+    assert motion_config(HOST, ConfigChoice()) is None
 
 
 def test_a_part_that_is_not_installed_is_no_replacement() -> None:
@@ -123,7 +124,7 @@ def test_enable_takes_keywords() -> None:
         ({"keep": 2.0}, ConfigError, "keep"),
         ({"keep": "half"}, ConfigError, "prune.keep must be a number, got 'half'"),
         ({"keep": 0.5, "quantile": 0.5}, ConfigError, "thresholds are set in one way, got quantile and keep"),
-        ({"recheck": 3}, ConfigError, "set full_steps, too"),
+        ({"recheck": 3}, ConfigError, "set full_steps as well"),
         ({"noise": "filterin"}, ConfigError, "no noise named 'filterin'.*did you mean 'filtering'"),
     ],
 )

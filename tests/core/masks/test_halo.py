@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lipar.masks.halo import HaloBuffer, join_changes
-from lipar.protocols import Change
+from lipar.protocols import Change, Refiner
 from lipar.testing.strategies import splits
 
 
 @attrs.frozen(eq=False)
-class Window:
+class Window(Refiner):
     """Adds the distances of the frames from `past_frames` before to `future_frames` after."""
 
     past_frames: int

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lipar.masks.long_term import KeptReference, ThresholdedReference, last_kept
 from lipar.masks.stream import clip_mask
-from lipar.protocols import Change
+from lipar.protocols import Change, Refiner
 from lipar.testing.closeness import assert_near
 from lipar.testing.strategies import features, keep_masks
 from lipar_plugins.criteria import L1
@@ -23,13 +23,10 @@ TAUS = {"tau_short": 0.15, "tau_long": 0.3}
 
 
 @attrs.frozen(eq=False)
-class Watch:
+class Watch(Refiner):
     """A refiner that changes nothing and remembers what passed."""
 
     seen: list = attrs.field(factory=list)
-    past_frames = 0
-    future_frames = 0
-    border = "replicate"
 
     def __call__(self, change):
         self.seen.append(change)

@@ -2,13 +2,17 @@
 
 import importlib.metadata
 import types
+from pathlib import Path
 
 import attrs
 import pytest
 
+from lipar.config import Config
+from lipar.events import EditOptions
 from lipar.hookspecs import hookimpl
 from lipar.plugin.host import PluginWarning, load_plugins
 from lipar.protocols import Criterion
+from lipar.testing.toy import ToyModel
 
 VERSION = importlib.metadata.version("lipar")
 
@@ -209,7 +213,8 @@ def whole(name, heard):
 
 
 def begin(host, frames):
-    host.hook.lipar_edit_begun(config=None, options=None, model=None, frames=frames)
+    options = EditOptions(prompt="night", output=Path("out.mp4"))
+    host.hook.lipar_edit_begun(config=Config(), options=options, model=ToyModel(), frames=frames)
 
 
 def listed(host, distribution):
