@@ -1,4 +1,4 @@
-"""The module of `lipar.enable` until version 0.1; its names still work, with a warning that says what replaces them."""
+"""Deprecated: names that moved to `lipar` and `lipar.enabling.target`; they work, with a warning, until version 0.3."""
 
 import warnings
 from typing import TYPE_CHECKING, Any

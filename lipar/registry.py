@@ -1,4 +1,4 @@
-"""The module of `Registry` until version 0.1, which plugins import; it still works, with a warning."""
+"""Deprecated: names that moved to `lipar.plugin.registry`; they work, with a warning, until version 0.3."""
 
 import warnings
 

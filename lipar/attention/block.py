@@ -19,9 +19,9 @@ steps and one for the clean pass. It takes four decisions:
 
     absent or filled     a recovery that does not fill leaves pruned places out: only K (the ablation's lower end)
     which copies         a kept token stands for a run of c places; the m most recent are present (Eq. 10-12)
+    with which weight    a bias log(c / m) makes m copies count as c (proportional attention, arXiv 2210.09461, Eq. 1)
     at which position    a fill's key is rotated to its own place, e^(l theta) k (Eq. 5), or stays as it was rotated at
                          its donor's place (naive copy)
-    with which weight    a bias log(c / m) makes m copies count as c (proportional attention, arXiv 2210.09461, Eq. 1)
 
 The clean pass takes none of them: every place is filled from its restoration source (Alg. 2), at its own position,
 since these rows become history. Equations are those of arXiv 2603.05811.
@@ -217,6 +217,11 @@ class BlockContext:
         rotate(k, self._block_rotation, out=rows.k_rotated[:, start:end])
 
     def _fill(self, layer_idx: int, region: Region, rows: LayerRows, k: Heads, v: Heads) -> None:
+        """Write the donors' rows where they are due, and let the noise source see the kept keys and values.
+
+        Donors that are the same at every step are written once per block. The clean pass always writes, from the
+        restoration sources, and so overwrites them: after it they are due again.
+        """
         clean = self.forward_pass.clean
         due = region.places.shape[0] > 0 and (clean or self._per_step or not self._written[layer_idx])
         watched = self._noise is not None and not clean
@@ -235,8 +240,8 @@ class BlockContext:
             v=v,
         )
         if due:
-            ask = self._noise.donors if self._noise is not None and not clean else sequence_donors
-            fill_k, fill_v = ask(donation)
+            lends = None if clean else self._noise
+            fill_k, fill_v = sequence_donors(donation) if lends is None else lends.donors(donation)
             self._write(rows, region.fill_slots, fill_k, rotate(fill_k, region.fill_rotation), fill_v, None)
             self._written[layer_idx] = not clean
         if watched and self._noise is not None:

@@ -98,7 +98,7 @@ class Session:
                 self._found = None
         elif advance is Advance.NEW_STEP and (mean := self.self_redundancy.take_mean()) is not None:
             self._found = self._measure(mean, grid)
-        return self._on(self._chosen(grid), grid, device)
+        return self._on_device(self._chosen(grid), grid, device)
 
     @property
     def changes_between_steps(self) -> bool:
@@ -179,7 +179,7 @@ class Session:
         self.measured = True
         return layout_of_clip(clean, grid, self.info, self.config, self.parts)
 
-    def _on(self, layout: TokenLayout | None, grid: Grid, device: torch.device) -> TokenLayout:
+    def _on_device(self, layout: TokenLayout | None, grid: Grid, device: torch.device) -> TokenLayout:
         """The layout on the device of the forward, moved once."""
         if layout is None:
             everything = self._everything
