@@ -39,7 +39,9 @@ def count_syncs(model: BenchModel, kept: float) -> dict[str, Any]:
     stream.fill_window()
     keep_mask = random_mask(stream.grid, kept).to(model.device)
     stream.run(keep_mask)
-    torch.cuda.set_sync_debug_mode("warn")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the mode warns that it is a prototype
+        torch.cuda.set_sync_debug_mode("warn")
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
