@@ -45,14 +45,21 @@ class Bench:
     def run(self) -> dict[str, Any]:
         """Load the model and run the sections that were chosen and fit the model and the device.
 
+        A chosen section that does not fit is named in a line and has no figures.
+
         Returns:
             The figures by the name of the section, with `machine`, `settings` and `ceiling`, as in the JSON file.
         """
         setup = self._set_up()
         for name in SECTIONS:
+            if name not in self.settings.sections:
+                continue
             section = section_named(name)
-            if name in self.settings.sections and section.fits(setup):
+            if section.fits(setup):
                 self._run_section(name, section, setup)
+            else:
+                where = f"{setup.model.shape.name} on {setup.device.type}"
+                self._say(f"{name}: left out, it is not for {where} with these options")
         return self.results
 
     def _set_up(self) -> Setup:

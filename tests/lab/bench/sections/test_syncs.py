@@ -8,9 +8,10 @@ from lipar_lab.bench.sections.syncs import count_syncs, lines
 from lipar_lab.bench.setup import load_model
 
 
-def test_a_run_on_a_cpu_has_no_such_section(tmp_path):
-    results, _ = run_bench(tmp_path, "--shape", "toy", "--quick", "--layers", "1", "--section", "syncs")
+def test_a_run_on_a_cpu_leaves_the_section_out_and_says_so(tmp_path):
+    results, output = run_bench(tmp_path, "--shape", "toy", "--quick", "--layers", "1", "--section", "syncs")
     assert "syncs" not in results
+    assert "syncs: left out, it is not for toy on cpu" in output
 
 
 def test_waits_are_printed_by_line():
