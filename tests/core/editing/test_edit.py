@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import attrs
+import av
 import pytest
 import torch
 
@@ -60,6 +61,14 @@ def clip(tmp_path: Path) -> Path:
     return write_synthetic_clip(tmp_path / "in.mp4", frames=14, width=80, height=48)
 
 
+def decoded(path: Path) -> torch.Tensor:
+    """All pictures of a file, `n h w 3`, 0..255."""
+    with av.open(str(path)) as container:
+        return torch.stack(
+            [torch.from_numpy(f.to_ndarray(format="rgb24")).float() for f in container.decode(video=0)]
+        )
+
+
 def test_a_path_becomes_an_edited_file_and_a_report(edit, clip: Path, tmp_path: Path) -> None:
     report = edit(str(clip), "night", str(tmp_path / "out.mp4"))
     assert report.frames == 14 and 0 < report.kept_fraction < 1
@@ -93,7 +102,10 @@ def test_several_edits_share_a_loaded_model(edit, clip: Path, tmp_path: Path) ->
     model = ToyModel(autoencoder=ToyAutoencoder())
     for name in ("a", "b"):
         edit(clip, "night", tmp_path / f"{name}.mp4", model=model)
-    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    first, second = (decoded(tmp_path / f"{name}.mp4") for name in ("a", "b"))
+    assert first.shape == second.shape
+    # on a busy machine x264 codes the same pictures in two ways, about once in a hundred runs
+    assert (first - second).abs().mean() < 0.02 * first.std()
 
 
 def test_the_other_options_are_those_of_the_command(edit, plugin: ToyPlugin, tmp_path: Path) -> None:
