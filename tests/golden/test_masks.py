@@ -2,17 +2,17 @@
 
 import json
 
-import attrs
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mask_toys import Watch
 
 from lipar.layout import token_features
 from lipar.masks.halo import HaloBuffer
 from lipar.masks.stream import clip_mask
-from lipar.protocols import Change, Refiner
+from lipar.protocols import Change
 from lipar.testing.closeness import assert_near
 from lipar.testing.strategies import features
 from lipar_plugins.criteria import L2, Cosine, TrimmedL1
@@ -25,20 +25,6 @@ CRITERIA = {
     "cos": Cosine(),
     "L2": L2(normalise="released"),
 }
-
-
-@attrs.frozen(eq=False)
-class Watch(Refiner):
-    """A refiner that changes nothing and stores its inputs."""
-
-    seen: list = attrs.field(factory=list)
-
-    def __call__(self, change):
-        self.seen.append(change)
-        return change
-
-    def all(self, name):
-        return torch.cat([getattr(change, name) for change in self.seen])
 
 
 def released_chain(distance, version=1, min_keep=None):

@@ -5,18 +5,13 @@ from typing import Any
 import attrs
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from lipar.types import Latents
+from lipar.video.quality import PixelClip, PixelMask, flicker, still_pixels
 
-PixelClip = Float[Tensor, "pixel_frames 3 height width"]
-PixelMask = Bool[Tensor, "pixel_frames height width"]
 LatentMask = Bool[Tensor, "t h w"]
-STILL = 2 / 255
-"""Mean change from frame to frame below which a cell of the source counts as still."""
-CELL = 8
-"""Side of such a cell in pixels."""
 
 
 def psnr(a: Tensor, b: Tensor, *, peak: float = 1.0, where: Tensor | None = None) -> float | None:
@@ -35,26 +30,6 @@ def psnr(a: Tensor, b: Tensor, *, peak: float = 1.0, where: Tensor | None = None
         return None
     error = float(squared.mean())
     return None if error == 0 else float(10 * torch.log10(torch.tensor(peak**2 / error, dtype=torch.float64)))
-
-
-def still_pixels(source: PixelClip, cell: int = CELL) -> PixelMask:
-    """Pixels in cells where the source changes by less than `STILL` from the frame before; none in the first frame.
-
-    Args:
-        source: frames in [0, 1].
-        cell: side of a cell in pixels; with 1, single pixels of a moving object can count as still by chance.
-    """
-    change = (source[1:] - source[:-1]).abs().mean(1, keepdim=True)
-    cells = F.avg_pool2d(change, cell, ceil_mode=True) < STILL
-    still = cells.repeat_interleave(cell, 2).repeat_interleave(cell, 3)
-    still = still[:, 0, : source.shape[2], : source.shape[3]]
-    return torch.cat([torch.zeros_like(still[:1]), still])
-
-
-def flicker(clip: PixelClip, still: PixelMask) -> float | None:
-    """Mean absolute change from frame to frame on still pixels, in levels of 255; None where there are none."""
-    change = (clip[1:] - clip[:-1]).abs().mean(1)[still[1:]]
-    return float(change.double().mean() * 255) if change.numel() else None
 
 
 def high_frequencies(clip: PixelClip, where: PixelMask | None = None) -> float | None:

@@ -1,17 +1,15 @@
 """`lipar ttm`: from a folder to a clip, on toy models saved as the released ones are."""
 
 import json
-import sys
-import warnings
 from types import SimpleNamespace
 
 import pytest
 import torch
+from command_runs import run_command
 from PIL import Image
 from wan_toys import save_pipeline, write_motion_folder
 
 import lipar
-from lipar.cli import main
 from lipar.testing.closeness import assert_near
 from lipar.video import VideoReader, probe
 from lipar.video.contact_sheet import GAP
@@ -37,17 +35,8 @@ def run(monkeypatch, capsys, folder, tmp_path):
     """Run `lipar ttm FOLDER -o out.mp4 ...`; gives the exit code, standard output and standard error."""
 
     def call(*arguments, where=folder, output=tmp_path / "out.mp4"):
-        line = ["lipar", "ttm", where, "-o", output, "--device", "cpu", *arguments]
-        monkeypatch.setattr(sys, "argv", [str(part) for part in line])
-        code = 0
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            try:
-                main()
-            except SystemExit as done:
-                code = done.code or 0
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        words = ["ttm", where, "-o", output, "--device", "cpu", *arguments]
+        return run_command(monkeypatch, capsys, *words)
 
     return call
 

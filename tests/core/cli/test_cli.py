@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import sys
-import warnings
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,9 +17,9 @@ import click
 import numpy as np
 import pytest
 import torch
+from command_runs import run_command
 
 import lipar.plugin.host
-from lipar.cli import main
 from lipar.hookspecs import hookimpl
 from lipar.plugin.registry import Registry
 from lipar.testing.toy import ToyAutoencoder, ToyModel
@@ -57,16 +56,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Run `lipar ...`; gives the exit code, standard output and standard error."""
 
     def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["lipar", *map(str, arguments)])
-        code = 0
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            try:
-                main()
-            except SystemExit as exit_:
-                code = int(exit_.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
+        return run_command(monkeypatch, capsys, *arguments)
 
     return call
 

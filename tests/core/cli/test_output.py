@@ -3,18 +3,17 @@
 import importlib.metadata
 import json
 import re
-import sys
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
 import attrs
 import pytest
+from command_runs import run_command
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lipar import load_plugins
-from lipar.cli import main
 from lipar.cli.output import complain, say
 from lipar.hookspecs import hookimpl
 from lipar.messages import escaped
@@ -93,16 +92,7 @@ def run(monkeypatch, capsys):
     monkeypatch.setattr("lipar.cli.host.load_plugins", host)
 
     def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lipar", *map(str, arguments)])
-        code = 0
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            try:
-                main()
-            except SystemExit as exit_:
-                code = int(exit_.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
+        return run_command(monkeypatch, capsys, *arguments)
 
     return call
 

@@ -6,24 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from output_files import names, write_both
 
 from lipar.files import locks as locks_module
 from lipar.files.locks import GrowingFile, check_unlocked
-from lipar.files.owner import Outputs, unfinished_path, write_whole
+from lipar.files.owner import unfinished_path, write_whole
 from lipar.files.places import check_writable
 from lipar.video import VideoError
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def write_both(folder: Path, text: str = "new") -> None:
-    with Outputs() as outputs:
-        for name in ("out.mp4", "overlay.mp4"):
-            outputs.claim(folder / name).write_text(text)
-        outputs.publish()
-
 
 HOLD = """
 import sys, time

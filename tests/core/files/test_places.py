@@ -5,15 +5,12 @@ import os
 from pathlib import Path
 
 import pytest
+from output_files import names
 
 from lipar.files.owner import unfinished_path
 from lipar.files.places import check_writable
 from lipar.video import VideoError
 from lipar.video.testing import make_video, moving_gradient
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 @pytest.mark.parametrize("name", ["a.avi", "a", "a.webm", "a.gif"])

@@ -8,13 +8,10 @@ import signal
 from pathlib import Path
 
 import pytest
+from output_files import names
 
 from lipar.files.owner import Outputs
 from lipar.files.signals import Answered, EndedBySignal, SignalExit, undisturbed
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def test_signals_that_somebody_else_answers_stay_theirs(tmp_path: Path) -> None:

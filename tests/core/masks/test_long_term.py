@@ -1,13 +1,13 @@
 """The long-term test: which frames it compares with, and what it bounds."""
 
-import attrs
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mask_toys import Watch
 
 from lipar.masks.long_term import KeptReference, ThresholdedReference, last_kept
 from lipar.masks.stream import clip_mask
-from lipar.protocols import Change, Refiner
+from lipar.protocols import Change
 from lipar.testing.closeness import assert_near
 from lipar.testing.strategies import features, keep_masks
 from lipar_plugins.criteria import L1
@@ -20,17 +20,6 @@ DEFAULT = [Median(), GaussianThreshold(), Median(), OpenClose(), Dilate(), KeepM
 
 
 TAUS = {"tau_short": 0.15, "tau_long": 0.3}
-
-
-@attrs.frozen(eq=False)
-class Watch(Refiner):
-    """A refiner that changes nothing and remembers what passed."""
-
-    seen: list = attrs.field(factory=list)
-
-    def __call__(self, change):
-        self.seen.append(change)
-        return change
 
 
 def test_a_slow_drift_is_caught_by_the_long_term_test_only():

@@ -1,4 +1,3 @@
-import attrs
 import pytest
 import torch
 from hypothesis import given, settings
@@ -6,7 +5,6 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
 from lipar.masks.stream import MaskStream, clip_mask
-from lipar.protocols import Refiner
 from lipar.testing.strategies import features, splits
 from lipar_plugins.criteria import L1, L2, Cosine, TrimmedL1
 from lipar_plugins.refiners import Dilate, GaussianThreshold, KeepMovers, Median, OpenClose, Threshold
@@ -30,17 +28,6 @@ CHAINS = [
     pytest.param(RELEASED, {**TAUS, "block_frames": 3}, id="look-ahead, kept"),
     pytest.param([Threshold()], {**TAUS, "block_frames": 2, "whole_first_frames": 3}, id="bare"),
 ]
-
-
-@attrs.frozen(eq=False)
-class Watch(Refiner):
-    """A refiner that changes nothing and remembers what passed."""
-
-    seen: list = attrs.field(factory=list)
-
-    def __call__(self, change):
-        self.seen.append(change)
-        return change
 
 
 def moving_square(frames=12, rows=12, cols=20):

@@ -11,18 +11,17 @@ import copy
 import pickle
 import sys
 import types
-import warnings
 
 import attrs
 import numpy as np
 import pytest
 import torch
+from command_runs import run_command
 from torch.utils._python_dispatch import TorchDispatchMode
 from wan_toys import toy_transformer
 
 import lipar
 from lipar import Scheduler, TokenLayout, build_config, load_plugins
-from lipar.cli import main
 from lipar.config import ConfigError
 from lipar.hookspecs import hookimpl
 from lipar.masks.measure import Measure
@@ -656,15 +655,8 @@ def command(monkeypatch, capsys, folder, *plugins, settings=()):
         "64x48",
         "--quiet",
     ]
-    monkeypatch.setattr(sys, "argv", ["lipar", *words, *chosen_settings])
-    code = 0
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code
-    return code, capsys.readouterr().err
+    code, _, err = run_command(monkeypatch, capsys, *words, *chosen_settings)
+    return code, err
 
 
 @pytest.mark.parametrize("kind", EXITS)
