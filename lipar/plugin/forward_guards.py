@@ -106,7 +106,7 @@ class NoiseGuard(PartGuard):
         try:
             self.reset()  # what it stored in a run with NaN says nothing about it
             answer = self._checked_donors(asked.donation())
-        except Exception:  # nothing was shown against it; the run ends with an error that names no part
+        except Exception:  # nothing is shown against it; the error of the run lists it among the suspects
             return None
         if are_finite(*answer):
             return None
