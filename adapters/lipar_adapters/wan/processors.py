@@ -1,13 +1,19 @@
-"""Attention processors that replace diffusers' own in a Wan transformer while a seam is on it."""
+"""Attention processors that replace diffusers' own in a Wan transformer while a seam is on it.
+
+All layers share one processor of each kind: a compiled layer is valid for every other layer only if nothing that it
+reads differs between them. Which layer is attending is known from its `attn` module where the code runs eagerly, and
+from the order of the layers in a compiled one (`lipar_adapters.wan.attention_ops`).
+"""
 
 from functools import partial
 from typing import Any
 
 import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
-from torch import Tensor
+from torch import Tensor, nn
 
-from lipar.protocols import BlockAttention
+from lipar.protocols import AttentionKernel, BlockAttention
+from lipar_adapters.wan import attention_ops  # noqa: F401  # registers the operators
 
 
 class SeamState:
@@ -15,21 +21,39 @@ class SeamState:
 
     attention: BlockAttention | None = None
     """Attention over kept tokens; None: the stock processors compute everything."""
-    prompts_seen: int = 0
-    """Number of prompts so far, by which projections of an earlier prompt are recognised."""
 
 
 class StandInProcessor:
-    """Replaces the stock processor of one layer, and shares its attention backend and parallel plan.
+    """Replaces the stock processors of several layers, and shares their attention backend and parallel plan.
 
     Args:
         seam: state of the seam.
-        layer_idx: index of the layer.
-        stock: the processor that is replaced.
     """
 
-    def __init__(self, seam: SeamState, layer_idx: int, stock: Any) -> None:
-        self.seam, self.layer_idx, self.stock = seam, layer_idx, stock
+    def __init__(self, seam: SeamState) -> None:
+        self.seam = seam
+        self.stocks: dict[nn.Module, Any] = {}
+        """The processor that was replaced, of each `attn` module."""
+        self.stock: Any = None
+        """One of them; they are equal, and keep no state."""
+        self.layer_of: dict[nn.Module, int] = {}
+
+    def replace(self, attn: Any, layer_idx: int, stock: Any) -> None:
+        """Replace the processor of one layer.
+
+        Args:
+            attn: the layer's attention module.
+            layer_idx: index of the layer.
+            stock: the processor that is replaced, equal to those replaced before.
+        """
+        self.stocks[attn], self.layer_of[attn] = stock, layer_idx
+        self.stock = self.stock or stock
+        attn.set_processor(self)
+
+    def fits(self, stock: Any) -> bool:
+        """Whether this stock processor may be replaced by the same object as those before."""
+        settings = ("_attention_backend", "_parallel_config")
+        return all(getattr(self.stock, name) == getattr(stock, name) for name in settings)
 
     @property
     def _attention_backend(self) -> Any:
@@ -37,7 +61,8 @@ class StandInProcessor:
 
     @_attention_backend.setter
     def _attention_backend(self, backend: Any) -> None:
-        self.stock._attention_backend = backend
+        for stock in self.stocks.values():
+            stock._attention_backend = backend
 
     @property
     def _parallel_config(self) -> Any:
@@ -45,7 +70,18 @@ class StandInProcessor:
 
     @_parallel_config.setter
     def _parallel_config(self, parallel_config: Any) -> None:
-        self.stock._parallel_config = parallel_config
+        for stock in self.stocks.values():
+            stock._parallel_config = parallel_config
+
+    def kernel(self) -> AttentionKernel:
+        """diffusers' attention by the chosen backend; a recovery's bias is the fourth argument, the mask."""
+        return partial(
+            dispatch_attention_fn,
+            dropout_p=0.0,
+            is_causal=False,
+            backend=self._attention_backend,
+            parallel_config=None,
+        )
 
 
 class ContextSelfAttention(StandInProcessor):
@@ -61,39 +97,62 @@ class ContextSelfAttention(StandInProcessor):
     ) -> Tensor:
         """Self-attention of one layer over the kept tokens, `b n d`; the arguments are those of diffusers."""
         if self.seam.attention is None:
-            return self.stock(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
+            stocked: Tensor = self.stock(
+                attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb
+            )
+            return stocked
         if getattr(attn, "fused_projections", False):
             q, k, v = attn.to_qkv(hidden_states).chunk(3, dim=-1)
         else:
             q, k, v = attn.to_q(hidden_states), attn.to_k(hidden_states), attn.to_v(hidden_states)
         q, k = attn.norm_q(q), attn.norm_k(k)
         q, k, v = (states.unflatten(2, (attn.heads, -1)) for states in (q, k, v))
-        attended = self._attend(q, k, v).flatten(2, 3).type_as(q)
-        return attn.to_out[1](attn.to_out[0](attended))
+        if torch.compiler.is_compiling() and not torch.is_grad_enabled():
+            attended = torch.ops.lipar.self_attention(q, k, v)
+        else:
+            # not by the operator: it has no backward, and a forward that keeps everything may be trained through
+            attended = self.attend(self.layer_of[attn], q, k, v)
+        projected: Tensor = attn.to_out[1](attn.to_out[0](attended.flatten(2, 3).type_as(q)))
+        return projected
 
     @torch.compiler.disable
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        # compiled layers stop here: the attention is another object for every block, and each layer has its index
+    def attend(self, layer_idx: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Self-attention of a layer, `b n heads head_dim`."""
         assert self.seam.attention is not None
-        # a recovery's bias comes as the fourth argument, the mask; a backend without masks refuses it
-        kernel = partial(
-            dispatch_attention_fn,
-            dropout_p=0.0,
-            is_causal=False,
-            backend=self._attention_backend,
-            parallel_config=None,
-        )
-        return self.seam.attention.attend(self.layer_idx, q, k, v, kernel)
+        return self.seam.attention.attend(layer_idx, q, k, v, self.kernel())
 
 
 class MemoisedTextAttention(StandInProcessor):
-    """Attention processor for `attn2` that projects the keys and values of one prompt once."""
+    """Attention processor for `attn2` whose keys and values of the prompt are projected once, by `project`.
 
-    def __init__(self, seam: SeamState, layer_idx: int, stock: Any) -> None:
-        super().__init__(seam, layer_idx, stock)
-        self._projected_for = -1
-        self._k: Tensor | None = None
-        self._v: Tensor | None = None
+    They stay in the same memory when a prompt of the same length replaces another, so that a CUDA graph reads the new
+    ones.
+    """
+
+    def __init__(self, seam: SeamState) -> None:
+        super().__init__(seam)
+        self.projected: dict[int, tuple[Tensor, Tensor]] = {}
+        """Keys and values of each layer, `b rows heads head_dim`."""
+
+    def project(self, encoder_hidden_states: Tensor) -> None:
+        """Project the embedded prompt in every layer, `b rows d`."""
+        for attn, layer_idx in self.layer_of.items():
+            states = self._project(attn, encoder_hidden_states)
+            # tensors of the inference mode could not be overwritten outside of it
+            with torch.inference_mode(False), torch.no_grad():
+                before = self.projected.get(layer_idx)
+                if before is None or any(map(_differ, before, states)):
+                    before = torch.empty_like(states[0]), torch.empty_like(states[1])
+                    self.projected[layer_idx] = before
+                for buffer, new in zip(before, states, strict=True):
+                    buffer.copy_(new)
+
+    def _project(self, attn: Any, encoder_hidden_states: Tensor) -> tuple[Tensor, Tensor]:
+        if getattr(attn, "fused_projections", False):
+            k, v = attn.to_kv(encoder_hidden_states).chunk(2, dim=-1)
+        else:
+            k, v = attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states)
+        return attn.norm_k(k).unflatten(2, (attn.heads, -1)), v.unflatten(2, (attn.heads, -1))
 
     def __call__(
         self,
@@ -105,34 +164,31 @@ class MemoisedTextAttention(StandInProcessor):
     ) -> Tensor:
         """Cross-attention of one layer to the prompt; the arguments are those of diffusers."""
         if self.seam.attention is None:
-            return self.stock(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
-        if self._projected_for != self.seam.prompts_seen:
-            if getattr(attn, "fused_projections", False):
-                k, v = attn.to_kv(encoder_hidden_states).chunk(2, dim=-1)
-            else:
-                k, v = attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states)
-            self._k = attn.norm_k(k).unflatten(2, (attn.heads, -1))
-            self._v = v.unflatten(2, (attn.heads, -1))
-            self._projected_for = self.seam.prompts_seen
+            stocked: Tensor = self.stock(
+                attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb
+            )
+            return stocked
         q = attn.norm_q(attn.to_q(hidden_states)).unflatten(2, (attn.heads, -1))
-        attended = dispatch_attention_fn(
-            q,
-            self._k,
-            self._v,
-            attn_mask=None,
-            dropout_p=0.0,
-            is_causal=False,
-            backend=self._attention_backend,
-            parallel_config=None,
-        )
-        return attn.to_out[1](attn.to_out[0](attended.flatten(2, 3).type_as(q)))
+        if torch.compiler.is_compiling():
+            attended = torch.ops.lipar.text_attention(q)
+        else:
+            attended = self.attend(self.layer_of[attn], q)
+        projected: Tensor = attn.to_out[1](attn.to_out[0](attended.flatten(2, 3).type_as(q)))
+        return projected
+
+    def attend(self, layer_idx: int, q: Tensor) -> Tensor:
+        """Attention of a layer to the prompt, `b n heads head_dim`."""
+        return self.kernel()(q, *self.projected[layer_idx])
 
 
-def stock_of(processor: Any) -> Any:
-    """The processor that one of lipar's replaces; any other is returned as it is."""
-    while isinstance(processor, StandInProcessor):
-        processor = processor.stock
-    return processor
+def _differ(one: Tensor, other: Tensor) -> bool:
+    return one.shape != other.shape or one.dtype != other.dtype or one.device != other.device
+
+
+def stock_of(attn: Any) -> Any:
+    """The processor of an attention module that lipar's replaces; any other is returned as it is."""
+    processor = attn.processor
+    return processor.stocks.get(attn, processor.stock) if isinstance(processor, StandInProcessor) else processor
 
 
 def is_stock(processor: Any) -> bool:
@@ -144,6 +200,6 @@ def restore_processors(transformer: Any) -> None:
     """Put back the stock processors, also where lipar's came back later with a saved dict of processors."""
     for block in transformer.blocks:
         for attn in (block.attn1, block.attn2):
-            stock = stock_of(attn.processor)
+            stock = stock_of(attn)
             if attn.processor is not stock:
                 attn.set_processor(stock)

@@ -46,7 +46,7 @@ def check_self_attention(transformer: Any) -> None:
         TypeError: the message names the layer and the processor.
     """
     for layer_idx, block in enumerate(transformer.blocks):
-        processor = stock_of(block.attn1.processor)
+        processor = stock_of(block.attn1)
         if not is_stock(processor):
             raise TypeError(
                 f"self-attention of layer {layer_idx} has the processor {type(processor).__name__}; lipar "

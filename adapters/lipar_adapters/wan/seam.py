@@ -4,6 +4,7 @@
     rope output     gives a session the rotation of the block's places
     patch_embedding all tokens become kept tokens (before the layers, so that layers may be compiled or cached)
     attn1           attention over the context of `lipar`
+    condition       with `memoise_text`: every layer projects a new prompt at once
     proj_out        kept tokens go back to their places; pruned ones are zeros, or what a session restores
     root output     the forward ends, also if it failed
 
@@ -25,6 +26,7 @@ from lipar.enabling.session import Session
 from lipar.enabling.velocity import NoisyTokens
 from lipar.layout import TokenLayout
 from lipar.protocols import BlockAttention
+from lipar_adapters.wan.attention_ops import run_layers
 from lipar_adapters.wan.output_tokens import output_tokens
 from lipar_adapters.wan.processors import (
     ContextSelfAttention,
@@ -78,15 +80,19 @@ class WanSeam(SeamState):
         self.calls: list[CallOfPipeline] = []
         """Running calls of enabled pipelines, the innermost last."""
         self.layout: TokenLayout | None = None
-        self.attention = None
         self._given: BlockAttention | None = None
         self._session: Session | None = None
         """Prunes the current forward."""
         self._noisy: NoisyTokens | None = None
         self._memoise_text = memoise_text
         self._prompt: tuple[Tensor, int] | None = None
+        self._prompts_seen = 0
+        """Number of prompts so far."""
         self._projected_for = -1
         """Number of the prompt that every layer has projected."""
+        self._stand_ins: list[StandInProcessor] = []
+        self._layers_begun = 0
+        """Layers whose self-attention has run in this forward; counted where they are compiled."""
         self._root_handles = [
             transformer.register_forward_pre_hook(self._begin, with_kwargs=True),
             transformer.register_forward_hook(self._end, always_call=True),
@@ -109,11 +115,13 @@ class WanSeam(SeamState):
         transformer = self.transformer
         check_self_attention(transformer)
         hooked = (transformer.rope, transformer.patch_embedding, transformer.proj_out)
+        hooks = (self._see_rotation, self._prune_tokens, self._restore_tokens)
+        if self._memoise_text:
+            hooked, hooks = (*hooked, transformer.condition_embedder), (*hooks, self._project_text)
         if self._hooked != hooked or not all(map(_is_on, self._handles)):
             for handle in self._handles:
                 handle.remove()
             self._hooked = hooked
-            hooks = (self._see_rotation, self._prune_tokens, self._restore_tokens)
             self._handles = [
                 module.register_forward_hook(hook) for module, hook in zip(hooked, hooks, strict=True)
             ]
@@ -124,12 +132,18 @@ class WanSeam(SeamState):
 
     def _stand_in(self, attn: Any, layer_idx: int, kind: type[StandInProcessor]) -> None:
         now = attn.processor
-        if isinstance(now, kind) and now.seam is self and now.layer_idx == layer_idx:
+        if isinstance(now, kind) and now.seam is self and now.layer_of.get(attn) == layer_idx:
             return
-        stock = stock_of(now)
-        if is_stock(stock):
-            attn.set_processor(kind(self, layer_idx, stock))
-            self._projected_for = -1
+        stock = stock_of(attn)
+        if not is_stock(stock):
+            return
+        fitting = (one for one in self._stand_ins if type(one) is kind and one.fits(stock))
+        stand_in = next(fitting, None)
+        if stand_in is None:
+            stand_in = kind(self)
+            self._stand_ins.append(stand_in)
+        stand_in.replace(attn, layer_idx, stock)
+        self._projected_for = -1
 
     def remove(self) -> None:
         """Remove all hooks and processors; does nothing the second time."""
@@ -168,12 +182,13 @@ class WanSeam(SeamState):
         self._choose(grid, hidden_states.device, timestep)
         if self.layout is None:
             return None
+        run_layers(self)
         prompt_embeds = _argument(args, kwargs, 2, "encoder_hidden_states")
         refuse_training(self.transformer, self.layout, hidden_states, prompt_embeds)
         self._seat()
         check_grid(self.layout, grid)
         self._note_prompt(prompt_embeds)
-        if self._reads_text_once and self._projected_for == self.prompts_seen:
+        if self._reads_text_once and self._projected_for == self._prompts_seen:
             # no layer looks at the text again, so one row is embedded for its type and the rest is saved
             args, kwargs = _replace(args, kwargs, 2, "encoder_hidden_states", prompt_embeds[:, :1])
         if timestep.ndim == 2 and timestep.shape[1] != self.layout.token_count:
@@ -204,6 +219,8 @@ class WanSeam(SeamState):
 
     def _forget_forward(self) -> None:
         self.layout = self.attention = self._noisy = self._session = None
+        self._layers_begun = 0
+        run_layers(None)
 
     @property
     def _reads_text_once(self) -> bool:
@@ -221,7 +238,7 @@ class WanSeam(SeamState):
             or self._prompt[1] != version
         ):
             self._prompt = (prompt_embeds, version)
-            self.prompts_seen += 1
+            self._prompts_seen += 1
 
     def _see_rotation(self, module: nn.Module, args: Any, output: tuple[Tensor, Tensor]) -> None:
         if self._session is None or self.layout is None:
@@ -239,8 +256,10 @@ class WanSeam(SeamState):
             return None
         refuse_compiled()
         kept = self.layout.prune(output.flatten(2).transpose(1, 2).contiguous())
-        # the model flattens frames, rows and columns next, so the kept tokens may be one long row
-        return kept.transpose(1, 2)[:, :, None, None]
+        # The model flattens frames, rows and columns next, so the kept tokens may be one long row. It then makes
+        # tokens contiguous: were they so already, one video would come with the batch stride of a view, and compiled
+        # layers would be compiled once more for it.
+        return kept.transpose(1, 2).contiguous()[:, :, None, None]
 
     def _restore_tokens(self, module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
         if self.layout is None:
@@ -251,10 +270,29 @@ class WanSeam(SeamState):
         assert self._noisy is not None
         return self._session.restore(self.layout, output, self._noisy)
 
+    def attend_next(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Self-attention of the next layer (implements `attention_ops.Layers`)."""
+        layer_idx = self._layers_begun
+        self._layers_begun += 1
+        stand_in = self.transformer.blocks[layer_idx].attn1.processor
+        attended: Tensor = stand_in.attend(layer_idx, q, k, v)
+        return attended
+
+    def attend_text(self, q: Tensor) -> Tensor:
+        """Attention to the prompt of the layer whose self-attention was last."""
+        layer_idx = self._layers_begun - 1
+        attended: Tensor = self.transformer.blocks[layer_idx].attn2.processor.attend(layer_idx, q)
+        return attended
+
+    def _project_text(self, module: nn.Module, args: Any, output: Any) -> None:
+        if self.layout is None or self._projected_for == self._prompts_seen:
+            return
+        for stand_in in self._stand_ins:
+            if isinstance(stand_in, MemoisedTextAttention):
+                stand_in.project(output[2])
+        self._projected_for = self._prompts_seen
+
     def _end(self, module: nn.Module, args: Any, output: Any) -> None:
-        # no output: the forward failed, perhaps before every layer had projected the prompt
-        if self.layout is not None and output is not None:
-            self._projected_for = self.prompts_seen
         self._forget_forward()
 
 

@@ -161,7 +161,8 @@ class Orders(RuleBasedStateMachine):
         for name in self.enabled:
             self.disable(name)
         for index, transformer in enumerate(self.transformers):
-            assert all(stock_of(found) is found for found in transformer.attn_processors.values())
+            modules = [attn for block in transformer.blocks for attn in (block.attn1, block.attn2)]
+            assert all(stock_of(attn) is attn.processor for attn in modules)
             # diffusers leaves its own cache contexts
             left = object_graph(transformer).keys() - {"._diffusers_hook"}
             assert left == object_graph(toy_transformer(index)).keys()
