@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import attrs
 from attrs.validators import instance_of, optional
@@ -16,6 +16,10 @@ from lipar.config_tables import parse_setting as parse_setting
 from lipar.config_tables import presets as presets
 from lipar.config_tables import structure_value as structure_value
 from lipar.sampling.steps import TRAIN_STEPS, scale_steps
+
+
+EngineName: TypeAlias = Literal["auto", "eager", "compiled", "graphs"]
+"""Names of `lipar.engines.engine`."""
 
 
 @attrs.frozen
@@ -89,6 +93,17 @@ class CacheConfig:
 
 
 @attrs.frozen(kw_only=True)
+class RunConfig:
+    """How the passes are run; the same kept tokens, but for `graphs`, which rounds their number up."""
+
+    engine: EngineName = "auto"
+    """`eager`; `compiled`: layers are compiled in the first pass; `graphs`: and passes are replayed as CUDA graphs;
+    `auto`: `graphs` on an NVIDIA GPU, else `eager`."""
+    sizes: int = attrs.field(default=16, validator=Within(1, 1000, "each size is recorded once"))
+    """With `graphs`, how many numbers of kept tokens a block can have; more tokens are kept up to the next of them."""
+
+
+@attrs.frozen(kw_only=True)
 class SelfRedundancyConfig:
     """Redundancy without a source: it is read from the clean latents that the model itself predicts.
 
@@ -123,6 +138,7 @@ class Config:
     noise: PartConfig = PartConfig("step-shift", chosen=False)
     restorer: PartConfig = PartConfig("copy", chosen=False)
     cache: CacheConfig = CacheConfig()
+    run: RunConfig = RunConfig()
     steps: tuple[int, ...] | None = attrs.field(default=None, validator=optional(falling))
     """Step indices of 1000, falling; None: the model's own list. Both are scaled to begin at `strength`."""
     strength: float | None = attrs.field(
@@ -188,6 +204,8 @@ def parse_config(table: Mapping[str, Any]) -> Config:
             given[key] = tuple(PartConfig.parse(entry, f"refiners[{i}]") for i, entry in enumerate(value))
         elif key == "prune":
             given[key] = _structure_section(value, PruneConfig, key)
+        elif key == "run":
+            given[key] = _structure_section(value, RunConfig, key)
         elif key == "cache":
             given[key] = _structure_section(value, CacheConfig, key)
         elif key == "self_redundancy":

@@ -6,6 +6,7 @@ from torch import Tensor
 from lipar.attention.block import BlockContext
 from lipar.attention.kv_cache import KVCache
 from lipar.config import Config
+from lipar.engines.engine import Engine
 from lipar.layout import TokenLayout
 from lipar.masks.feed import MaskFeed
 from lipar.plugin.checks import Checks
@@ -40,6 +41,8 @@ class Job:
     parts: Parts
     model: Model
     cache: KVCache
+    engine: Engine
+    """Runs the model's passes."""
     masks: MaskFeed
     """Gives the mask of the current block by the chosen criterion and refiners."""
     context: BlockContext | None = None

@@ -146,6 +146,20 @@ class TokenLayout:
         count = run.new_zeros(self.frames + 1, *self.grid[1:]).scatter_add_(0, run, torch.ones_like(run))
         return count.gather(0, run)
 
+    @cached_property
+    def last_frame_weights(self) -> Float[Tensor, " n"]:
+        """Weights of the kept tokens that give the mean over those in the block's last frame; zeros if it has none."""
+        inside = (self.kept >= self.token_count - self.tokens_per_frame).float()
+        return inside / inside.sum().clamp(min=1)
+
+    def sources(self, places: Indices) -> Indices:
+        """Row of each place's restoration source in [frame before the block | kept tokens]."""
+        return self._source_row[places]
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All tensors that are made of the mask. With as many kept tokens, another layout's have the same sizes."""
+        return self.keep_mask, self._kept_then_pruned, self._source_row, self.last_frame_weights
+
     def source_row(self, places: Indices) -> Indices:
         """Row among the kept tokens of each place's restoration source; negative where that is before the block."""
         return self._source_row[places] - self.tokens_per_frame

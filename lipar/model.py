@@ -4,7 +4,7 @@ These are protocols: a model satisfies them by its attributes and methods, witho
 plugins offer have base classes instead; see `lipar.protocols`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import attrs
@@ -141,6 +141,35 @@ class Model(Protocol):
 
         The model runs its guidance branches itself: they share the layout, and `attention` sees them on axis b.
         """
+        ...
+
+
+@runtime_checkable
+class CompilableModel(Model, Protocol):
+    """A model whose repeated layers can be compiled; it can then be run by the engine `compiled`."""
+
+    def use_compiled_layers(self, on: bool) -> None:
+        """Run the layers compiled from now on, or as they are; compiling happens in the first forward."""
+        ...
+
+
+@runtime_checkable
+class ReplayableModel(CompilableModel, Protocol):
+    """A model whose forward can be recorded as a CUDA graph and replayed, by the engine `graphs`."""
+
+    def flow(self, latents: Latents, timestep: Tensor, attention: BlockAttention) -> Latents:
+        """As `forward`, with the timestep as a tensor without axes, so that another one can be written into it."""
+        ...
+
+    def replay_key(self) -> Hashable | None:
+        """What a recorded forward depends on besides tensors that stay where they are; asked before every pass.
+
+        None: the next forward does more than a recording would, such as embedding a new prompt.
+        """
+        ...
+
+    def why_not_replayed(self) -> str | None:
+        """Why no forward may be recorded, such as a hook of another library; None: it may. Asked once per block."""
         ...
 
 

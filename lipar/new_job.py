@@ -1,7 +1,10 @@
 """The one place where a run is put together: parts, KV cache and masks, checked against each other and the model."""
 
+import attrs
+
 from lipar.attention.kv_cache import KVCache
-from lipar.config import Config
+from lipar.config import Config, PartConfig
+from lipar.engines.engine import make_engine
 from lipar.job import Job
 from lipar.masks.feed import make_feed
 from lipar.masks.source import SourceFormat
@@ -25,6 +28,11 @@ def new_job(host: PluginHost, config: Config, model: Model, *, dense: bool) -> J
         ConfigError: the parts do not fit together, or do not fit the model.
         ValueError: the criterion has no thresholds here, or the refiners do not form a chain.
     """
+    engine = make_engine(model, config.run.engine)
+    if engine.name == "graphs" and not any(refiner.name == "bucket" for refiner in config.refiners):
+        # a recorded pass has one size: few sizes come again soon
+        bucket = PartConfig("bucket", {"sizes": config.run.sizes})
+        config = attrs.evolve(config, refiners=(*config.refiners, bucket))
     parts = make_parts(host, config)
     giver = Giver.of(model, f"model {type(model).__name__}")
     check_run(host, config, parts, giver, ModelSpec.of(model), dense=dense)
@@ -40,5 +48,6 @@ def new_job(host: PluginHost, config: Config, model: Model, *, dense: bool) -> J
         sink_frames=model.sink_frames if sink is None else sink,
         window_frames=model.window_frames if window is None else window,
         positions=config.cache.positions,
+        fused=engine.fused,
     )
-    return Job(config=config, parts=parts, model=model, cache=cache, masks=masks)
+    return Job(config=config, parts=parts, model=model, cache=cache, engine=engine, masks=masks)

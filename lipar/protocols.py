@@ -9,6 +9,7 @@ What the core requires of a loaded model is in `lipar.model`, and can be importe
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from typing import Any, TypeVar
 
 import attrs
@@ -207,6 +208,32 @@ class NoiseSource(Part):
 
     def observe(self, donation: Donation) -> None:
         """Read the kept keys and values of a denoise pass; called for every layer, after `donors`."""
+
+    def observe_clean(self, donation: Donation) -> None:
+        """Read the kept keys and values of the clean pass, at the end of a block; called for every layer."""
+
+    def donor_rows(self, layout: TokenLayout, places: Indices) -> Indices | None:
+        """Where the donors of a block are, for the fast engines: they then gather, shift, rotate and write at once.
+
+        Row of each place's donor in [frame before the block | kept tokens of the pass]; the first of these only if the
+        layout has history. With it, `donors` must give those rows, with `donor_shift` added to the ones before the
+        block. None: `donors` is called in every layer instead.
+        """
+        return None
+
+    def donor_shift(self, donation: Donation) -> tuple[Heads, Heads] | None:
+        """What is added to keys and values of the frame before the block, `b 1 heads head_dim` each; see `donor_rows`."""
+        return None
+
+    def replay_key(self) -> Hashable | None:
+        """What the next pass of this source depends on, besides tensors at addresses that stay the same.
+
+        A CUDA graph runs a recorded pass again without Python. That is the same as running the pass only if the source
+        keeps its tensors where they are, writes them in place, reads of a layout its tensors and its number of kept
+        tokens alone, and has a state of Python that a pass leaves as it is; the key is that state. None: passes with
+        this source are not recorded.
+        """
+        return None
 
     def reset(self) -> None:
         """Forget everything: a new video or scene begins."""

@@ -175,7 +175,11 @@ class Scheduler:
         else:
             fills = job.parts.recovery.fills and not self.dense
             job.context = BlockContext(
-                job.cache, layout, job.parts.recovery, job.parts.noise if fills else None
+                job.cache,
+                layout,
+                job.parts.recovery,
+                job.parts.noise if fills else None,
+                fused=job.engine.fused,
             )
             denoised = passes.denoise(job, source, layout)
             latents = hook.lipar_restore(job=job, denoised=denoised, layout=layout)

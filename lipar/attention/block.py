@@ -14,8 +14,8 @@ Every layer has rows of keys and values, in t, h, w order. The queries of the ke
     K       a kept token's slot: its own k, v, written in every pass
     F       a fill: a pruned token's slot, with a donor's k, v (which one: `lipar.attention.donors`)
 
-A `Region` says which places are present in a kind of pass, and `_regions` makes the two of them, one for the denoise
-steps and one for the clean pass. It takes four decisions:
+A `Region` says which places are present in a kind of pass, and `_both` makes the two of them, one for the denoise steps
+and one for the clean pass. It takes four decisions:
 
     absent or filled     a recovery that does not fill leaves pruned places out: only K (the ablation's lower end)
     which copies         a kept token stands for a run of c places; the m most recent are present (Eq. 10-12)
@@ -27,14 +27,19 @@ The clean pass takes none of them: every place is filled from its restoration so
 since these rows become history. Equations are those of arXiv 2603.05811.
 """
 
+from collections.abc import Hashable
+from functools import cached_property
+
 import attrs
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from lipar.attention.donors import sequence_donors
+from lipar.attention.kernels import Donors, rotate_both, write_donors, write_kept
 from lipar.attention.kv_cache import KVCache, LayerRows
-from lipar.attention.rope import PreparedRotation, RotaryEmbedding, prepare_rotation, rotate, take_rows
+from lipar.attention.region import Region, Regions
+from lipar.attention.rope import RotaryEmbedding, prepare_rotation, rotate
 from lipar.layout import TokenLayout
 from lipar.protocols import AttentionKernel, Donation, ForwardPass, NoiseSource, Recovery
 from lipar.types import Heads, Indices, Rotation
@@ -48,28 +53,6 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
     return out.transpose(1, 2)
 
 
-@attrs.frozen(eq=False, kw_only=True)
-class Region:
-    """Which places of a block have rows in one kind of pass, and where; see the drawing at the top of this file."""
-
-    end: int
-    """Rows of the whole context, this block's included."""
-    kept_slots: Tensor
-    """Row of each kept token that is attended to."""
-    attended: Tensor | None
-    """Which kept tokens these are, as indices into them; None: all."""
-    places: Tensor
-    """Pruned places that are filled, ascending."""
-    fill_slots: Tensor
-    """Row of each of them."""
-    fill_rotation: PreparedRotation
-    """Position to which their keys are rotated."""
-    present: Tensor | None
-    """Places that have a row, ascending; None: all of the block."""
-    bias: Tensor | None = None
-    """Added to the scores of the whole context's rows, `1 1 1 end`."""
-
-
 class BlockContext:
     """Self-attention of one block, for all its passes and layers (the `BlockAttention` protocol).
 
@@ -79,6 +62,8 @@ class BlockContext:
         recovery: which places kept queries attend to.
         noise: gives the keys and values of pruned tokens; None: they are absent in the denoise passes.
         rotation: of the block's places, for a model with a table of its own; None: by the cache's time.
+        fused: write rows by the kernels of `lipar.attention.kernels`; for compiled layers and CUDA graphs. The same
+            numbers, but for noise sources that measure means.
     """
 
     def __init__(
@@ -89,11 +74,13 @@ class BlockContext:
         noise: NoiseSource | None,
         *,
         rotation: Rotation | None = None,
+        fused: bool = False,
     ) -> None:
         rope = cache.rope
         self.layout = layout
         self._cache = cache
         self._noise = noise
+        self._fused = fused
         self._start = cache.open_block(layout)
         if recovery.fills:
             cache.check_history(layout)
@@ -101,91 +88,116 @@ class BlockContext:
         if rotation is None:
             times = torch.arange(layout.frames, device=layout.keep_mask.device) + cache.block_time
             rotation = rope.grid_rotation(times, rows, cols)
-        self._kept_rotation = prepare_rotation(take_rows(rotation, layout.kept))
-        self._block_rotation = prepare_rotation(rotation)
-        self._denoise, self._clean = self._regions(recovery, rotation, rope)
+        regions = Regions(
+            layout=layout, start=self._start, rotation=rotation, doubled=False if fused else None
+        )
+        self._kept_rotation = regions.prepared(layout.kept)
+        self._block_rotation = None if fused else regions.prepared()
+        self._denoise, self._clean = self._both(recovery, regions, rope)
         # layers that share their rows overwrite each other's donors, so each step writes them again
         self._per_step = noise is not None and (noise.per_step or not cache.persistent)
-        self._written = [False] * cache.num_layers
+        self._donors_written = False
+        self._due = True
         self.forward_pass = ForwardPass(step=0, sigma=1.0, timestep=1000.0)
 
-    def _regions(
-        self, recovery: Recovery, rotation: Rotation, rope: RotaryEmbedding
-    ) -> tuple[Region, Region]:
+    def _both(self, recovery: Recovery, regions: Regions, rope: RotaryEmbedding) -> tuple[Region, Region]:
         """The regions of the denoise steps and of the clean pass."""
+        layout, noise = self.layout, self._noise
         # absent or filled
         if not recovery.fills:
-            kept_only = self._kept_only(rotation)
+            kept_only = regions.kept_only()
             return kept_only, kept_only
-        clean = self._region(None, rotation)
+        clean = regions.whole()
         # which copies
-        plan = recovery.plan(self.layout)
-        denoise = clean if plan.present is None else self._region(plan.present, rotation)
-        if denoise.places.shape[0] and (self._noise is None or not self._noise.ready(self.layout)):
+        plan = recovery.plan(layout)
+        denoise = clean if plan.present is None else regions.of(plan.present)
+        if self._fused:
+            clean = attrs.evolve(clean, donors=self._donors(layout.sources(clean.places)))
+        if denoise.places.shape[0] and (noise is None or not noise.ready(layout)):
             # no donors yet, for example a store of earlier blocks in the first block of a scene
-            return self._kept_only(rotation), clean
+            return regions.kept_only(), clean
         # with which weight
         if plan.bias is not None:
             denoise = attrs.evolve(denoise, bias=self._bias(plan.bias, denoise))
         # at which position
-        if plan.rotate_to_donor and self._noise is not None:
-            cols = self.layout.grid[2]
-            times = self._noise.donor_times(self.layout, denoise.places) + self._cache.block_time
-            position = self.layout.position(denoise.places)
+        if plan.rotate_to_donor and noise is not None:
+            cols = layout.grid[2]
+            times = noise.donor_times(layout, denoise.places) + self._cache.block_time
+            position = layout.position(denoise.places)
             at_donor = rope.rotation(times, position // cols, position % cols)
-            denoise = attrs.evolve(denoise, fill_rotation=prepare_rotation(at_donor))
+            denoise = attrs.evolve(denoise, fill_rotation=prepare_rotation(at_donor, doubled=regions.doubled))
+        if self._fused and noise is not None and denoise.places.shape[0]:
+            denoise = attrs.evolve(denoise, donors=self._donors(noise.donor_rows(layout, denoise.places)))
         return denoise, clean
+
+    def _donors(self, sources: Tensor | None) -> Donors | None:
+        return None if sources is None else Donors(sources, self.layout.tokens_per_frame)
 
     def _bias(self, of_places: Tensor, region: Region) -> Tensor:
         of_present = of_places.flatten() if region.present is None else of_places.flatten()[region.present]
         return torch.cat([of_present.new_zeros(self._start), of_present])[None, None, None]
 
-    def _kept_only(self, rotation: Rotation) -> Region:
-        layout = self.layout
-        nowhere = layout.kept[:0]
-        return Region(
-            end=self._start + layout.kept_count,
-            kept_slots=torch.arange(layout.kept_count, device=layout.keep_mask.device) + self._start,
-            attended=None,
-            places=nowhere,
-            fill_slots=nowhere,
-            fill_rotation=prepare_rotation(take_rows(rotation, nowhere)),
-            present=layout.kept,
-        )
-
-    def _region(self, present_mask: Tensor | None, rotation: Rotation) -> Region:
-        layout, start = self.layout, self._start
-        if present_mask is None:
-            return Region(
-                end=start + layout.token_count,
-                kept_slots=layout.kept + start,
-                attended=None,
-                places=layout.pruned,
-                fill_slots=layout.pruned + start,
-                fill_rotation=prepare_rotation(take_rows(rotation, layout.pruned)),
-                present=None,
-            )
-        flat = present_mask.flatten()
-        present = flat.nonzero().squeeze(1)
-        slot_of_place = flat.cumsum(0) - 1 + start  # read only where a place is present
-        kept_present = flat[layout.kept]
-        places = (flat & ~layout.keep_mask.flatten()).nonzero().squeeze(1)
-        everything_attended = bool(kept_present.all())
-        attended = None if everything_attended else kept_present.nonzero().squeeze(1)
-        kept_places = layout.kept if attended is None else layout.kept[attended]
-        return Region(
-            end=start + present.shape[0],
-            kept_slots=slot_of_place[kept_places],
-            attended=attended,
-            places=places,
-            fill_slots=slot_of_place[places],
-            fill_rotation=prepare_rotation(take_rows(rotation, places)),
-            present=present,
-        )
-
     def begin_pass(self, forward_pass: ForwardPass) -> None:
-        """Set the pass that the next `attend` calls belong to."""
+        """Set the pass that the next `attend` calls belong to.
+
+        Donors that are the same at every step are written once per block. The clean pass always writes, from the
+        restoration sources, and so overwrites them: after it they are due again.
+        """
         self.forward_pass = forward_pass
+        self._due = forward_pass.clean or self._per_step or not self._donors_written
+        self._donors_written = not forward_pass.clean
+
+    @property
+    def kind_of_pass(self) -> Hashable:
+        """What distinguishes the current pass from others of this block, but for what it reads.
+
+        Whether it is the clean pass, whether donors are written, and the step where the noise source tells steps apart.
+        """
+        forward_pass = self.forward_pass
+        step = forward_pass.step if self._per_step and not forward_pass.clean else None
+        return forward_pass.clean, self._due, step
+
+    def resume_pass(self, forward_pass: ForwardPass, kind: Hashable) -> None:
+        """Be in a pass of this kind again, as a recording of it was made.
+
+        Args:
+            forward_pass: the pass of which `kind` was the `kind_of_pass`.
+            kind: of `kind_of_pass`.
+        """
+        assert isinstance(kind, tuple)
+        self.forward_pass, self._due = forward_pass, kind[1]
+
+    def noise_key(self) -> Hashable | None:
+        """The noise source's state, see `NoiseSource.replay_key`; None: it cannot be recorded."""
+        return () if self._noise is None else self._noise.replay_key()
+
+    def signature(self) -> Hashable | None:
+        """What the passes of two blocks must have in common to do the same to different `tensors`.
+
+        None: they cannot be recorded, since a mask of its own size is read in every block.
+        """
+        return self._signature
+
+    @cached_property
+    def _signature(self) -> Hashable | None:
+        layout, regions = self.layout, (self._denoise, self._clean)
+        if any(region.attended is not None or region.bias is not None for region in regions):
+            return None
+        return (
+            layout.grid, layout.kept_count, layout.has_history, layout.kept_per_frame[-1] > 0,
+            self._start, self._cache.generation, self._noise is None, self._fused,
+            *((region.end, region.places.shape[0], region.donors is None) for region in regions),
+        )  # fmt: skip
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All tensors that passes read, except for those of the KV cache and of the noise source, in a fixed order."""
+        rotations = [self._kept_rotation] + ([] if self._block_rotation is None else [self._block_rotation])
+        return (
+            *self.layout.tensors(),
+            *(part for rotation in rotations for part in (rotation.cos, rotation.sin)),
+            *self._denoise.tensors(),
+            *(() if self._clean is self._denoise else self._clean.tensors()),
+        )
 
     def attend(self, layer_idx: int, q: Heads, k: Heads, v: Heads, kernel: AttentionKernel = sdpa) -> Heads:
         """Attention output of the kept tokens, from their un-rotated queries, keys and values.
@@ -193,18 +205,60 @@ class BlockContext:
         Writes this block's rows of the layer; in the clean pass also the un-rotated keys that become history.
         """
         region = self._clean if self.forward_pass.clean else self._denoise
-        q_rotated = rotate(q, self._kept_rotation)
         bias = () if region.bias is None else (region.bias.to(q.dtype),)
         if not self._cache.persistent and not region.places.shape[0] and region.attended is None:
             # no history and no place to fill: the context is the kept tokens themselves
-            return kernel(q_rotated, rotate(k, self._kept_rotation), v, *bias)
+            return kernel(*rotate_both(q, k, self._kept_rotation), v, *bias)
         rows = self._cache.layer(layer_idx, k, self._start + self.layout.token_count)
-        if self.forward_pass.clean and region.present is None:
+        donation = self._donation(layer_idx, region, rows, k, v)
+        write = self._write_fused if self._fused and region.attended is None else self._write_plain
+        q_rotated = write(donation, region, rows, q)
+        if self._noise is not None:
+            observe = self._noise.observe_clean if self.forward_pass.clean else self._noise.observe
+            observe(donation)
+        return kernel(q_rotated, rows.k_rotated[:, : region.end], rows.v[:, : region.end], *bias)
+
+    def _donation(self, layer_idx: int, region: Region, rows: LayerRows, k: Heads, v: Heads) -> Donation:
+        pruned_any = self.layout.kept_count < self.layout.token_count
+        history_k, history_v = rows.frame_before(self._start, self.layout) if pruned_any else (None, None)
+        return Donation(
+            layer_idx=layer_idx,
+            forward_pass=self.forward_pass,
+            layout=self.layout,
+            places=region.places,
+            history_k=history_k,
+            history_v=history_v,
+            k=k,
+            v=v,
+        )
+
+    def _write_fused(self, donation: Donation, region: Region, rows: LayerRows, q: Heads) -> Heads:
+        """Write kept rows in one launch, and donors in another; returns the rotated queries."""
+        k, v, clean = donation.k, donation.v, self.forward_pass.clean
+        buffers = (rows.k, rows.k_rotated, rows.v)
+        q_rotated = write_kept(q, k, v, self._kept_rotation, region.kept_slots, buffers, raw=clean)
+        if self._due and region.places.shape[0]:
+            if region.donors is None:
+                self._write_donors(donation, region, rows)
+            else:
+                shift = None if clean or self._noise is None else self._noise.donor_shift(donation)
+                write_donors(
+                    k, v, region.donors, shift, region.fill_rotation, region.fill_slots, buffers,
+                    start=self._start, raw=clean,
+                )  # fmt: skip
+        return q_rotated
+
+    def _write_plain(self, donation: Donation, region: Region, rows: LayerRows, q: Heads) -> Heads:
+        """The same by operations of PyTorch alone."""
+        k, v, clean = donation.k, donation.v, self.forward_pass.clean
+        if clean and region.present is None:
             self._write_whole(rows, k, v)
         else:
-            self._write(rows, region.kept_slots, k, rotate(k, self._kept_rotation), v, region.attended)
-            self._fill(layer_idx, region, rows, k, v)
-        return kernel(q_rotated, rows.k_rotated[:, : region.end], rows.v[:, : region.end], *bias)
+            k_rotated = rotate(k, self._kept_rotation)
+            self._write(rows, region.kept_slots, k, k_rotated, v, region.attended)
+            if self._due and region.places.shape[0]:
+                self._write_donors(donation, region, rows)
+        return rotate(q, self._kept_rotation)
 
     def _write_whole(self, rows: LayerRows, k: Heads, v: Heads) -> None:
         # the clean pass fills in sequence, so kept and filled rows can be written together, in their order
@@ -216,36 +270,10 @@ class BlockContext:
         rows.v[:, start:end] = v
         rotate(k, self._block_rotation, out=rows.k_rotated[:, start:end])
 
-    def _fill(self, layer_idx: int, region: Region, rows: LayerRows, k: Heads, v: Heads) -> None:
-        """Write the donors' rows where they are due, and let the noise source see the kept keys and values.
-
-        Donors that are the same at every step are written once per block. The clean pass always writes, from the
-        restoration sources, and so overwrites them: after it they are due again.
-        """
-        clean = self.forward_pass.clean
-        due = region.places.shape[0] > 0 and (clean or self._per_step or not self._written[layer_idx])
-        watched = self._noise is not None and not clean
-        if not due and not watched:
-            return
-        pruned_any = self.layout.kept_count < self.layout.token_count
-        history_k, history_v = rows.frame_before(self._start, self.layout) if pruned_any else (None, None)
-        donation = Donation(
-            layer_idx=layer_idx,
-            forward_pass=self.forward_pass,
-            layout=self.layout,
-            places=region.places,
-            history_k=history_k,
-            history_v=history_v,
-            k=k,
-            v=v,
-        )
-        if due:
-            lends = None if clean else self._noise
-            fill_k, fill_v = sequence_donors(donation) if lends is None else lends.donors(donation)
-            self._write(rows, region.fill_slots, fill_k, rotate(fill_k, region.fill_rotation), fill_v, None)
-            self._written[layer_idx] = not clean
-        if watched and self._noise is not None:
-            self._noise.observe(donation)
+    def _write_donors(self, donation: Donation, region: Region, rows: LayerRows) -> None:
+        noise = None if self.forward_pass.clean else self._noise
+        k, v = sequence_donors(donation) if noise is None else noise.donors(donation)
+        self._write(rows, region.fill_slots, k, rotate(k, region.fill_rotation), v, None)
 
     def _write(
         self, rows: LayerRows, slots: Indices, k: Heads, k_rotated: Heads, v: Heads, chosen: Tensor | None

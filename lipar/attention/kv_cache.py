@@ -11,13 +11,15 @@ history, and it is committed (`commit`: its rows are history from then on).
 """
 
 import math
+from collections.abc import Hashable
 from typing import Literal
 
 import attrs
 import torch
 from torch import Tensor
 
-from lipar.attention.rope import RotaryEmbedding, prepare_rotation, rotate
+from lipar.attention.kernels import takes, write_kept
+from lipar.attention.rope import PreparedRotation, RotaryEmbedding, prepare_rotation, rotate
 from lipar.layout import TokenLayout
 from lipar.types import Context, Heads
 
@@ -87,6 +89,7 @@ class KVCache:
             stream never leaves the positions the model was trained on; `absolute` counts it in the scene.
         persistent: False: for a single block without frames before it; layers share one set of rows, since no row
             is read by a later layer.
+        fused: move rows by the kernels of `lipar.attention.kernels`, see `BlockContext`.
 
     Raises:
         ValueError: negative sizes.
@@ -101,6 +104,7 @@ class KVCache:
         window_frames: int = 6,
         positions: Positions = "rolling",
         persistent: bool = True,
+        fused: bool = False,
     ) -> None:
         if sink_frames < 0 or window_frames < 0:
             raise ValueError(
@@ -112,6 +116,10 @@ class KVCache:
         self.window_frames = window_frames
         self.positions: Positions = positions
         self.persistent = persistent
+        self.generation = 0
+        """How often rows were allocated; what was recorded for an earlier one reads memory that is gone."""
+        self._fused = fused
+        self._rolled: tuple[Hashable, PreparedRotation] | None = None
         self._layers: list[LayerRows | None] = [None] * num_layers
         self._capacity = 0
         self.reset()
@@ -174,28 +182,40 @@ class KVCache:
             return
         start = sum(frame.rows for frame in self.frames[:first])
         gap, end = sum(frame.rows for frame in gone), self.rows
-        rotation = (
-            prepare_rotation(self._rolled_rotation(moved, layout)) if self.positions == "rolling" else None
-        )
+        rotation = self._rolled_rotation(moved, layout) if self.positions == "rolling" else None
         overlaps = gap < end - start  # copying in place would then read what it has already overwritten
-        for rows in self._layers:
-            if rows is None:
-                continue
+        layers = [rows for rows in self._layers if rows is not None]
+        if rotation is not None and self._fused and not overlaps and layers and takes(layers[0].k):
+            slots = torch.arange(start, end, device=layers[0].k.device)
+            for rows in layers:
+                moved, buffers = slice(start + gap, end + gap), (rows.k, rows.k_rotated, rows.v)
+                write_kept(None, rows.k[:, moved], rows.v[:, moved], rotation, slots, buffers, raw=True)
+            return
+        for rows in layers:
             for held in (rows.k, rows.v) if rotation else (rows.k, rows.v, rows.k_rotated):
                 kept = held[:, start + gap : end + gap]
                 held[:, start:end] = kept.clone() if overlaps else kept
             if rotation is not None:
                 rotate(rows.k[:, start:end], rotation, out=rows.k_rotated[:, start:end])
 
-    def _rolled_rotation(self, frames: list[CachedFrame], layout: TokenLayout) -> tuple[Tensor, Tensor]:
-        device = layout.keep_mask.device
-        cols = layout.grid[2]
+    def _rolled_rotation(self, frames: list[CachedFrame], layout: TokenLayout) -> PreparedRotation:
+        """The rotation of frames at the end of the context, at their times in it."""
+        device, (_, rows, cols) = layout.keep_mask.device, layout.grid
+        first_time = len(self.frames) - len(frames)
+        whole = all(frame.positions is None for frame in frames)
+        # a full window moves by the same frames after every block
+        key = (first_time, len(frames), rows, cols, device) if whole else None
+        if self._rolled is not None and self._rolled[0] == key:
+            return self._rolled[1]
         everywhere = torch.arange(layout.tokens_per_frame, device=device)
         positions = [everywhere if frame.positions is None else frame.positions for frame in frames]
-        first_time = len(self.frames) - len(frames)
         times = [torch.full_like(p, first_time + i) for i, p in enumerate(positions)]
         position = torch.cat(positions)
-        return self.rope.rotation(torch.cat(times), position // cols, position % cols)
+        rotation = self.rope.rotation(torch.cat(times), position // cols, position % cols)
+        prepared = prepare_rotation(rotation, doubled=False if self._fused else None)
+        if key is not None:
+            self._rolled = key, prepared
+        return prepared
 
     def layer(self, layer_idx: int, like: Heads, needed: int) -> LayerRows:
         """A layer's rows, allocated or enlarged to at least `needed` of them."""
@@ -216,6 +236,7 @@ class KVCache:
             grown.k_rotated[:, :used] = rows.k_rotated[:, :used]
             grown.v[:, :used] = rows.v[:, :used]
         self._layers[layer_idx] = grown
+        self.generation += 1
         return grown
 
     def _allocate(self, like: Heads, shape: tuple[int, ...]) -> Context:

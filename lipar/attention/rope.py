@@ -62,15 +62,20 @@ class PreparedRotation:
     """A rotation prepared to rotate many tensors; made by `prepare_rotation`."""
 
     cos: Tensor
-    """`n 1 half`, or on a GPU `n 1 head_dim`, every cosine twice."""
+    """`n 1 half`, or doubled `n 1 head_dim`, every cosine twice."""
     sin: Tensor
-    """Likewise; on a GPU -sin for the even channel of a pair, sin for the odd one."""
+    """Likewise; doubled, -sin for the even channel of a pair, sin for the odd one."""
 
 
-def prepare_rotation(rotation: Rotation) -> PreparedRotation:
-    """Prepare a rotation that is used more than once."""
-    cos, sin = rotation[0][:, None], rotation[1][:, None]
-    if cos.device.type == "cpu":
+def prepare_rotation(rotation: Rotation, *, doubled: bool | None = None) -> PreparedRotation:
+    """Prepare a rotation that is used more than once.
+
+    Args:
+        rotation: cosines and sines, one for each pair of channels.
+        doubled: give every channel its own, for the launches of PyTorch on a GPU; None: on a GPU.
+    """
+    cos, sin = rotation[0].contiguous()[:, None], rotation[1].contiguous()[:, None]
+    if not (cos.device.type != "cpu" if doubled is None else doubled):
         return PreparedRotation(cos, sin)
     return PreparedRotation(cos.repeat_interleave(2, dim=-1), torch.stack([-sin, sin], dim=-1).flatten(-2))
 

@@ -1,6 +1,7 @@
 """Guards of the parts that replace pruned tokens: recoveries, noise sources and restorers."""
 
 import math
+from collections.abc import Hashable
 
 import attrs
 import torch
@@ -134,6 +135,52 @@ class NoiseGuard(PartGuard):
     def observe(self, donation: Donation) -> None:
         """Pass the kept keys and values on to the part."""
         self.ask(lambda: self.part.observe(donation))
+
+    def observe_clean(self, donation: Donation) -> None:
+        """Pass the clean pass's keys and values on to the part."""
+        self.ask(lambda: self.part.observe_clean(donation))
+
+    def donor_rows(self, layout: TokenLayout, places: Indices) -> Indices | None:
+        """The part's rows, each in the frame before the block or among the kept tokens."""
+        answer = self.ask(lambda: self.part.donor_rows(layout, places))
+        if answer is None:
+            return None
+        rows = check_tensor(
+            self.who, "donor rows", answer, shape=places.shape, device=places.device, integer=True
+        )
+        first = 0 if layout.has_history else layout.tokens_per_frame
+        behind = layout.tokens_per_frame + layout.kept_count
+
+        def blame() -> Exception:
+            return AnswerError(
+                f"{self.who} gave donor rows {int(rows.min())} to {int(rows.max())}; return rows {first} to "
+                f"{behind - 1}, of the frame before the block (if there is one) and then of the kept tokens"
+            )
+
+        self.checks.expect(rows - first, blame, at_least_0=True)
+        self.checks.expect(behind - 1 - rows, blame, at_least_0=True)
+        return rows.long()
+
+    def donor_shift(self, donation: Donation) -> tuple[Heads, Heads] | None:
+        """The part's shift of keys and values."""
+        answer = self.ask(lambda: self.part.donor_shift(donation))
+        if answer is None:
+            return None
+        if not isinstance(answer, tuple | list) or len(answer) != 2:
+            raise self.wrong(answer, "donor shift", "a pair, for keys and values, or None")
+        shape = (donation.k.shape[0], 1, *donation.k.shape[2:])
+        k, v = (
+            check_tensor(self.who, "donor shift", one, shape=shape, device=like.device, dtype=like.dtype)
+            for one, like in zip(answer, (donation.k, donation.v), strict=True)
+        )
+        return k, v
+
+    def replay_key(self) -> Hashable | None:
+        """The part's state, of which recorded passes depend."""
+        key = self.ask(lambda: self.part.replay_key())
+        if not isinstance(key, Hashable):
+            raise self.wrong(key, "answer to replay_key()", "a hashable value, or None")
+        return key
 
     def reset(self) -> None:
         """Reset the part."""

@@ -23,8 +23,7 @@ def lipar_prune(job: Job, first_frame: int) -> TokenLayout:
 def lipar_forward(job: Job, latents: Latents, forward_pass: ForwardPass, layout: TokenLayout) -> Latents:
     """The adapter's model on the kept tokens."""
     assert job.context is not None
-    job.context.begin_pass(forward_pass)
-    return job.model.forward(latents, forward_pass, job.context)
+    return job.engine.forward(latents, forward_pass, job.context)
 
 
 @hookimpl(trylast=True)

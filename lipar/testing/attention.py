@@ -65,6 +65,7 @@ class AttentionStream:
         seed: seed of the values.
         poison: put NaN in every row of the cache that no pass has written yet.
         positions: positions of the cache, see `KVCache`.
+        fused: as the fast engines run it, see `BlockContext`.
     """
 
     def __init__(
@@ -76,9 +77,11 @@ class AttentionStream:
         seed: int = 0,
         poison: bool = False,
         positions: Positions = "rolling",
+        fused: bool = False,
     ) -> None:
         self.recovery, self.noise = recovery, noise
         self._branches, self._seed, self._poison = list(branches), seed, poison
+        self._fused = fused
         self._index = self._first_frame = 0
         self.cache = KVCache(
             LAYERS, RotaryEmbedding(HEAD_DIM), sink_frames=1, window_frames=4, positions=positions
@@ -104,7 +107,7 @@ class AttentionStream:
             self.cache.append_copies(layout, fills=self.recovery.fills)
         else:
             noise = self.noise if self.recovery.fills else None
-            context = BlockContext(self.cache, layout, self.recovery, noise)
+            context = BlockContext(self.cache, layout, self.recovery, noise, fused=self._fused)
             if self._poison:
                 self._spoil(layout)
             for number, forward_pass in enumerate(PASSES):

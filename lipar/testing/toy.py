@@ -127,12 +127,31 @@ class ToyModel:
         Raises:
             RuntimeError: no prompt was set.
         """
+        self.passes.append(forward_pass)
+        return self.flow(latents, torch.tensor(forward_pass.timestep), attention)
+
+    def use_compiled_layers(self, on: bool) -> None:
+        """Do nothing: the layers stay as they are."""
+
+    def replay_key(self) -> str | None:
+        """The prompt, which is read in every forward."""
+        return self.prompt
+
+    def why_not_replayed(self) -> str | None:
+        """Never: forwards can always be recorded."""
+        return None
+
+    def flow(self, latents: Latents, timestep: Tensor, attention: BlockAttention) -> Latents:
+        """As `forward`, with the timestep as a tensor without axes.
+
+        Raises:
+            RuntimeError: no prompt was set.
+        """
         if self.prompt is None:
             raise RuntimeError("no prompt yet: call set_prompt(text) before the first block")
-        self.passes.append(forward_pass)
         prompts = [self.prompt] if self.guidance_scale == 1 else [self.prompt, ""]
         tokens = attention.layout.prune(patchify(latents, self.patch_size)) @ self._embed
-        condition = torch.cat([self._condition(text, forward_pass.timestep) for text in prompts])
+        condition = torch.cat([self._condition(text, timestep) for text in prompts])
         flow = self._transform(tokens.expand(len(prompts), -1, -1), condition, attention) @ self._head
         if len(prompts) == 2:
             with_prompt, without = flow.chunk(2)
@@ -152,7 +171,7 @@ class ToyModel:
             )
         return F.layer_norm(tokens, (self.width,))
 
-    def _condition(self, text: str, timestep: float) -> Tensor:
+    def _condition(self, text: str, timestep: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
         meaning = torch.randn(self.width, generator=generator)
         time = torch.sin(timestep / 1000 * torch.arange(1, self.width + 1))

@@ -12,7 +12,7 @@ class DonorRule(NoiseSource):
     """Clean keys and values of the frame before the block, once per block.
 
     A subclass overrides `donors`, with `per_step = True` if these differ between steps; one that learns from computed
-    tokens overrides `observe` and `reset`, too.
+    tokens overrides `observe` and `reset`, too. For the fast engines it overrides `donor_rows` and `replay_key`.
     """
 
     needs = frozenset({"causal-cache"})

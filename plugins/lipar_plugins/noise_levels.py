@@ -6,6 +6,7 @@ have to run through the whole network as a noisy latent, which costs what prunin
 only be given the right mean and variance, channel by channel; nothing here does more.
 """
 
+from collections.abc import Hashable
 from typing import Literal, TypeAlias
 
 import attrs
@@ -73,6 +74,28 @@ def of_kept(donation: Donation, *, spread: bool) -> tuple[Level, Level]:
     return level_of(donation.k, donation.v, spread=spread), level_of(clean_k, clean_v, spread=spread)
 
 
+def of_last_frame(donation: Donation, *, spread: bool) -> Level:
+    """Level of this pass's kept tokens in the block's last frame, of which there is at least one."""
+    layout = donation.layout
+    if spread:
+        row = layout.kept_count - layout.kept_per_frame[-1]
+        return level_of(donation.k[:, row:], donation.v[:, row:], spread=True)
+    # as a product of fixed sizes, whichever tokens are kept, so that a CUDA graph can run it again
+    weights = layout.last_frame_weights[None].to(donation.k.dtype)
+    return tuple((weights @ x.flatten(2)).unflatten(2, x.shape[2:]) for x in (donation.k, donation.v))
+
+
+def overwritten(stored: Level | None, level: Level) -> Level:
+    """The new level, in the memory of the stored one where there is one of its size: CUDA graphs read it there."""
+    if stored is None or stored[0].shape != level[0].shape:
+        # of its own memory, and no inference tensor, which could not be overwritten later
+        with torch.inference_mode(False):
+            stored = tuple(torch.empty_like(part, memory_format=torch.contiguous_format) for part in level)
+    for old, new in zip(stored, level, strict=True):
+        old.copy_(new)
+    return stored
+
+
 @attrs.define(kw_only=True)
 class StepShift(DonorRule):
     """Clean donors moved to the step's noise level by one mean shift of keys and values per layer and step.
@@ -102,7 +125,8 @@ class StepShift(DonorRule):
 
     per_step = True
 
-    _noisy: dict[tuple[int, int], tuple[Level, Indices]] = attrs.field(factory=dict, init=False)
+    _noisy: dict[tuple[int, int], Level] = attrs.field(factory=dict, init=False)
+    """Levels of the last frame's kept tokens in this block, by layer and step."""
     _shift: dict[tuple[int, int], Level] = attrs.field(factory=dict, init=False)
 
     def donors(self, donation: Donation) -> tuple[Heads, Heads]:
@@ -113,29 +137,30 @@ class StepShift(DonorRule):
             k, v = raised(donation, k, v, shift)
         return in_block_first(donation, k, v) if self.in_block else (k, v)
 
+    def donor_rows(self, layout: TokenLayout, places: Indices) -> Indices | None:
+        """A kept token earlier in the block, or the position in the frame before it; None with fresh noise."""
+        if self.fresh_noise:
+            return None
+        return layout.sources(places) if self.in_block else layout.position(places)
+
+    def donor_shift(self, donation: Donation) -> tuple[Heads, Heads] | None:
+        """The shift of this layer and step; None before the first block has ended."""
+        shift = self._known_shift(donation)
+        return None if shift is None else (shift[0], shift[1])
+
     def _known_shift(self, donation: Donation) -> Level | None:
         key = (donation.layer_idx, donation.forward_pass.step)
-        measured = self._measure(donation)
-        if measured is not None:
-            known = self._shift.get(key)
-            if known is not None and self.momentum:
-                measured = tuple(
-                    torch.lerp(new, old, self.momentum) for new, old in zip(measured, known, strict=True)
-                )
-            self._shift[key] = measured
+        if self.measured_on == "kept-tokens":
+            self._learn(key, gap(*of_kept(donation, spread=self.fresh_noise)))
         return self._shift.get(key)
 
-    def _measure(self, donation: Donation) -> Level | None:
-        if self.measured_on == "kept-tokens":
-            return gap(*of_kept(donation, spread=self.fresh_noise))
-        noisy = self._noisy.pop((donation.layer_idx, donation.forward_pass.step), None)
-        if noisy is None:
-            return None
-        level, position = noisy
-        assert donation.history_k is not None and donation.history_v is not None
-        # its clean pass has run since: its keys and values are those of the frame before this block
-        clean_k, clean_v = (x.index_select(1, position) for x in (donation.history_k, donation.history_v))
-        return gap(level, level_of(clean_k, clean_v, spread=self.fresh_noise))
+    def _learn(self, key: tuple[int, int], measured: Level) -> None:
+        known = self._shift.get(key)
+        if known is not None and self.momentum:
+            measured = tuple(
+                torch.lerp(new, old, self.momentum) for new, old in zip(measured, known, strict=True)
+            )
+        self._shift[key] = overwritten(known, measured)
 
     def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
         """The frame before the block, or of a kept token earlier in it."""
@@ -144,17 +169,26 @@ class StepShift(DonorRule):
 
     def observe(self, donation: Donation) -> None:
         """Measure the kept tokens of the last frame, for the shift of the next block."""
-        layout = donation.layout
-        if self.measured_on == "kept-tokens" or not layout.kept_per_frame[-1]:
+        if self._measures(donation):
+            key = (donation.layer_idx, donation.forward_pass.step)
+            level = of_last_frame(donation, spread=self.fresh_noise)
+            self._noisy[key] = overwritten(self._noisy.get(key), level)
+
+    def observe_clean(self, donation: Donation) -> None:
+        """Compare what was measured in this block's steps with the same tokens in its clean pass."""
+        if not self._measures(donation):
             return
-        key, row = (
-            (donation.layer_idx, donation.forward_pass.step),
-            layout.kept_count - layout.kept_per_frame[-1],
-        )
-        level = level_of(donation.k[:, row:], donation.v[:, row:], spread=self.fresh_noise)
-        self._noisy[key] = level, layout.position(layout.kept[row:])
-        if not self.momentum:
-            self._shift.pop(key, None)
+        clean = of_last_frame(donation, spread=self.fresh_noise)
+        for (layer_idx, step), noisy in self._noisy.items():
+            if layer_idx == donation.layer_idx:
+                self._learn((layer_idx, step), gap(noisy, clean))
+
+    def _measures(self, donation: Donation) -> bool:
+        return self.measured_on == "previous-block" and donation.layout.kept_per_frame[-1] > 0
+
+    def replay_key(self) -> Hashable | None:
+        """Which levels and shifts are known; None with fresh noise, which is drawn for each block."""
+        return None if self.fresh_noise else (len(self._noisy), len(self._shift))
 
     def reset(self) -> None:
         """Drop all shifts."""

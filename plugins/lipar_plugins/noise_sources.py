@@ -25,6 +25,14 @@ class CleanHistory(DonorRule):
     (Eq. 9 of arXiv 2603.05811); a clean one does not, but its noise level is not the one that the step expects.
     """
 
+    def donor_rows(self, layout: TokenLayout, places: Indices) -> Indices:
+        """The position of each place in the frame before the block."""
+        return layout.position(places)
+
+    def replay_key(self) -> tuple[()]:
+        """Nothing: no state is kept."""
+        return ()
+
 
 @attrs.define
 class NoisyChain(DonorRule):
@@ -43,6 +51,14 @@ class NoisyChain(DonorRule):
     def donors(self, donation: Donation) -> tuple[Heads, Heads]:
         """Keys and values of each place's restoration source, in this pass."""
         return sequence_donors(donation)
+
+    def donor_rows(self, layout: TokenLayout, places: Indices) -> Indices:
+        """The restoration source of each place."""
+        return layout.sources(places)
+
+    def replay_key(self) -> tuple[()]:
+        """Nothing: no state is kept."""
+        return ()
 
     def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
         """The frame of the restoration source; -1 before the block."""

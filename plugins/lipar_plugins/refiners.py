@@ -225,6 +225,10 @@ class Bucket(Refiner):
     multiple: int = attrs.field(
         default=128, validator=Within(1, 10**6, "tokens; a block has at most some hundred thousand")
     )
+    sizes: int | None = attrs.field(
+        default=None, validator=optional(Within(1, 1000, "the numbers of tokens that a block or frame can have"))
+    )
+    """Instead of a multiple: this many sizes, equally far apart."""
     per: Literal["block", "frame"] = attrs.field(default="block", validator=in_(("block", "frame")))
     """Count in each block, which costs less than half a multiple of a block on average, or in each frame."""
 
@@ -241,9 +245,11 @@ class Bucket(Refiner):
         near = short.maximum(_in_units(change.long_term, change.tau_long)).reshape(groups.shape)
         near = near.masked_fill(groups, torch.inf)
         kept = groups.sum(dim=1, keepdim=True)
-        wanted = kept + (-kept) % min(self.multiple, groups.shape[1])
+        total = groups.shape[1]
+        multiple = self.multiple if self.sizes is None else -(-total // self.sizes)
+        wanted = kept + (-kept) % min(multiple, total)
         order = near.argsort(dim=1, descending=True, stable=True)
-        among = torch.arange(groups.shape[1], device=keep.device).expand_as(order) < wanted
+        among = torch.arange(total, device=keep.device).expand_as(order) < wanted
         joined = torch.zeros_like(groups).scatter(1, order, among)
         return attrs.evolve(change, keep=joined.view_as(keep))
 

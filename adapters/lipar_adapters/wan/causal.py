@@ -1,6 +1,6 @@
 """A causal Wan transformer run block by block: the `Model` of the adapters `self-forcing` and `tiny`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import torch
@@ -52,6 +52,7 @@ class CausalWan:
         self.seam = WanSeam(transformer, memoise_text=True)
         self._prompt_embeds: Tensor | None = None
         self._encode_prompt = encode_prompt
+        self._layers_compiled = False
         self.block_frames = settings.block_frames
         self.home_pixels = settings.home_pixels
         self.sink_frames = settings.sink_frames
@@ -133,12 +134,17 @@ class CausalWan:
 
     def forward(self, latents: Latents, forward_pass: ForwardPass, attention: BlockAttention) -> Latents:
         """Flow of the kept tokens; zeros at pruned places. Latents of one video; branches are made here."""
+        timestep = torch.full((), forward_pass.timestep, dtype=torch.float32, device=latents.device)
+        return self.flow(latents, timestep, attention)
+
+    def flow(self, latents: Latents, timestep: Tensor, attention: BlockAttention) -> Latents:
+        """As `forward`, with the timestep, 0..1000, as a float32 tensor without axes."""
         prompt_embeds = self.prompt_embeds
         if prompt_embeds is None:
             raise RuntimeError("no prompt yet: call set_prompt(text) before the first block")
         branches = prompt_embeds.shape[0]
         hidden_states = latents.transpose(1, 2).expand(branches, -1, -1, -1, -1)
-        timestep = torch.full((branches,), forward_pass.timestep, dtype=torch.float32, device=latents.device)
+        timestep = timestep.expand(branches)
         with self.seam.using(attention), torch.no_grad():
             flow = self.transformer(hidden_states, timestep, prompt_embeds, return_dict=False)[0].transpose(
                 1, 2
@@ -147,3 +153,24 @@ class CausalWan:
             return flow
         with_prompt, without = flow.chunk(2)
         return without + self.run_settings.guidance_scale * (with_prompt - without)
+
+    def use_compiled_layers(self, on: bool) -> None:
+        """Run the transformer's layers compiled from now on, or as they are."""
+        if on != self._layers_compiled:
+            self._layers_compiled = on
+            for block in self.transformer.blocks:
+                if on:
+                    # all layers share the code of the first, for every number of kept tokens
+                    block.compile(dynamic=True)
+                else:
+                    block._compiled_call_impl = None
+
+    def replay_key(self) -> Hashable | None:
+        """The prompt's size and whether layers are compiled; None until the prompt has been projected."""
+        if self.prompt_embeds is None or not self.seam.has_projected(self.prompt_embeds):
+            return None
+        return tuple(self.prompt_embeds.shape), self._layers_compiled
+
+    def why_not_replayed(self) -> str | None:
+        """A hook or cache of another library on the transformer, or weights that move between devices."""
+        return self.seam.foreign_hook()

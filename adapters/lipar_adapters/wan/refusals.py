@@ -104,7 +104,7 @@ def refuse_features(transformer: Any, session: Session) -> None:
         raise RuntimeError(
             "lipar cannot prune a transformer under context parallelism yet; lipar.disable it first"
         )
-    cache = _cache_over_steps(transformer)
+    cache = cache_over_steps(transformer)
     if cache is not None and session.changes_between_steps:
         raise RuntimeError(
             f"{cache} keeps what tokens were between steps, and self_redundancy changes which tokens there are; "
@@ -112,7 +112,7 @@ def refuse_features(transformer: Any, session: Session) -> None:
         )
 
 
-def _cache_over_steps(transformer: Any) -> str | None:
+def cache_over_steps(transformer: Any) -> str | None:
     """The name of the cache that reuses results of earlier steps in a transformer, if there is one."""
     if getattr(transformer, "is_cache_enabled", False):
         return type(transformer._cache_config).__name__

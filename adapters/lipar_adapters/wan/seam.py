@@ -40,6 +40,7 @@ from lipar_adapters.wan.processors import (
 from lipar_adapters.wan.refusals import (
     check_grid,
     check_self_attention,
+    cache_over_steps,
     check_stock,
     refuse_compiled,
     refuse_features,
@@ -90,6 +91,8 @@ class WanSeam(SeamState):
         """Number of prompts so far."""
         self._projected_for = -1
         """Number of the prompt that every layer has projected."""
+        self._text_row: Tensor | None = None
+        """First row of the prompt that was projected last."""
         self._stand_ins: list[StandInProcessor] = []
         self._layers_begun = 0
         """Layers whose self-attention has run in this forward; counted where they are compiled."""
@@ -168,6 +171,23 @@ class WanSeam(SeamState):
             self._given = None
             self._forget_forward()
 
+    def has_projected(self, prompt_embeds: Tensor) -> bool:
+        """Whether every layer has projected this prompt, unchanged since, so that a forward only reads it."""
+        if self._prompt is None or self._prompt[0] is not prompt_embeds or prompt_embeds.is_inference():
+            return False
+        unchanged = self._prompt[1] == prompt_embeds._version
+        return unchanged and self._reads_text_once and self._projected_for == self._prompts_seen
+
+    def foreign_hook(self) -> str | None:
+        """A hook on the transformer that is not lipar's, in words; None: there is none."""
+        own = {handle.id for handle in (*self._root_handles, *self._handles)}
+        for name, module in self.transformer.named_modules():
+            hooks = (*module._forward_hooks, *module._forward_pre_hooks)
+            wrapped = hasattr(module, "_hf_hook") or getattr(getattr(module, "_diffusers_hook", None), "hooks", None)
+            if wrapped or any(hook not in own for hook in hooks):
+                return f"the transformer has a hook of another library{f' on {name}' if name else ''}"
+        return "a cache between steps is on" if cache_over_steps(self.transformer) is not None else None
+
     def forget_prompt(self) -> None:
         """Project the next prompt again, even if it is the same: weights may have changed."""
         self._prompt = None
@@ -190,7 +210,7 @@ class WanSeam(SeamState):
         self._note_prompt(prompt_embeds)
         if self._reads_text_once and self._projected_for == self._prompts_seen:
             # no layer looks at the text again, so one row is embedded for its type and the rest is saved
-            args, kwargs = _replace(args, kwargs, 2, "encoder_hidden_states", prompt_embeds[:, :1])
+            args, kwargs = _replace(args, kwargs, 2, "encoder_hidden_states", self._text_row)
         if timestep.ndim == 2 and timestep.shape[1] != self.layout.token_count:
             raise ValueError(
                 f"timesteps per token come as b, {self.layout.token_count} for this layout, "
@@ -291,6 +311,9 @@ class WanSeam(SeamState):
             if isinstance(stand_in, MemoisedTextAttention):
                 stand_in.project(output[2])
         self._projected_for = self._prompts_seen
+        assert self._prompt is not None
+        # of its own memory, which a CUDA graph may read longer than the prompt lives
+        self._text_row = self._prompt[0][:, :1].clone()
 
     def _end(self, module: nn.Module, args: Any, output: Any) -> None:
         self._forget_forward()

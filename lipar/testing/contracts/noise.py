@@ -63,6 +63,10 @@ class Watched(NoiseSource):
         """Unchecked."""
         self.noise.observe(donation)
 
+    def observe_clean(self, donation: Donation) -> None:
+        """Unchecked."""
+        self.noise.observe_clean(donation)
+
     def reset(self) -> None:
         """Unchecked."""
         self.noise.reset()
@@ -133,6 +137,17 @@ def matters_to_nobody_where_everything_is_kept(
     whole = [torch.ones_like(mask) for mask in masks]
     ours, dense = outputs(make(), whole, seed=seed), AttentionStream(FillAll(), None, seed=seed).run(whole)
     assert all(torch.equal(one, other) for one, other in zip(ours, dense, strict=True))
+
+
+@law("noise")
+@given(masks=mask_streams(), seed=seeds)
+def is_the_same_in_the_fast_engines(
+    make: Callable[[], NoiseSource], masks: list[KeepMask], seed: int
+) -> None:
+    """`donor_rows` and `donor_shift` give the rows that `donors` gives."""
+    plain, fused = outputs(make(), masks, seed=seed), outputs(make(), masks, seed=seed, fused=True)
+    for one, other in zip(fused, plain, strict=True):
+        assert_near(one, other, 1e-5)
 
 
 @law("noise")

@@ -127,6 +127,10 @@ class WatchedNoise(NoiseSource):
         """Passed on to the inner source."""
         self.inner.observe(donation)
 
+    def observe_clean(self, donation: Donation) -> None:
+        """Passed on to the inner source."""
+        self.inner.observe_clean(donation)
+
     def reset(self) -> None:
         """Passed on to the inner source."""
         self.inner.reset()

@@ -1,0 +1,1 @@
+"""How a denoising pass is run: eagerly, with compiled layers, or as a recorded CUDA graph."""

@@ -1,0 +1,135 @@
+"""Passes that are recorded and replayed give what passes that run eagerly give; without a GPU, a recording is a call."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lipar import Config, Scheduler
+from lipar.config import PartConfig, PruneConfig, RunConfig
+from lipar.engines.engine import GraphEngine
+from lipar.engines.recording import CallRecorder
+from lipar.hookspecs import hookimpl
+from lipar.layout import TokenLayout
+from lipar.plugin.host import load_plugins
+from lipar.testing.closeness import assert_near
+from lipar.testing.toy import ToyModel
+
+GRID = (3, 4, 4)
+
+
+class GivenCounts:
+    """A plugin that keeps random tokens, so many in each block; the first block is kept in full."""
+
+    def __init__(self, counts):
+        self.counts, self.index = counts, 0
+
+    @hookimpl
+    def lipar_prune(self, job, first_frame):
+        kept = self.counts[first_frame // 3] if job.history is not None else 48
+        mask = torch.zeros(48, dtype=torch.bool)
+        mask[torch.randperm(48, generator=torch.Generator().manual_seed(first_frame))[:kept]] = True
+        return TokenLayout(mask.view(GRID), first_frame=first_frame, has_history=job.history is not None)
+
+
+def scheduler(counts, *, replayed, noise="step-shift", model=None, **config):
+    model = model or ToyModel()
+    model.set_prompt("watercolour")
+    config = Config(
+        noise=PartConfig(noise),
+        prune=PruneConfig(tau_short=0.1, tau_long=0.2, scene_cuts=False),
+        run=RunConfig(engine="eager"),
+        **config,
+    )
+    made = Scheduler(model, config, host=load_plugins(GivenCounts(counts)))
+    if replayed:
+        use_replay(made)
+    return made
+
+
+def use_replay(made):
+    engine = GraphEngine(made.model, "in a test", recorder=CallRecorder(), compiles=False)
+    made.job.engine = engine
+    made.job.cache._fused = True
+    return engine
+
+
+def source(blocks, seed=0):
+    return torch.randn(1, 3 * blocks, 4, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+def run(made, blocks):
+    return [block.latents for block in made.run([source(blocks)])]
+
+
+STEADY = 4
+"""Blocks until the window is full and each size has been seen once."""
+
+
+@pytest.mark.parametrize("noise", ["kv-cache", "step-shift", "noisy-chain"])
+def test_replayed_passes_give_what_eager_ones_give(noise: str) -> None:
+    counts = [48, 20, 20, 31, 20, 31, 20, 20, 31, 48, 31, 48, 20]
+    eager, replayed = (scheduler(counts, replayed=on, noise=noise) for on in (False, True))
+    for one, other in zip(run(replayed, len(counts)), run(eager, len(counts)), strict=True):
+        assert_near(one, other, 3e-5)
+    assert replayed.job.engine.replay.counts["replayed"] > 0
+
+
+@given(counts=st.lists(st.sampled_from([0, 1, 16, 17, 47, 48]), min_size=2, max_size=14))
+def test_any_order_of_sizes_gives_what_eager_passes_give(counts: list[int]) -> None:
+    eager, replayed = (scheduler(counts, replayed=on) for on in (False, True))
+    for one, other in zip(run(replayed, len(counts)), run(eager, len(counts)), strict=True):
+        assert_near(one, other, 3e-5)
+
+
+def test_a_size_is_recorded_when_it_comes_again_and_replayed_from_then_on() -> None:
+    made = scheduler([20] * 8, replayed=True)
+    run(made, 8)
+    # two denoise steps and the clean pass; the window is full from block 3 on
+    assert made.job.engine.replay.counts == {"eager": 12, "recorded": 3, "replayed": 9}
+
+
+def test_a_prompt_in_the_middle_is_followed() -> None:
+    def with_change(replayed):
+        made = scheduler([20] * 10, replayed=replayed)
+        found = []
+        for index, block in enumerate(made.run([source(10)])):
+            found.append(block.latents)
+            if index == 6:
+                made.model.set_prompt("snow")
+        return found
+
+    for one, other in zip(with_change(True), with_change(False), strict=True):
+        assert_near(one, other, 3e-5)
+
+
+def test_what_a_recording_cannot_do_runs_eagerly_and_is_said_once() -> None:
+    made = scheduler([20] * 8, replayed=True, recovery=PartConfig("m-degree", {"degree": 1, "weigh": True}))
+    run(made, 8)
+    replay = made.job.engine.replay
+    assert replay.counts["replayed"] == replay.counts["recorded"] == 0
+    assert replay.reasons == ["the recovery weighs places, or leaves kept tokens out of attention"]
+    assert "not recorded: the recovery weighs" in made.job.engine.summary()
+
+
+def test_a_noise_source_without_a_key_is_never_recorded() -> None:
+    made = scheduler([20] * 8, replayed=True, noise="step-matched")
+    run(made, 8)
+    assert made.job.engine.replay.counts["replayed"] == 0
+    assert "replay_key" in made.job.engine.replay.reasons[0]
+
+
+def test_the_same_seed_gives_the_same_video() -> None:
+    first, second = (run(scheduler([20, 31] * 5, replayed=True), 10) for _ in range(2))
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def test_a_model_that_refuses_is_run_eagerly_with_its_reason() -> None:
+    class Hooked(ToyModel):
+        def why_not_replayed(self):
+            return "the transformer has a hook of another library"
+
+    made = scheduler([20] * 8, replayed=True, model=Hooked())
+    run(made, 8)
+    assert made.job.engine.replay.reasons == ["the transformer has a hook of another library"]
+    assert made.job.engine.replay.counts["eager"] == 24
