@@ -8,7 +8,7 @@ import torch
 from lipar.config import PartConfig
 from lipar.plugin.host import PluginHost, load_plugins
 from lipar.plugin.parts import make_part
-from lipar.protocols import Adapter
+from lipar.protocols import Adapter, Autoencoder
 from lipar_lab.bench.model import BenchModel
 
 
@@ -28,8 +28,8 @@ class Settings:
     """Kept fractions, above 0 and at most 1."""
     windows: tuple[str, ...]
     """Of `lipar_lab.bench.stream.WINDOWS`."""
-    tasks: tuple[str, ...]
-    """Of `lipar_lab.bench.stream.TASKS`."""
+    tasks: tuple[str, ...] | None
+    """Of `lipar_lab.bench.stream.TASKS`; None: those of the section."""
     masks: str
     """`clustered` or `uniform`, see `random_mask`."""
     repeats: int
@@ -43,6 +43,8 @@ class Settings:
     steps: tuple[int, ...] | None
     """Denoise steps as indices of 1000; None: those of the task."""
     sections: tuple[str, ...]
+    quantise: str = "none"
+    """Number type of the linear layers: `none` or `fp8`, an option of the adapter `random-wan`."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -87,3 +89,10 @@ def load_model(
     if size is not None:
         model.shape = attrs.evolve(model.shape, rows=size[0], cols=size[1])
     return model
+
+
+def random_autoencoder(model: BenchModel) -> Autoencoder:
+    """An autoencoder with random weights for the latents of a model, on its device and in its type."""
+    from lipar.testing.toy import ToyAutoencoder
+
+    return ToyAutoencoder()

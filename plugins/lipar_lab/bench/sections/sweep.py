@@ -19,7 +19,7 @@ def fits(setup: Setup) -> bool:
 def measure(setup: Setup) -> Iterator[dict[str, Any]]:
     """The figures of `measure_sweep` for each task and window."""
     settings = setup.settings
-    for task in settings.tasks:
+    for task in settings.tasks or ("video-to-video",):
         for window in settings.windows:
             yield measure_sweep(
                 setup.model,
