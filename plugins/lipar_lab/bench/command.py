@@ -47,6 +47,13 @@ def _default_sections(on_cuda: bool) -> tuple[str, ...]:
 @click.option(
     "--dtype", type=click.Choice(["float32", "bfloat16"]), help="Default: bfloat16 on cuda, float32 on cpu."
 )
+@click.option(
+    "--quantise",
+    type=click.Choice(["none", "fp8"]),
+    default="none",
+    show_default=True,
+    help="Number type of the linear layers.",
+)
 @click.option("--kept", type=NumbersType(0.01, 1), default=FRACTIONS, help="Kept fractions; 1.0 is added.")
 @click.option(
     "--window", type=click.Choice(["full", "trimmed", "both"]), help="Default: both on cuda, else trimmed."
@@ -86,6 +93,7 @@ def bench(
     layers: int | None,
     device: str,
     dtype: str | None,
+    quantise: str,
     kept: tuple[float, ...],
     window: str | None,
     task: str | None,
@@ -130,5 +138,6 @@ def bench(
         lengths=lengths,
         steps=steps,
         sections=sections or _default_sections(on_cuda),
+        quantise=quantise,
     )
     Bench(settings, json_path=json_file, trace=trace).run()

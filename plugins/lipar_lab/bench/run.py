@@ -66,11 +66,16 @@ class Bench:
         settings = self.settings
         device, dtype = torch.device(settings.device), getattr(torch, settings.dtype)
         host = plugin_host()
-        model = load_model(settings.shape, settings.layers, device, dtype, settings.size)
+        model = load_model(
+            settings.shape, settings.layers, device, dtype, settings.size, quantise=settings.quantise
+        )
         self.results["machine"] = describe(device, dtype)
         self.results["settings"] = attrs.asdict(settings)
         shape = model.shape
-        self._say(f"{shape.name}, {model.num_layers} layers, {shape.rows}x{shape.cols} tokens a frame")
+        quantised = "" if settings.quantise == "none" else f", linear layers in {settings.quantise}"
+        self._say(
+            f"{shape.name}, {model.num_layers} layers, {shape.rows}x{shape.cols} tokens a frame{quantised}"
+        )
         self._publish(machine_lines(self.results["machine"]))
         ceiling = matmul_ceiling(device, dtype, size=8192 if device.type == "cuda" else 1024)
         self.results["ceiling"] = ceiling

@@ -72,6 +72,8 @@ def load_model(
     device: torch.device,
     dtype: torch.dtype,
     size: tuple[int, int] | None = None,
+    *,
+    quantise: str = "none",
 ) -> BenchModel:
     """Load a model with random weights through the adapter `random-wan`.
 
@@ -81,8 +83,12 @@ def load_model(
         device: where the weights are.
         dtype: number type of the weights.
         size: rows and columns of tokens in a frame; None: those of the shape.
+        quantise: number type of the linear layers, `none` or `fp8`.
+
+    Raises:
+        ValueError: `quantise` is not possible on this device or in this type.
     """
-    options = {"shape": shape} | ({} if layers is None else {"layers": layers})
+    options = {"shape": shape, "quantise": quantise} | ({} if layers is None else {"layers": layers})
     adapter: Adapter = make_part(load_plugins(), "adapter", PartConfig("random-wan", options))
     model = adapter.load(device, dtype)
     assert isinstance(model, BenchModel)

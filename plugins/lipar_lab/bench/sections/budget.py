@@ -9,6 +9,7 @@ import torch
 from lipar.attention.block import BlockContext
 from lipar.config import PartConfig
 from lipar.layout import TokenLayout
+from lipar.messages import counted
 from lipar.plugin.parts import make_part
 from lipar.protocols import ForwardPass, NoiseSource, Recovery
 from lipar.watch.clock import Stopwatch
@@ -217,8 +218,8 @@ def lines(figures: dict[str, Any]) -> list[str]:
     frames, rows, cols = figures["grid"]
     names = list(figures["rows"][0]["milliseconds"])
     found = [
-        f"budget of a block of {frames}x{rows}x{cols} tokens, {figures['layers']} layers, "
-        f"{figures['denoise_steps']} denoise steps and the clean pass, donors {figures['noise']}, "
+        f"budget of a block of {frames}x{rows}x{cols} tokens, {counted(figures['layers'], 'layer')}, "
+        f"{counted(figures['denoise_steps'], 'denoise step')} and the clean pass, donors {figures['noise']}, "
         f"{figures['masks']} masks; ms, at most {figures['aim']:g} on one H100",
         "  kept            " + "  ".join(f"{name:>11}" for name in names),
     ]

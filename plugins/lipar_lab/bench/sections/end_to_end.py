@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lipar.messages import counted
 from lipar.protocols import Autoencoder
 from lipar_lab.bench.model import BenchModel
 from lipar_lab.bench.random_masks import Spread, random_mask
@@ -125,7 +126,7 @@ def lines(figures: dict[str, Any]) -> list[str]:
     encoded = "" if figures["task"] == "video-to-video" else ", nothing is encoded"
     return [
         f"end to end, {figures['task']}: {figures['pixel_frames']} pixel frames a block{encoded}, "
-        f"{figures['denoise_steps']} denoise steps, window of {figures['context_frames']} frames "
+        f"{counted(figures['denoise_steps'], 'denoise step')}, window of {figures['context_frames']} frames "
         f"({figures['window']}), {figures['autoencoder']}, {figures['masks']} masks",
         "         clean pass inside        without it               ms of each stage, median",
         "  kept     ms    p95    FPS     ms    p95    FPS   " + "  ".join(f"{name:>6}" for name in STAGES),

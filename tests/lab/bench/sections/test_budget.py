@@ -53,6 +53,6 @@ def test_elapsed_time_and_kernels_are_rows_of_their_own(bench_model):
     row = dict.fromkeys(PARTS, 1.0)
     figures["rows"] = [{"kept": 0.5, "milliseconds": row, "device_milliseconds": row}]
     title, head, elapsed, kernels = lines(figures)
-    assert "2 layers, 1 denoise steps and the clean pass, donors kv-cache" in title
+    assert "2 layers, 1 denoise step and the clean pass, donors kv-cache" in title
     assert head.split() == ["kept", *" ".join(PARTS).split()]
     assert elapsed.split()[:2] == ["0.500", "elapsed"] and kernels.split()[:2] == ["0.500", "kernels"]
