@@ -92,9 +92,10 @@ def _row(fraction: float, times: dict[str, list[float]]) -> dict[str, Any]:
 def lines(figures: dict[str, Any]) -> list[str]:
     """A table of kept fractions; where the last two columns agree, the gains of both multiply."""
     quantise = figures["quantise"]
+    steps = counted(figures["denoise_steps"], "denoise step")
     return [
-        f"linear layers in {quantise} against the same as they are: a block of "
-        f"{counted(figures['denoise_steps'], 'denoise step')} with its clean pass inside, window of {figures['context_frames']} frames, {figures['masks']} masks",
+        f"linear layers in {quantise} against the same as they are: a block of {steps} with its clean pass inside, "
+        f"window of {figures['context_frames']} frames, {figures['masks']} masks",
         f"  kept   s/block   {quantise:>5} s    {quantise}/plain (min..max)     both to dense (min..max)   "
         "product of each alone",
         *(
