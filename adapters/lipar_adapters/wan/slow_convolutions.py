@@ -1,7 +1,7 @@
 """A warning where PyTorch 2.9 would spoil the times of Wan's autoencoder: its 3D convolutions in bfloat16 on a GPU.
 
-2.9.0 computes them without cuDNN, in many times the time and memory; 2.9.1 does so with a cuDNN older than 9.15, such as
-its own (github.com/pytorch/pytorch/issues/166643). Results are right.
+2.9.0 computes them without cuDNN, in many times the time and memory; 2.9.1 does so with a cuDNN older than 9.15, as its
+own is (github.com/pytorch/pytorch/issues/166643). Results are right.
 """
 
 import warnings
