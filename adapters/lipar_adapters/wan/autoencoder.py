@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lipar.types import Latents
-from lipar_adapters.wan.slow_convolutions import warn_of_slow_convolutions
+from lipar.watch.slow_convolutions import warn_of_slow_convolutions
 
 PixelClip: TypeAlias = Float[Tensor, "b pixel_frames 3 height width"]
 """RGB video in [0, 1]; axes have other names than those of latents, so that both can stand in one signature."""

@@ -102,7 +102,8 @@ class Fp8Linear(nn.Module):
         rows, scale = quantise_rows(linear.weight.detach())
         self.register_buffer("rows", rows)
         self.register_buffer("scale", scale.reshape(1, -1))
-        self.register_buffer("bias", None if linear.bias is None else linear.bias.detach())
+        bias: Tensor | None = linear.bias  # typed as always there
+        self.register_buffer("bias", None if bias is None else bias.detach())
 
     def forward(self, x: Tensor) -> Tensor:
         """The product with the weights; `x` has any number of leading axes."""
@@ -125,7 +126,7 @@ class Fp8Linear(nn.Module):
             result = fn(tensor)
             return result if result.dtype == tensor.dtype else tensor.to(result.device)
 
-        super()._apply(moved, recurse)
+        super()._apply(moved, recurse)  # type: ignore[no-untyped-call]
         return self
 
     def extra_repr(self) -> str:

@@ -21,4 +21,5 @@ def kernel_seconds(run: Callable[[], object], device: torch.device, *, repeats: 
             run()
         torch.cuda.synchronize(device)
     kernels = (event for event in profiler.key_averages() if event.device_type.name == "CUDA")
-    return sum(event.self_device_time_total for event in kernels) / 1e6 / repeats
+    microseconds = sum(float(event.self_device_time_total) for event in kernels)
+    return microseconds / 1e6 / repeats

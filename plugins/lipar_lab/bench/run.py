@@ -10,7 +10,7 @@ import torch
 
 from lipar.cli.host import plugin_host
 from lipar.cli.output import say as say_line
-from lipar_adapters.wan.slow_convolutions import warn_of_slow_convolutions
+from lipar.watch.slow_convolutions import warn_of_slow_convolutions
 from lipar_lab.bench import SECTIONS
 from lipar_lab.bench.machine import ceiling_lines, describe, machine_lines, matmul_ceiling
 from lipar_lab.bench.report import to_json

@@ -8,7 +8,7 @@ import torch
 from lipar.config import PartConfig
 from lipar.plugin.host import PluginHost, load_plugins
 from lipar.plugin.parts import make_part
-from lipar.protocols import Adapter, Autoencoder
+from lipar.protocols import Adapter
 from lipar_lab.bench.model import BenchModel
 
 
@@ -95,10 +95,3 @@ def load_model(
     if size is not None:
         model.shape = attrs.evolve(model.shape, rows=size[0], cols=size[1])
     return model
-
-
-def random_autoencoder(model: BenchModel) -> Autoencoder:
-    """An autoencoder with random weights for the latents of a model, on its device and in its type."""
-    from lipar.testing.toy import ToyAutoencoder
-
-    return ToyAutoencoder()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lipar.attention.block import BlockContext
 from lipar.config import PartConfig
@@ -12,6 +13,7 @@ from lipar.layout import TokenLayout
 from lipar.messages import counted
 from lipar.plugin.parts import make_part
 from lipar.protocols import ForwardPass, NoiseSource, Recovery
+from lipar.types import KeepMask
 from lipar.watch.clock import Stopwatch
 from lipar_lab.bench.kernel_time import kernel_seconds
 from lipar_lab.bench.model import BenchModel
@@ -145,8 +147,9 @@ class PrunedBlock:
     def settle(self) -> None:
         """Settle the checks of the parts' answers, as the scheduler does at the end of a block."""
         self._job.parts.checks.settle()
+        self._mask.settle()
 
-    def runs(self, keep_mask: torch.Tensor) -> dict[str, Run]:
+    def runs(self, keep_mask: KeepMask) -> dict[str, Run]:
         """The runs by name; `filled` and `absent` are self-attention without its kernel, with donors and without.
 
         Args:
@@ -172,16 +175,16 @@ class PrunedBlock:
         criterion(self._features, self._features.roll(1, 0))
         criterion(self._features, self._features[:1].expand_as(self._features))
 
-    def _layout(self, keep_mask: torch.Tensor) -> None:
+    def _layout(self, keep_mask: KeepMask) -> None:
         """The kept tokens, the sources of the others, and the rows and rotations of both kinds of pass."""
         layout = TokenLayout(keep_mask)
         BlockContext(self._job.cache, layout, self._job.parts.recovery, self._job.parts.noise)
 
     def _gathers(self, layout: TokenLayout) -> Run:
         """The kept tokens of the embedded block, and the output back at its places, in every pass."""
-        shape, like = self.model.shape, {"device": self.model.device, "dtype": self.model.dtype}
-        embedded = torch.randn(1, shape.width, *self.grid, **like)
-        output = torch.randn(1, layout.kept_count, shape.latent_channels * shape.patch**2, **like)
+        shape = self.model.shape
+        embedded = self._random(1, shape.width, *self.grid)
+        output = self._random(1, layout.kept_count, shape.latent_channels * shape.patch**2)
 
         def run() -> None:
             for _ in self._passes:
@@ -190,18 +193,19 @@ class PrunedBlock:
 
         return run
 
+    def _random(self, *size: int) -> Tensor:
+        return torch.randn(size, device=self.model.device, dtype=self.model.dtype)
+
     def _restore(self, layout: TokenLayout) -> Run:
         shape = self.model.shape
         frames, rows, cols = self.grid
-        size = (1, frames, shape.latent_channels, rows * shape.patch, cols * shape.patch)
-        denoised = torch.randn(size, device=self.model.device, dtype=self.model.dtype)
+        denoised = self._random(1, frames, shape.latent_channels, rows * shape.patch, cols * shape.patch)
         return lambda: self._host.hook.lipar_restore(job=self._job, denoised=denoised, layout=layout)
 
     def _attention(self, layout: TokenLayout, recovery: Recovery, noise: NoiseSource | None) -> Run:
         """Self-attention of all layers and passes without its kernel: rotations, cache rows, donors."""
         shape = self.model.shape
-        size = (1, layout.kept_count, shape.heads, shape.head_dim)
-        q, k, v = (torch.randn(size, device=self.model.device, dtype=self.model.dtype) for _ in range(3))
+        q, k, v = (self._random(1, layout.kept_count, shape.heads, shape.head_dim) for _ in range(3))
         context = BlockContext(self._job.cache, layout, recovery, noise)
 
         def run() -> None:

@@ -11,7 +11,7 @@ from lipar.protocols import Autoencoder
 from lipar_lab.bench.model import BenchModel
 from lipar_lab.bench.random_masks import Spread, random_mask
 from lipar_lab.bench.ratios import rounds
-from lipar_lab.bench.setup import Setup, random_autoencoder
+from lipar_lab.bench.setup import Setup
 from lipar_lab.bench.stream import TASKS, Task, Window, bench_config
 from lipar_lab.bench.video_stream import STAGES, BlockTimes, VideoStream
 
@@ -29,7 +29,7 @@ def fits(setup: Setup) -> bool:
 def measure(setup: Setup) -> Iterator[dict[str, Any]]:
     """The figures of `measure_end_to_end` for each task."""
     settings, model = setup.settings, setup.model
-    autoencoder = random_autoencoder(model)
+    autoencoder = model.random_autoencoder()
     for task in settings.tasks or TASKS:
         yield measure_end_to_end(
             model,

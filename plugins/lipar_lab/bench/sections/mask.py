@@ -87,12 +87,16 @@ class MaskTimer:
         decided = self._stream.push(self._features)
         return decided[-1].keep_mask if decided else None
 
+    def settle(self) -> None:
+        """Settle the checks of the parts' answers, as the scheduler does at the end of a block."""
+        self._checks.settle()
+
     def __call__(self) -> float:
         """Decide the next block's mask, and return the seconds."""
         watch = Stopwatch(self._device)
         keep_mask = self.decide()
         seconds = watch.seconds()
-        self._checks.settle()
+        self.settle()
         if keep_mask is not None:
             self.kept_fraction = keep_mask.float().mean().item()
         return seconds

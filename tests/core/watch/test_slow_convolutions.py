@@ -6,8 +6,8 @@ import pytest
 import torch
 from wan_toys import toy_vae
 
+from lipar.watch.slow_convolutions import SlowConvolutionsWarning, warn_of_slow_convolutions
 from lipar_adapters.wan.autoencoder import WanAutoencoder
-from lipar_adapters.wan.slow_convolutions import SlowConvolutionsWarning, warn_of_slow_convolutions
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 
