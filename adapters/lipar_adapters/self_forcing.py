@@ -56,6 +56,9 @@ class SelfForcing(StreamingAdapter):
     """Keep UMT5 (5.7 billion parameters) in memory between prompts, instead of loading it for each."""
     autoencoder: Literal["wan", "none"] = "wan"
     """`wan`: `vae` of `base`; `none`: input and output are latents and `prompt_embeds`, and no `base` is needed."""
+    quantise: Literal["none", "fp8"] = "none"
+    """`fp8`: the linear layers of the transformer blocks multiply 8-bit floating-point numbers, with a scale for each
+    row. Faster and less exact; needs an NVIDIA GPU from Ada on, and bfloat16."""
 
     gives = CAUSAL
 
@@ -95,6 +98,7 @@ class SelfForcing(StreamingAdapter):
         Raises:
             MissingCheckpointError: weights are missing; the message says which file belongs where. Nothing was loaded.
             CheckpointError: they are not of this family, or damaged.
+            ValueError: `quantise` is not possible on this device or in this type.
 
         Warns:
             MemoryWarning: weights and text encoder are about to take more than is free.
@@ -104,9 +108,12 @@ class SelfForcing(StreamingAdapter):
         from lipar_adapters.wan.autoencoder import WanAutoencoder
         from lipar_adapters.wan.causal import CausalWan
         from lipar_adapters.wan.checkpoints import load_transformer
+        from lipar_adapters.wan.fp8 import check_fp8, quantise_transformer
         from lipar_adapters.wan.text import WanTextEncoder
         from lipar_adapters.wan.timesteps import Float64Timesteps
 
+        if self.quantise == "fp8":
+            check_fp8(device, dtype)
         text = autoencoder = None
         if base is not None and (base / "text_encoder").is_dir():
             text = WanTextEncoder(
@@ -115,6 +122,8 @@ class SelfForcing(StreamingAdapter):
         self._warn_of_memory(checkpoint, base, device, dtype)
         config = self._config(checkpoint, base)
         transformer = load_transformer(checkpoint, dtype=dtype, device=device, config=config)
+        if self.quantise == "fp8":
+            quantise_transformer(transformer)
         embedder = transformer.condition_embedder
         embedder.timesteps_proj = Float64Timesteps(transformer.config.freq_dim)
         if base is not None and self.autoencoder == "wan":

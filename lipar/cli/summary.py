@@ -30,8 +30,8 @@ def summarise(report: EditReport, options: EditOptions, config: Config, loading:
         f"{name} -> {options.output}: {counted(report.frames, 'frame')} of {size[0]}x{size[1]}, processed at "
         f"{processed[0]}x{processed[1]} with {config.adapter.name}, seed {config.seed}",
         _kept_line(report, options),
-        f"{report.frames / report.seconds:.1f} frames/s from file to file ({report.seconds:.1f} s; "
-        f"loading the model took {loading:.1f} s more)",
+        f"{report.frames / report.seconds:.1f} frames/s from file to file, clean pass included "
+        f"({report.seconds:.1f} s; loading the model took {loading:.1f} s more)",
         "time: "
         + ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in _in_order(report.stage_seconds)),
     ]

@@ -112,7 +112,8 @@ class Profile:
         other = max(whole - sum(row.seconds for row in self._rows.values()), 0.0)
         lines.append(f"{'other':<18}{_share(other, whole):>8}{other:>10.2f}")
         if PROBE in self._rows:
-            lines.append(f"({PROBE}: blocks run with every token kept, to measure the speed-up)")
+            what = "blocks run with every token kept, clean pass included, to measure the speed-up"
+            lines.append(f"({PROBE}: {what})")
         return "\n".join(lines)
 
 

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lipar.types import Latents
+from lipar.watch.slow_convolutions import warn_of_slow_convolutions
 
 PixelClip: TypeAlias = Float[Tensor, "b pixel_frames 3 height width"]
 """RGB video in [0, 1]; axes have other names than those of latents, so that both can stand in one signature."""
@@ -26,6 +27,9 @@ class WanAutoencoder:
         vae: a `diffusers.AutoencoderKLWan`: 16 channels at 1/8 (Wan 2.1, A14B), or 48 at 1/16 (Wan 2.2 TI2V 5B).
         tau_short: threshold of the `l1` criterion on these latents; the default is the paper's, for Wan 2.1.
         tau_long: likewise, against the last clean frame.
+
+    Warns:
+        SlowConvolutionsWarning: this release of PyTorch would run it slowly.
     """
 
     first_pixel_frames = 1
@@ -42,6 +46,7 @@ class WanAutoencoder:
         if stride != self.next_pixel_frames:
             raise ValueError(f"4 pixel frames make one latent frame of Wan; of this autoencoder {stride}")
         self.vae = vae.eval().requires_grad_(False)
+        warn_of_slow_convolutions(self.device, self.dtype)
         self.patch: int = config.patch_size or 1
         self.spatial_factor: int = 2 ** len(config.temperal_downsample) * self.patch
         self.latent_channels: int = config.z_dim

@@ -3,7 +3,7 @@
 import re
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import attrs
 import torch
@@ -84,7 +84,13 @@ def family_of(index: dict[str, Any]) -> str:
 
 
 def load_pipeline(
-    folder: str | Path, device: torch.device, dtype: torch.dtype, *, image: bool, offload: bool = False
+    folder: str | Path,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    image: bool,
+    offload: bool = False,
+    fp8: bool = False,
 ) -> Pipeline:
     """A stock pipeline from local files; the autoencoder in float32, as Wan's authors advise.
 
@@ -94,17 +100,23 @@ def load_pipeline(
         dtype: type of the transformers and the text encoder.
         image: a `WanImageToVideoPipeline`, else a `WanPipeline`.
         offload: keep parts on the CPU until they are needed (needs a GPU).
+        fp8: quantise the linear layers of the transformers, see `lipar_adapters.wan.fp8`.
 
     Raises:
         MissingCheckpointError: the folder is not whole.
         CheckpointError: its files are damaged.
-        ValueError: the model does not take an image, or takes nothing else; or offload on a CPU.
+        ValueError: the model does not take an image, or takes nothing else; offload on a CPU; or fp8 where it is not
+            possible.
     """
     from diffusers import WanImageToVideoPipeline, WanPipeline
     from transformers import AutoTokenizer
 
+    from lipar_adapters.wan.fp8 import check_fp8, quantise_transformer
+
     if offload and device.type == "cpu":
         raise ValueError("there is nothing to offload from a CPU; leave offload out, or name a GPU")
+    if fp8:
+        check_fp8(device, dtype)
     folder = Path(folder).expanduser()
     index = read_index(folder)
     takes_channels = _takes_channels(folder, index)
@@ -119,6 +131,9 @@ def load_pipeline(
         for part, (library, name) in _parts(index, folder / INDEX).items()
         if (folder / part / "config.json").is_file()
     }
+    for part in ("transformer", "transformer_2"):
+        if fp8 and part in models:
+            quantise_transformer(models[part])
     if "tokenizer" in index and "text_encoder" in models:
         models["tokenizer"] = load_tokenizer(AutoTokenizer, folder / "tokenizer")
         check_vocabulary(models["tokenizer"], models["text_encoder"], folder)
@@ -156,6 +171,8 @@ class _Wan22(ClipAdapter):
     """An image-to-video pipeline; else text-to-video, which `video_to_video` takes. A14B has a folder for each."""
     offload: bool = False
     """Keep parts on the CPU until they are needed."""
+    quantise: Literal["none", "fp8"] = "none"
+    """`fp8`: as of the adapter `self-forcing`."""
 
     family: ClassVar[str]
     example: ClassVar[str]
@@ -179,14 +196,15 @@ class _Wan22(ClipAdapter):
         Raises:
             MissingCheckpointError: the folder is not whole.
             CheckpointError: its files are damaged.
-            ValueError: it is of another model.
+            ValueError: it is of another model, or `quantise` is not possible on this device or in this type.
         """
         came = family_of(read_index(self.folder))
         if came != self.family:
             raise ValueError(
                 f"{self.folder} is of {came}, not of {self.family}; take that adapter, or another folder"
             )
-        return load_pipeline(self.folder, device, dtype, image=self.image, offload=self.offload)
+        fp8 = self.quantise == "fp8"
+        return load_pipeline(self.folder, device, dtype, image=self.image, offload=self.offload, fp8=fp8)
 
 
 @attrs.frozen(kw_only=True)

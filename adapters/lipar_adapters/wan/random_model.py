@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lipar.protocols import BlockAttention
+from lipar.protocols import Autoencoder, BlockAttention
 from lipar.types import Latents
 from lipar_adapters.wan.causal import CausalWan
 from lipar_adapters.wan.run_settings import run_settings_of
@@ -45,6 +45,12 @@ class RandomWanModel(CausalWan):
         """The same through the seam; the prompt is projected in every forward, as in the stock forward."""
         with self._hooked_seam.using(attention):
             return _forward(self._hooked, latents, timestep, self.prompt_embeds)
+
+    def random_autoencoder(self) -> Autoencoder:
+        """A stand-in, until TAEHV is there."""
+        from lipar.testing.toy import ToyAutoencoder
+
+        return ToyAutoencoder()
 
     def stock_pipeline(self) -> Any:
         """A `WanPipeline` without text encoder and autoencoder."""

@@ -1,6 +1,6 @@
 """The adapter `random-wan`: Wan transformers of real shapes with random weights, to measure with."""
 
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import torch
@@ -25,6 +25,8 @@ class RandomWan(StreamingAdapter):
     layers: int | None = attrs.field(default=None, validator=optional(bounds.LAYERS))
     """Number of layers; None: as many as the model has."""
     seed: int = attrs.field(default=0, validator=bounds.SEED)
+    quantise: Literal["none", "fp8"] = "none"
+    """`fp8`: as of the adapter `self-forcing`."""
 
     gives = CAUSAL - {"pixels"}
 
@@ -41,11 +43,18 @@ class RandomWan(StreamingAdapter):
 
         Raises:
             LookupError: no such shape.
+            ValueError: `quantise` is not possible on this device or in this type.
         """
+        from lipar_adapters.wan.fp8 import check_fp8, quantise_transformer
         from lipar_adapters.wan.random_model import RandomWanModel
 
         shape = shape_named(self.shape)
-        return RandomWanModel(self._transformer(shape, device, dtype), shape, seed=self.seed)
+        if self.quantise == "fp8":
+            check_fp8(device, dtype)
+        transformer = self._transformer(shape, device, dtype)
+        if self.quantise == "fp8":
+            quantise_transformer(transformer)
+        return RandomWanModel(transformer, shape, seed=self.seed)
 
     def _transformer(self, shape: Shape, device: torch.device, dtype: torch.dtype) -> Any:
         from diffusers import WanTransformer3DModel

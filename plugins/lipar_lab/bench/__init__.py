@@ -4,5 +4,19 @@ Every figure that compares is a ratio of runs that were interleaved, given with 
 makes the spread wide rather than the figure wrong.
 """
 
-SECTIONS = ("overhead", "sweep", "forward", "pipeline", "mask", "memory", "syncs", "profile")
+SECTIONS = (
+    "overhead",
+    "sweep",
+    "quantised",
+    "forward",
+    "pipeline",
+    "mask",
+    "budget",
+    "end-to-end",
+    "memory",
+    "syncs",
+    "profile",
+)
 """What can be measured."""
+LONG_ON_CPU = ("end-to-end",)
+"""Those that a CPU takes long for, so that it measures them only where they are chosen."""

@@ -10,7 +10,7 @@ from lipar.cli.loading import importing
 from lipar.cli.number import CLIP_FRAMES, ROUNDS, NumbersType, NumberType
 from lipar.cli.options import debug_option, json_option
 from lipar_adapters.wan.shapes import SHAPES, shape_named
-from lipar_lab.bench import SECTIONS
+from lipar_lab.bench import LONG_ON_CPU, SECTIONS
 
 FRACTIONS = (1.0, 0.9, 0.8, 0.68, 0.5, 0.35, 0.2)
 
@@ -34,6 +34,10 @@ def _chosen(value: str, both: tuple[str, ...]) -> tuple[str, ...]:
     return both if value == "both" else (value,)
 
 
+def _default_sections(on_cuda: bool) -> tuple[str, ...]:
+    return SECTIONS if on_cuda else tuple(name for name in SECTIONS if name not in LONG_ON_CPU)
+
+
 @click.command("bench")
 @click.option(
     "--shape", default="wan2.1-1.3b", show_default=True, help=f"One of {', '.join(sorted(SHAPES))}."
@@ -43,12 +47,21 @@ def _chosen(value: str, both: tuple[str, ...]) -> tuple[str, ...]:
 @click.option(
     "--dtype", type=click.Choice(["float32", "bfloat16"]), help="Default: bfloat16 on cuda, float32 on cpu."
 )
+@click.option(
+    "--quantise",
+    type=click.Choice(["none", "fp8"]),
+    default="none",
+    show_default=True,
+    help="Number type of the linear layers.",
+)
 @click.option("--kept", type=NumbersType(0.01, 1), default=FRACTIONS, help="Kept fractions; 1.0 is added.")
 @click.option(
     "--window", type=click.Choice(["full", "trimmed", "both"]), help="Default: both on cuda, else trimmed."
 )
 @click.option(
-    "--task", type=click.Choice(["video-to-video", "text-to-video", "both"]), default="video-to-video"
+    "--task",
+    type=click.Choice(["video-to-video", "text-to-video", "both"]),
+    help="Default: video-to-video, of the section end-to-end both.",
 )
 @click.option("--masks", type=click.Choice(["clustered", "uniform"]), default="clustered", show_default=True)
 @click.option("--repeats", type=NumberType(ROUNDS), default=5, show_default=True, help="Interleaved rounds.")
@@ -80,9 +93,10 @@ def bench(
     layers: int | None,
     device: str,
     dtype: str | None,
+    quantise: str,
     kept: tuple[float, ...],
     window: str | None,
-    task: str,
+    task: str | None,
     masks: str,
     repeats: int,
     size: str | None,
@@ -116,13 +130,14 @@ def bench(
         dtype=dtype or ("bfloat16" if on_cuda else "float32"),
         fractions=kept,
         windows=_chosen(window or ("both" if on_cuda else "trimmed"), ("full", "trimmed")),
-        tasks=_chosen(task, ("video-to-video", "text-to-video")),
+        tasks=None if task is None else _chosen(task, ("video-to-video", "text-to-video")),
         masks=masks,
         repeats=repeats,
         size=None if size is None else parse_size(size),
         frames=frames,
         lengths=lengths,
         steps=steps,
-        sections=sections or SECTIONS,
+        sections=sections or _default_sections(on_cuda),
+        quantise=quantise,
     )
     Bench(settings, json_path=json_file, trace=trace).run()

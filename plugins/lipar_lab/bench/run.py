@@ -10,6 +10,7 @@ import torch
 
 from lipar.cli.host import plugin_host
 from lipar.cli.output import say as say_line
+from lipar.watch.slow_convolutions import warn_of_slow_convolutions
 from lipar_lab.bench import SECTIONS
 from lipar_lab.bench.machine import ceiling_lines, describe, machine_lines, matmul_ceiling
 from lipar_lab.bench.report import to_json
@@ -65,12 +66,18 @@ class Bench:
     def _set_up(self) -> Setup:
         settings = self.settings
         device, dtype = torch.device(settings.device), getattr(torch, settings.dtype)
+        warn_of_slow_convolutions(device, dtype)
         host = plugin_host()
-        model = load_model(settings.shape, settings.layers, device, dtype, settings.size)
+        model = load_model(
+            settings.shape, settings.layers, device, dtype, settings.size, quantise=settings.quantise
+        )
         self.results["machine"] = describe(device, dtype)
         self.results["settings"] = attrs.asdict(settings)
         shape = model.shape
-        self._say(f"{shape.name}, {model.num_layers} layers, {shape.rows}x{shape.cols} tokens a frame")
+        quantised = "" if settings.quantise == "none" else f", linear layers in {settings.quantise}"
+        self._say(
+            f"{shape.name}, {model.num_layers} layers, {shape.rows}x{shape.cols} tokens a frame{quantised}"
+        )
         self._publish(machine_lines(self.results["machine"]))
         ceiling = matmul_ceiling(device, dtype, size=8192 if device.type == "cuda" else 1024)
         self.results["ceiling"] = ceiling

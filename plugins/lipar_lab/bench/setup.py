@@ -28,8 +28,8 @@ class Settings:
     """Kept fractions, above 0 and at most 1."""
     windows: tuple[str, ...]
     """Of `lipar_lab.bench.stream.WINDOWS`."""
-    tasks: tuple[str, ...]
-    """Of `lipar_lab.bench.stream.TASKS`."""
+    tasks: tuple[str, ...] | None
+    """Of `lipar_lab.bench.stream.TASKS`; None: those of the section."""
     masks: str
     """`clustered` or `uniform`, see `random_mask`."""
     repeats: int
@@ -43,6 +43,8 @@ class Settings:
     steps: tuple[int, ...] | None
     """Denoise steps as indices of 1000; None: those of the task."""
     sections: tuple[str, ...]
+    quantise: str = "none"
+    """Number type of the linear layers: `none` or `fp8`, an option of the adapter `random-wan`."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -70,6 +72,8 @@ def load_model(
     device: torch.device,
     dtype: torch.dtype,
     size: tuple[int, int] | None = None,
+    *,
+    quantise: str = "none",
 ) -> BenchModel:
     """Load a model with random weights through the adapter `random-wan`.
 
@@ -79,8 +83,12 @@ def load_model(
         device: where the weights are.
         dtype: number type of the weights.
         size: rows and columns of tokens in a frame; None: those of the shape.
+        quantise: number type of the linear layers, `none` or `fp8`.
+
+    Raises:
+        ValueError: `quantise` is not possible on this device or in this type.
     """
-    options = {"shape": shape} | ({} if layers is None else {"layers": layers})
+    options = {"shape": shape, "quantise": quantise} | ({} if layers is None else {"layers": layers})
     adapter: Adapter = make_part(load_plugins(), "adapter", PartConfig("random-wan", options))
     model = adapter.load(device, dtype)
     assert isinstance(model, BenchModel)

@@ -1,7 +1,7 @@
 """A stream of random blocks through the scheduler, in steady state, each with a given mask."""
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
 
 import attrs
 import torch
@@ -19,9 +19,10 @@ from lipar.watch import StageTimer
 from lipar_adapters.wan.shapes import Shape
 from lipar_lab.bench.model import BenchModel
 
-Window = Literal["full", "trimmed"]
+Window = Literal["full", "trimmed", "sliding"]
 Task = Literal["video-to-video", "text-to-video"]
 WINDOWS: tuple[Window, ...] = ("full", "trimmed")
+"""Those of `--window`; `sliding` is that of the section `end-to-end`."""
 TASKS: tuple[Task, ...] = ("video-to-video", "text-to-video")
 
 
@@ -33,7 +34,8 @@ class GivenMasks:
 
     @hookimpl
     def lipar_prune(self, job: Job, first_frame: int) -> TokenLayout:
-        """The layout of the current mask."""
+        """The layout of the current mask; the mask of the chosen parts is decided, too, for its time."""
+        job.masks.decide()
         return TokenLayout(self.keep_mask, first_frame=first_frame, has_history=job.history is not None)
 
 
@@ -58,15 +60,16 @@ class Prefill:
             size = (1, layout.kept_count, self.heads, job.model.rope.head_dim)
             states = torch.randn(size, device=latents.device, dtype=latents.dtype)
             for layer_idx in range(job.model.num_layers):
-                job.context.attend(layer_idx, states, states, states, _no_attention)
+                job.context.attend(layer_idx, states, states, states, no_attention)
         return torch.zeros_like(latents)
 
 
-def _no_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def no_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+    """An attention kernel that computes nothing and returns the queries."""
     return q
 
 
-_: AttentionKernel = _no_attention
+_: AttentionKernel = no_attention
 
 
 def bench_config(
@@ -76,18 +79,25 @@ def bench_config(
     *,
     keep_whole_video: bool = False,
     steps: tuple[int, ...] | None = None,
+    noise: str = "kv-cache",
 ) -> Config:
     """The default config with one of the two windows.
 
     Args:
         shape: sizes of the model.
-        window: `trimmed`: first frame and last 6; `full`: as many frames as a training clip has.
+        window: `trimmed`: first frame and last 6; `full`: as many frames as a training clip has, at the position of
+            its last block; `sliding`: as many, as an endless stream has them: the first frame and the latest ones, so
+            that every block evicts one.
         task: `video-to-video` edits at strength 0.4, `text-to-video` denoises from pure noise.
         keep_whole_video: the full window keeps every frame of the video, so that the growth of memory is seen.
         steps: denoise steps as indices of 1000, instead of the task's.
+        noise: the noise source, by name; one that needs blocks computed by the model has no donors in a cache that was
+            filled without it.
     """
     if window == "trimmed":
         cache = CacheConfig(sink_frames=1, window_frames=2 * shape.block_frames)
+    elif window == "sliding":
+        cache = CacheConfig(sink_frames=1, window_frames=shape.clip_frames - 1)
     elif keep_whole_video:
         cache = CacheConfig(sink_frames=0, window_frames=0)
     else:
@@ -96,8 +106,7 @@ def bench_config(
         cache = CacheConfig(sink_frames=shape.clip_frames - window_frames, window_frames=window_frames)
     return Config(
         adapter=PartConfig("random-wan"),
-        # the only donors that exist in a cache that was filled without the model
-        noise=PartConfig("kv-cache"),
+        noise=PartConfig(noise),
         prune=PruneConfig(tau_short=0.15, tau_long=0.3, scene_cuts=False),
         cache=cache,
         strength=None if task == "text-to-video" else 0.4,
@@ -111,25 +120,29 @@ class BlockStream:
     Args:
         model: a causal model.
         config: from `bench_config`.
+        source: clean latents of one block after the other; None: the same random block for ever.
+        plugins: to be told of the run.
+        dense: every block keeps every token, as in a run without pruning; its masks are not decided.
     """
 
-    def __init__(self, model: BenchModel, config: Config) -> None:
+    def __init__(
+        self,
+        model: BenchModel,
+        config: Config,
+        *,
+        source: Iterable[Latents] | None = None,
+        plugins: tuple[Any, ...] = (),
+        dense: bool = False,
+    ) -> None:
         shape = model.shape
         self.grid = (shape.block_frames, shape.rows, shape.cols)
         self.device = model.device
         self._everything = torch.ones(self.grid, dtype=torch.bool, device=self.device)
         self._masks = GivenMasks(self._everything)
         self._prefill = Prefill(shape.heads)
-        self.scheduler = Scheduler(model, config, host=load_plugins(self._masks, self._prefill))
-        size = (
-            1,
-            shape.block_frames,
-            shape.latent_channels,
-            shape.rows * shape.patch,
-            shape.cols * shape.patch,
-        )
-        source = torch.randn(size, generator=torch.Generator().manual_seed(0)).to(self.device, model.dtype)
-        self._blocks = self.scheduler.run(_forever(source))
+        host = load_plugins(self._masks, self._prefill, *plugins)
+        self.scheduler = Scheduler(model, config, host=host, dense=dense)
+        self._blocks = self.scheduler.run(random_blocks(model) if source is None else source)
 
     @property
     def context_frames(self) -> int:
@@ -164,6 +177,14 @@ class BlockStream:
         return {**stages, "other": block.seconds - sum(stages.values())}
 
 
-def _forever(source: Latents) -> Iterator[Latents]:
+def random_blocks(model: BenchModel) -> Iterator[Latents]:
+    """The same block of random latents, for ever.
+
+    Args:
+        model: its shape, device and type are those of the block.
+    """
+    shape = model.shape
+    size = (1, shape.block_frames, shape.latent_channels, shape.rows * shape.patch, shape.cols * shape.patch)
+    block = torch.randn(size, generator=torch.Generator().manual_seed(0)).to(model.device, model.dtype)
     while True:
-        yield source
+        yield block

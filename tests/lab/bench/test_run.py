@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 from lab_toys import run_bench
 
 from lipar_lab.bench import run as module
@@ -87,6 +88,13 @@ def test_finished_sections_are_saved_when_a_later_one_fails(fakes, monkeypatch, 
         Bench(settings(sections=("a", "b")), json_path=path, say=lambda _: None).run()
     saved = json.loads(path.read_text())
     assert saved["b"] == {"x": 1} and len(saved["a"]) == 2
+
+
+def test_a_release_of_pytorch_that_spoils_times_is_warned_of(fakes, monkeypatch):
+    warned = []
+    monkeypatch.setattr(module, "warn_of_slow_convolutions", lambda *given: warned.append(given))
+    Bench(settings(sections=()), say=lambda _: None).run()
+    assert warned == [(torch.device("cpu"), torch.float32)]
 
 
 def test_the_json_holds_every_figure(tmp_path):

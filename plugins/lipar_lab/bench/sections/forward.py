@@ -67,7 +67,8 @@ def lines(figures: dict[str, Any]) -> list[str]:
     """A table of kept fractions."""
     frames, rows, cols = figures["grid"]
     return [
-        f"one forward, {frames} frames of {rows}x{cols} tokens, against keep-all; stock: {figures['ratio_to_stock']}",
+        f"one forward, {frames} frames of {rows}x{cols} tokens (there is no clean pass), "
+        f"against keep-all; stock: {figures['ratio_to_stock']}",
         "  kept   T(kept)/T(1) (min..max)   over kept   s/forward   TFLOP/s",
         *(
             f"  {row['kept']:.3f}  {row['ratio_to_dense']!s:>22}   {row['ratio_over_kept']:9.3f}"

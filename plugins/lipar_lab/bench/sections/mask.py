@@ -10,7 +10,7 @@ from lipar.masks.stream import MaskStream
 from lipar.plugin.host import PluginHost
 from lipar.plugin.parts import make_parts
 from lipar.speedup import paired_ratio
-from lipar.types import Features
+from lipar.types import Features, KeepMask
 from lipar.watch.clock import Stopwatch
 from lipar_lab.bench.ratios import interleave
 from lipar_lab.bench.setup import Setup
@@ -82,14 +82,23 @@ class MaskTimer:
         for _ in range(3):  # the first blocks of a scene have less to compare
             self()
 
-    def __call__(self) -> float:
-        """Decide the next block's mask."""
-        watch = Stopwatch(self._device)
+    def decide(self) -> KeepMask | None:
+        """Decide the next block's mask; None: it needs frames that have not come."""
         decided = self._stream.push(self._features)
-        seconds = watch.seconds()
+        return decided[-1].keep_mask if decided else None
+
+    def settle(self) -> None:
+        """Settle the checks of the parts' answers, as the scheduler does at the end of a block."""
         self._checks.settle()
-        if decided:
-            self.kept_fraction = decided[-1].keep_mask.float().mean().item()
+
+    def __call__(self) -> float:
+        """Decide the next block's mask, and return the seconds."""
+        watch = Stopwatch(self._device)
+        keep_mask = self.decide()
+        seconds = watch.seconds()
+        self.settle()
+        if keep_mask is not None:
+            self.kept_fraction = keep_mask.float().mean().item()
         return seconds
 
 

@@ -34,6 +34,8 @@ class MemoryCase:
     """Kept fraction of the last block."""
     frames: int
     """Latent frames of the video."""
+    quantise: str = "none"
+    """Number type of the linear layers."""
 
 
 def fits(setup: Setup) -> bool:
@@ -53,6 +55,7 @@ def measure(setup: Setup) -> dict[str, Any]:
         window="full",
         kept=1.0,
         frames=0,
+        quantise=settings.quantise,
     )
     return measure_memory(case, list(settings.lengths), model=setup.model if setup.on_cuda else None)
 
@@ -60,7 +63,8 @@ def measure(setup: Setup) -> dict[str, Any]:
 def run_case(case: MemoryCase) -> dict[str, Any]:
     """Load the model of the case and return its size and `peak_of`, in bytes."""
     device = torch.device(case.device)
-    model = load_model(case.shape, case.layers, device, getattr(torch, case.dtype), case.size)
+    dtype = getattr(torch, case.dtype)
+    model = load_model(case.shape, case.layers, device, dtype, case.size, quantise=case.quantise)
     return {"model_bytes": _model_bytes(model), **peak_of(model, case)}
 
 
@@ -82,8 +86,10 @@ def peak_of(model: BenchModel, case: MemoryCase) -> dict[str, Any]:
 
 
 def _model_bytes(model: BenchModel) -> int:
-    parameters = model.transformer.parameters() if hasattr(model, "transformer") else []
-    return sum(parameter.numel() * parameter.element_size() for parameter in parameters)
+    if not hasattr(model, "transformer"):
+        return 0
+    weights = [*model.transformer.parameters(), *model.transformer.buffers()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in weights)
 
 
 def measure_memory(
@@ -112,6 +118,7 @@ def measure_memory(
 def lines(figures: dict[str, Any]) -> list[str]:
     """A table of cache and peak memory."""
     return [
+        "peak memory of a block with one denoise step and its clean pass, by latent frames of the video",
         "  frames   window    kept   cache GiB   peak GiB",
         *(
             f"  {row['frames']:6d}   {row['window']:7s}   {row['kept']:.2f}   {row['cache_bytes'] / GIB:9.3f}"

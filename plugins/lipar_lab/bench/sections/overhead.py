@@ -60,7 +60,8 @@ def lines(figures: dict[str, Any]) -> list[str]:
     ratio = figures["ratio"]
     equal = "bit-equal to stock" if figures["keep_all_bit_equal"] else "NOT bit-equal to stock"
     return [
-        f"{figures['tokens']} tokens, median (min..max) of paired ratios to the stock forward",
+        f"{figures['tokens']} tokens, one denoise pass without a cache (no clean pass): median (min..max) of paired "
+        "ratios to the stock forward",
         f"  keep all        {ratio['keep_all']}   {equal}",
         f"  all but one     {ratio['all_but_one']}",
     ]

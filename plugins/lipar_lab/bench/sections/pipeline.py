@@ -91,8 +91,8 @@ def lines(figures: dict[str, Any]) -> list[str]:
     frames, rows, cols = figures["grid"]
     equal = "bit-equal to stock" if figures["keep_all_bit_equal"] else "NOT bit-equal to stock"
     found = [
-        f"denoising of an enabled pipeline, {frames} frames of {rows}x{cols} tokens, {figures['steps']} steps, "
-        "against stock",
+        f"denoising of an enabled pipeline, {frames} frames of {rows}x{cols} tokens, {figures['steps']} steps "
+        "(there is no clean pass), against stock",
         "  kept   T(enabled)/T(stock) (min..max)   over kept",
     ]
     for name, ratio in figures["ratio"].items():

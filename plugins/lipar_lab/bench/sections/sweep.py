@@ -1,14 +1,19 @@
 """Time of a whole block against kept fraction."""
 
+import statistics
 from collections.abc import Iterator
 from typing import Any
 
+from lipar.messages import counted
 from lipar_adapters.wan.shapes import forward_flops
 from lipar_lab.bench.model import BenchModel
 from lipar_lab.bench.random_masks import Spread, random_mask
 from lipar_lab.bench.ratios import fraction_row, rounds
 from lipar_lab.bench.setup import Setup
 from lipar_lab.bench.stream import BlockStream, Task, Window, bench_config
+
+CLEAN = "clean pass"
+"""The stage of that name, whose time is also given alone."""
 
 
 def fits(setup: Setup) -> bool:
@@ -19,7 +24,7 @@ def fits(setup: Setup) -> bool:
 def measure(setup: Setup) -> Iterator[dict[str, Any]]:
     """The figures of `measure_sweep` for each task and window."""
     settings = setup.settings
-    for task in settings.tasks:
+    for task in settings.tasks or ("video-to-video",):
         for window in settings.windows:
             yield measure_sweep(
                 setup.model,
@@ -59,11 +64,7 @@ def measure_sweep(
     stream = BlockStream(model, bench_config(model.shape, window, task, steps=steps))
     stream.fill_window()
     names = {f"{fraction:g}": fraction for fraction in sorted({1.0, *fractions}, reverse=True)}
-    seconds = _timed_blocks(stream, names, repeats, spread)
-    stages = {
-        name: stream.run_staged(random_mask(stream.grid, fraction, spread=spread).to(model.device))
-        for name, fraction in names.items()
-    }
+    stages = _timed_blocks(stream, names, repeats, spread)
     passes = len(stream.scheduler.sigmas) + 1  # denoise steps and the clean pass
     return {
         "window": window,
@@ -72,8 +73,7 @@ def measure_sweep(
         "passes": passes,
         "masks": spread,
         "rows": [
-            _row(model, stream, passes, fraction, seconds[name], seconds["1"], peak_flops)
-            | {"stages": stages[name]}
+            _row(model, stream, passes, fraction, stages[name], stages["1"], peak_flops)
             for name, fraction in names.items()
         ],
     }
@@ -81,16 +81,16 @@ def measure_sweep(
 
 def _timed_blocks(
     stream: BlockStream, names: dict[str, float], repeats: int, spread: Spread
-) -> dict[str, list[float]]:
-    """Seconds of blocks by the name of the fraction; the first round warms up."""
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+) -> dict[str, list[dict[str, float]]]:
+    """Seconds of the stages of each block, by the name of the fraction; the first round warms up."""
+    stages: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for index, order in enumerate(rounds(list(names), repeats + 1)):
         for name in order:
             keep_mask = random_mask(stream.grid, names[name], spread=spread, seed=index).to(stream.device)
-            block = stream.run(keep_mask)
+            found = stream.run_staged(keep_mask)
             if index:
-                seconds[name].append(block.seconds)
-    return seconds
+                stages[name].append(found)
+    return stages
 
 
 def _row(
@@ -98,38 +98,48 @@ def _row(
     stream: BlockStream,
     passes: int,
     fraction: float,
-    seconds: list[float],
-    dense: list[float],
+    stages: list[dict[str, float]],
+    dense: list[dict[str, float]],
     peak_flops: float | None,
 ) -> dict[str, Any]:
     shape = model.shape
     tokens = shape.block_frames * shape.tokens_per_frame
     kept = round(fraction * tokens)
     context = stream.context_frames * shape.tokens_per_frame
-    return fraction_row(
-        seconds,
-        dense,
+    pixel_frames = shape.pixel_frames * shape.block_frames
+    without = statistics.median(sum(one.values()) - one[CLEAN] for one in stages)
+    row = fraction_row(
+        [sum(one.values()) for one in stages],
+        [sum(one.values()) for one in dense],
         kept=kept,
         tokens=tokens,
         flops=passes * forward_flops(shape, kept, context, layers=model.num_layers),
         peak_flops=peak_flops,
-        pixel_frames=shape.pixel_frames * shape.block_frames,
+        pixel_frames=pixel_frames,
     )
+    return row | {
+        "stages": {name: statistics.median(one[name] for one in stages) for name in stages[0]},
+        "median_seconds_without_clean_pass": without,
+        "fps_without_clean_pass": pixel_frames / without,
+    }
 
 
 def lines(figures: dict[str, Any]) -> list[str]:
     """A table of kept fractions, and the time of each stage at the largest and the smallest one."""
     found = [
         f"{figures['task']}, window of {figures['context_frames']} frames ({figures['window']}), "
-        f"{figures['passes']} passes, {figures['masks']} masks",
-        "  kept   T(kept)/T(1) (min..max)   over kept   speed-up   of 1/kept    s/block      FPS   TFLOP/s  of ceiling",
+        f"{counted(figures['passes'] - 1, 'denoise step')} and the clean pass, {figures['masks']} masks",
+        "  everything with the clean pass inside, except the last two columns",
+        "  kept   T(kept)/T(1) (min..max)   over kept   speed-up   of 1/kept    s/block      FPS   TFLOP/s"
+        f"{'  of ceiling' if 'of_ceiling' in figures['rows'][0] else ''}   clean pass s   FPS without it",
     ]
     for row in figures["rows"]:
-        of_ceiling = f"{row['of_ceiling']:10.1%}" if "of_ceiling" in row else ""
+        of_ceiling = f"{row['of_ceiling']:12.1%}" if "of_ceiling" in row else ""
         found.append(
             f"  {row['kept']:.3f}  {row['ratio_to_dense']!s:>22}   {row['ratio_over_kept']:9.3f}"
             f"   {row['speedup']:8.2f}   {row['speedup_over_ideal']:9.1%}  {row['median_seconds']:9.4f}"
             f"  {row['fps']:7.2f}  {row['tflops']:8.2f}{of_ceiling}"
+            f"   {row['stages'][CLEAN]:12.4f}   {row['fps_without_clean_pass']:14.2f}"
         )
     for row in (figures["rows"][0], figures["rows"][-1]):
         stages = "  ".join(f"{name} {seconds * 1000:.1f}" for name, seconds in row["stages"].items())

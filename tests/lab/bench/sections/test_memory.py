@@ -39,6 +39,7 @@ def test_bytes_are_printed_in_gib():
         "peak_bytes": 3 * 2**29,
         "model_bytes": 2**29,
     }
-    _, line, weights = lines({"rows": [row]})
+    title, _, line, weights = lines({"rows": [row]})
+    assert "one denoise step and its clean pass" in title
     assert line.split() == ["9", "full", "1.00", "1.000", "1.500"]
     assert weights == "  of which weights 0.500 GiB"

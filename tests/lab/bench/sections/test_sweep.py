@@ -21,6 +21,12 @@ def test_a_sweep_times_every_fraction_in_every_round_and_counts_its_operations(b
     shape = bench_model.shape
     flops = 2 * forward_flops(shape, 72, 7 * shape.tokens_per_frame, layers=bench_model.num_layers)
     assert abs(half["tflops"] * half["median_seconds"] * 1e12 / flops - 1) < 1e-9
+    for row in (dense, half):
+        without = row["median_seconds_without_clean_pass"]
+        assert 0 < without < row["median_seconds"] and row["stages"]["clean pass"] > 0
+        assert row["fps_without_clean_pass"] == 12 / without
     text = lines(figures)
-    assert text[0].startswith("video-to-video, window of 7 frames (trimmed), 2 passes, clustered masks")
-    assert len(text) == 2 + 2 + 2 and "ms per stage at kept 0.50" in text[-1]
+    assert text[0].startswith(
+        "video-to-video, window of 7 frames (trimmed), 1 denoise step and the clean pass, clustered masks"
+    )
+    assert len(text) == 3 + 2 + 2 and "ms per stage at kept 0.50" in text[-1]
