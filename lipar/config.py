@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
 from attrs.validators import instance_of, optional
@@ -19,7 +19,8 @@ from lipar.sampling.steps import TRAIN_STEPS, scale_steps
 
 
 EngineName: TypeAlias = Literal["auto", "eager", "compiled", "graphs"]
-"""Names of `lipar.engines.engine`."""
+"""An engine of `lipar.engines.engine`."""
+ENGINES: tuple[str, ...] = get_args(EngineName)
 
 
 @attrs.frozen

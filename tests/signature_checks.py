@@ -25,6 +25,8 @@ def check_signature(function: Any = None, *, typechecker: Any = None) -> Any:
     """
     if function is None:
         return functools.partial(check_signature, typechecker=typechecker)
+    if function.__module__ == "lipar.attention.triton_kernels":
+        return function  # Triton compiles their source
     plain = isfunction(function) and not isgeneratorfunction(function)
     if not plain or holds_text(list(function.__annotations__.values())):
         return jaxtyped(function, typechecker=typechecker)

@@ -8,19 +8,18 @@
 """
 
 import time
-from typing import Any, get_args
+from typing import Any
 
 import torch
 
 from lipar.attention.block import BlockContext
 from lipar.attention.kernels import has_triton
-from lipar.config import EngineName
+from lipar.config import ENGINES
 from lipar.engines.recording import CudaRecorder, Recorder
 from lipar.engines.replay import Replay
 from lipar.model import CompilableModel, ForwardPass, Model, ReplayableModel
 from lipar.types import Latents
 
-ENGINES: tuple[str, ...] = get_args(EngineName)
 
 
 class Engine:

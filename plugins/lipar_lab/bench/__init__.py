@@ -7,6 +7,7 @@ makes the spread wide rather than the figure wrong.
 SECTIONS = (
     "overhead",
     "sweep",
+    "engines",
     "quantised",
     "forward",
     "pipeline",

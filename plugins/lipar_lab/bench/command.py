@@ -6,6 +6,7 @@ import attrs
 import click
 
 from lipar.bounds import LAYERS
+from lipar.config import ENGINES, EngineName
 from lipar.cli.loading import importing
 from lipar.cli.number import CLIP_FRAMES, ROUNDS, NumbersType, NumberType
 from lipar.cli.options import debug_option, json_option
@@ -54,6 +55,13 @@ def _default_sections(on_cuda: bool) -> tuple[str, ...]:
     show_default=True,
     help="Number type of the linear layers.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="eager",
+    show_default=True,
+    help="How passes are run, in sweep, end-to-end and quantised; engines compares them.",
+)
 @click.option("--kept", type=NumbersType(0.01, 1), default=FRACTIONS, help="Kept fractions; 1.0 is added.")
 @click.option(
     "--window", type=click.Choice(["full", "trimmed", "both"]), help="Default: both on cuda, else trimmed."
@@ -94,6 +102,7 @@ def bench(
     device: str,
     dtype: str | None,
     quantise: str,
+    engine: EngineName,
     kept: tuple[float, ...],
     window: str | None,
     task: str | None,
@@ -139,5 +148,6 @@ def bench(
         steps=steps,
         sections=sections or _default_sections(on_cuda),
         quantise=quantise,
+        engine=engine,
     )
     Bench(settings, json_path=json_file, trace=trace).run()

@@ -5,7 +5,7 @@ from pathlib import Path
 import attrs
 import torch
 
-from lipar.config import PartConfig
+from lipar.config import EngineName, PartConfig
 from lipar.plugin.host import PluginHost, load_plugins
 from lipar.plugin.parts import make_part
 from lipar.protocols import Adapter
@@ -45,6 +45,8 @@ class Settings:
     sections: tuple[str, ...]
     quantise: str = "none"
     """Number type of the linear layers: `none` or `fp8`, an option of the adapter `random-wan`."""
+    engine: EngineName = "eager"
+    """How passes are run, in the sections that time whole blocks."""
 
 
 @attrs.frozen(eq=False, kw_only=True)

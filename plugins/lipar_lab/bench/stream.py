@@ -7,7 +7,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from lipar.config import CacheConfig, Config, PartConfig, PruneConfig
+from lipar.config import CacheConfig, Config, EngineName, PartConfig, PruneConfig, RunConfig
 from lipar.hookspecs import hookimpl
 from lipar.job import Job, RestoredBlock
 from lipar.layout import TokenLayout
@@ -80,6 +80,7 @@ def bench_config(
     keep_whole_video: bool = False,
     steps: tuple[int, ...] | None = None,
     noise: str = "kv-cache",
+    engine: EngineName = "eager",
 ) -> Config:
     """The default config with one of the two windows.
 
@@ -93,6 +94,7 @@ def bench_config(
         steps: denoise steps as indices of 1000, instead of the task's.
         noise: the noise source, by name; one that needs blocks computed by the model has no donors in a cache that was
             filled without it.
+        engine: how passes are run.
     """
     if window == "trimmed":
         cache = CacheConfig(sink_frames=1, window_frames=2 * shape.block_frames)
@@ -107,6 +109,7 @@ def bench_config(
     return Config(
         adapter=PartConfig("random-wan"),
         noise=PartConfig(noise),
+        run=RunConfig(engine=engine),
         prune=PruneConfig(tau_short=0.15, tau_long=0.3, scene_cuts=False),
         cache=cache,
         strength=None if task == "text-to-video" else 0.4,

@@ -76,6 +76,11 @@ class VideoStream:
             begin = frames
             yield latents
 
+    @property
+    def engine(self) -> str:
+        """What ran the passes so far, in a line."""
+        return self._blocks.scheduler.job.engine.summary()
+
     def run(self, keep_mask: KeepMask) -> BlockTimes:
         """Run the next block with this mask, and wait for its pixel frames."""
         watch = Stopwatch(self._device)

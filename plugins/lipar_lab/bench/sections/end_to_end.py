@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lipar.config import EngineName
 from lipar.messages import counted
 from lipar.protocols import Autoencoder
 from lipar_lab.bench.model import BenchModel
@@ -39,6 +40,7 @@ def measure(setup: Setup) -> Iterator[dict[str, Any]]:
             repeats=settings.repeats,
             spread=settings.masks,  # type: ignore[arg-type]
             steps=settings.steps,
+            engine=settings.engine,
         )
 
 
@@ -51,6 +53,7 @@ def measure_end_to_end(
     repeats: int,
     spread: Spread = "clustered",
     steps: tuple[int, ...] | None = None,
+    engine: EngineName = "eager",
 ) -> dict[str, Any]:
     """Time blocks in steady state: first those of a dense run, then the fractions in turn, each block with a new mask.
 
@@ -62,9 +65,10 @@ def measure_end_to_end(
         repeats: blocks of each fraction that are timed; `DROPPED` more before them are not counted.
         spread: how random masks are distributed, see `random_mask`.
         steps: denoise steps as indices of 1000, instead of the task's.
+        engine: how passes are run.
     """
     shape = model.shape
-    config = bench_config(shape, WINDOW[task], task, steps=steps)
+    config = bench_config(shape, WINDOW[task], task, steps=steps, engine=engine)
     pixel_frames = shape.block_frames * autoencoder.next_pixel_frames
     rows = []
     for dense in (True, False):
@@ -76,6 +80,7 @@ def measure_end_to_end(
         rows += [_row(kept, stream, found, pixel_frames) for kept, found in times.items()]
     return {
         "task": task,
+        "engine": stream.engine,
         "window": WINDOW[task],
         "context_frames": stream.context_frames,
         "denoise_steps": stream.denoise_steps,
@@ -125,6 +130,7 @@ def lines(figures: dict[str, Any]) -> list[str]:
     """A table of kept fractions: both totals, then the median of every stage."""
     encoded = "" if figures["task"] == "video-to-video" else ", nothing is encoded"
     return [
+        f"engine {figures['engine']}",
         f"end to end, {figures['task']}: {figures['pixel_frames']} pixel frames a block{encoded}, "
         f"{counted(figures['denoise_steps'], 'denoise step')}, window of {figures['context_frames']} frames "
         f"({figures['window']}), {figures['autoencoder']}, {figures['masks']} masks",

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
+from lipar.config import EngineName
 from lipar.messages import counted
 from lipar_adapters.wan.shapes import forward_flops
 from lipar_lab.bench.model import BenchModel
@@ -12,6 +13,8 @@ from lipar_lab.bench.ratios import fraction_row, rounds
 from lipar_lab.bench.setup import Setup
 from lipar_lab.bench.stream import BlockStream, Task, Window, bench_config
 
+WARM_UP = {"eager": 1, "compiled": 1, "graphs": 2, "auto": 2}
+"""Rounds before those that are timed: with graphs, the second one records."""
 CLEAN = "clean pass"
 """The stage of that name, whose time is also given alone."""
 
@@ -34,6 +37,7 @@ def measure(setup: Setup) -> Iterator[dict[str, Any]]:
                 repeats=settings.repeats,
                 spread=settings.masks,  # type: ignore[arg-type]
                 steps=settings.steps,
+                engine=settings.engine,
                 peak_flops=setup.peak_flops,
             )
 
@@ -47,6 +51,8 @@ def measure_sweep(
     repeats: int,
     spread: Spread = "clustered",
     steps: tuple[int, ...] | None = None,
+    engine: EngineName = "eager",
+    noise: str = "kv-cache",
     peak_flops: float | None = None,
 ) -> dict[str, Any]:
     """Time blocks in steady state: the fractions in turn, a new mask for each block.
@@ -59,16 +65,20 @@ def measure_sweep(
         repeats: interleaved rounds; one more before them is not counted.
         spread: how random masks are distributed, see `random_mask`.
         steps: denoise steps as indices of 1000, instead of the task's.
+        engine: how passes are run.
+        noise: the noise source, by name.
         peak_flops: FLOP/s that the device reaches in a matrix product.
     """
-    stream = BlockStream(model, bench_config(model.shape, window, task, steps=steps))
+    stream = BlockStream(model, bench_config(model.shape, window, task, steps=steps, engine=engine, noise=noise))
     stream.fill_window()
     names = {f"{fraction:g}": fraction for fraction in sorted({1.0, *fractions}, reverse=True)}
-    stages = _timed_blocks(stream, names, repeats, spread)
+    stages = _timed_blocks(stream, names, repeats, spread, WARM_UP[engine])
     passes = len(stream.scheduler.sigmas) + 1  # denoise steps and the clean pass
     return {
         "window": window,
         "task": task,
+        "engine": stream.scheduler.job.engine.summary(),
+        "noise": noise,
         "context_frames": stream.context_frames,
         "passes": passes,
         "masks": spread,
@@ -80,15 +90,15 @@ def measure_sweep(
 
 
 def _timed_blocks(
-    stream: BlockStream, names: dict[str, float], repeats: int, spread: Spread
+    stream: BlockStream, names: dict[str, float], repeats: int, spread: Spread, warm_up: int
 ) -> dict[str, list[dict[str, float]]]:
-    """Seconds of the stages of each block, by the name of the fraction; the first round warms up."""
+    """Seconds of the stages of each block, by the name of the fraction; the first `warm_up` rounds are not counted."""
     stages: dict[str, list[dict[str, float]]] = {name: [] for name in names}
-    for index, order in enumerate(rounds(list(names), repeats + 1)):
+    for index, order in enumerate(rounds(list(names), warm_up + repeats)):
         for name in order:
             keep_mask = random_mask(stream.grid, names[name], spread=spread, seed=index).to(stream.device)
             found = stream.run_staged(keep_mask)
-            if index:
+            if index >= warm_up:
                 stages[name].append(found)
     return stages
 
@@ -127,6 +137,7 @@ def _row(
 def lines(figures: dict[str, Any]) -> list[str]:
     """A table of kept fractions, and the time of each stage at the largest and the smallest one."""
     found = [
+        f"engine {figures['engine']}, donors {figures['noise']}",
         f"{figures['task']}, window of {figures['context_frames']} frames ({figures['window']}), "
         f"{counted(figures['passes'] - 1, 'denoise step')} and the clean pass, {figures['masks']} masks",
         "  everything with the clean pass inside, except the last two columns",
