@@ -17,7 +17,6 @@ from lipar.config_tables import presets as presets
 from lipar.config_tables import structure_value as structure_value
 from lipar.sampling.steps import TRAIN_STEPS, scale_steps
 
-
 EngineName: TypeAlias = Literal["auto", "eager", "compiled", "graphs"]
 """An engine of `lipar.engines.engine`."""
 ENGINES: tuple[str, ...] = get_args(EngineName)

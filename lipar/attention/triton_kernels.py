@@ -98,10 +98,34 @@ def write_donors(
     in_block = source >= FRAME
     row = entry * row_strides[0] + tl.load(slots + place) * row_strides[1] + channel
     keys = _donor(
-        k, history_k, shift_k, source, entry, in_block, inside, channel, k_strides, row_strides, FRAME, WIDTH, SHIFTED
+        k,
+        history_k,
+        shift_k,
+        source,
+        entry,
+        in_block,
+        inside,
+        channel,
+        k_strides,
+        row_strides,
+        FRAME,
+        WIDTH,
+        SHIFTED,
     )
     values = _donor(
-        v, history_v, shift_v, source, entry, in_block, inside, channel, v_strides, row_strides, FRAME, WIDTH, SHIFTED
+        v,
+        history_v,
+        shift_v,
+        source,
+        entry,
+        in_block,
+        inside,
+        channel,
+        v_strides,
+        row_strides,
+        FRAME,
+        WIDTH,
+        SHIFTED,
     )
     tl.store(rows_v + row, values, mask=inside)
     rotated = _rotated(keys, cos, sin, place, HEAD_DIM, WIDTH, BLOCK)

@@ -1,10 +1,10 @@
 """The engines by name: `eager`, `compiled` and `graphs`, and which of them a run takes by itself.
 
-    engine     layers     a pass                             keys and values are written
-    eager      as loaded  launched operation by operation    by PyTorch
-    compiled   compiled   likewise                           by the kernels of `lipar.attention.kernels`
-    graphs     compiled   recorded once for each size,       by the kernels
-                          then replayed as a CUDA graph
+engine     layers     a pass                             keys and values are written
+eager      as loaded  launched operation by operation    by PyTorch
+compiled   compiled   likewise                           by the kernels of `lipar.attention.kernels`
+graphs     compiled   recorded once for each size,       by the kernels
+                      then replayed as a CUDA graph
 """
 
 import time
@@ -19,7 +19,6 @@ from lipar.engines.recording import CudaRecorder, Recorder
 from lipar.engines.replay import Replay
 from lipar.model import CompilableModel, ForwardPass, Model, ReplayableModel
 from lipar.types import Latents
-
 
 
 class Engine:
@@ -106,7 +105,9 @@ class CompiledEngine(Engine):
     def summary(self) -> str:
         """What ran, and why, in a line, with the time of compiling."""
         seconds = (
-            "" if self.compile_seconds is None else f"; first pass with compiling {self.compile_seconds:.1f} s"
+            ""
+            if self.compile_seconds is None
+            else f"; first pass with compiling {self.compile_seconds:.1f} s"
         )
         return f"{super().summary()}{seconds}"
 
@@ -143,7 +144,9 @@ class GraphEngine(CompiledEngine):
     def summary(self) -> str:
         """What ran, and why, in a line, with the number of passes that were replayed, and why others were not."""
         counts = self.replay.counts
-        passes = f"; {counts['replayed']} passes replayed, {counts['recorded']} recorded, {counts['eager']} eager"
+        passes = (
+            f"; {counts['replayed']} passes replayed, {counts['recorded']} recorded, {counts['eager']} eager"
+        )
         reasons = "".join(f"; not recorded: {reason}" for reason in self.replay.reasons)
         return f"{super().summary()}{passes}{reasons}"
 

@@ -144,5 +144,3 @@ class Replay:
     def _note(self, reason: str) -> None:
         if reason not in self.reasons:
             self.reasons.append(reason)
-
-

@@ -40,9 +40,7 @@ class DenseProbe:
         job.probing = True
         watch = Stopwatch(job.model.device)
         try:
-            job.context = BlockContext(
-                job.cache, dense, job.parts.recovery, None, fused=job.engine.fused
-            )
+            job.context = BlockContext(job.cache, dense, job.parts.recovery, None, fused=job.engine.fused)
             self.passes.clean(job, self.passes.denoise(job, source, dense), dense)
         finally:
             job.probing = False

@@ -226,7 +226,8 @@ class Bucket(Refiner):
         default=128, validator=Within(1, 10**6, "tokens; a block has at most some hundred thousand")
     )
     sizes: int | None = attrs.field(
-        default=None, validator=optional(Within(1, 1000, "the numbers of tokens that a block or frame can have"))
+        default=None,
+        validator=optional(Within(1, 1000, "the numbers of tokens that a block or frame can have")),
     )
     """Instead of a multiple: this many sizes, equally far apart."""
     per: Literal["block", "frame"] = attrs.field(default="block", validator=in_(("block", "frame")))

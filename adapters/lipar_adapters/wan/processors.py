@@ -74,7 +74,7 @@ class StandInProcessor:
             stock._parallel_config = parallel_config
 
     def kernel(self) -> AttentionKernel:
-        """diffusers' attention by the chosen backend; a recovery's bias is the fourth argument, the mask."""
+        """Diffusers' attention by the chosen backend; a recovery's bias is the fourth argument, the mask."""
         return partial(
             dispatch_attention_fn,
             dropout_p=0.0,
@@ -188,7 +188,9 @@ def _differ(one: Tensor, other: Tensor) -> bool:
 def stock_of(attn: Any) -> Any:
     """The processor of an attention module that lipar's replaces; any other is returned as it is."""
     processor = attn.processor
-    return processor.stocks.get(attn, processor.stock) if isinstance(processor, StandInProcessor) else processor
+    return (
+        processor.stocks.get(attn, processor.stock) if isinstance(processor, StandInProcessor) else processor
+    )
 
 
 def is_stock(processor: Any) -> bool:

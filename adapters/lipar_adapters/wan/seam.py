@@ -38,9 +38,9 @@ from lipar_adapters.wan.processors import (
     stock_of,
 )
 from lipar_adapters.wan.refusals import (
+    cache_over_steps,
     check_grid,
     check_self_attention,
-    cache_over_steps,
     check_stock,
     refuse_compiled,
     refuse_features,
@@ -183,7 +183,9 @@ class WanSeam(SeamState):
         own = {handle.id for handle in (*self._root_handles, *self._handles)}
         for name, module in self.transformer.named_modules():
             hooks = (*module._forward_hooks, *module._forward_pre_hooks)
-            wrapped = hasattr(module, "_hf_hook") or getattr(getattr(module, "_diffusers_hook", None), "hooks", None)
+            wrapped = hasattr(module, "_hf_hook") or getattr(
+                getattr(module, "_diffusers_hook", None), "hooks", None
+            )
             if wrapped or any(hook not in own for hook in hooks):
                 return f"the transformer has a hook of another library{f' on {name}' if name else ''}"
         return "a cache between steps is on" if cache_over_steps(self.transformer) is not None else None

@@ -6,10 +6,10 @@ import attrs
 import click
 
 from lipar.bounds import LAYERS
-from lipar.config import ENGINES, EngineName
 from lipar.cli.loading import importing
 from lipar.cli.number import CLIP_FRAMES, ROUNDS, NumbersType, NumberType
 from lipar.cli.options import debug_option, json_option
+from lipar.config import ENGINES, EngineName
 from lipar_adapters.wan.shapes import SHAPES, shape_named
 from lipar_lab.bench import LONG_ON_CPU, SECTIONS
 

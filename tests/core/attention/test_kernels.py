@@ -40,7 +40,9 @@ def same(one, other) -> bool:
 @FLOATS
 @SIZES
 @STRIDED
-def test_kept_rows_have_the_bits_of_pytorch(dtype: torch.dtype, shape: tuple[int, ...], strided: bool) -> None:
+def test_kept_rows_have_the_bits_of_pytorch(
+    dtype: torch.dtype, shape: tuple[int, ...], strided: bool
+) -> None:
     q, k, v = (drawn(shape, dtype, strided=strided) for _ in range(3))
     tokens, rotation = shape[1], some_rotation(shape[3], shape[1])
     rows = rows_of(shape, dtype, tokens + 11)

@@ -69,7 +69,9 @@ def measure_sweep(
         noise: the noise source, by name.
         peak_flops: FLOP/s that the device reaches in a matrix product.
     """
-    stream = BlockStream(model, bench_config(model.shape, window, task, steps=steps, engine=engine, noise=noise))
+    stream = BlockStream(
+        model, bench_config(model.shape, window, task, steps=steps, engine=engine, noise=noise)
+    )
     stream.fill_window()
     names = {f"{fraction:g}": fraction for fraction in sorted({1.0, *fractions}, reverse=True)}
     stages = _timed_blocks(stream, names, repeats, spread, WARM_UP[engine])
