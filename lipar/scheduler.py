@@ -26,7 +26,7 @@ from lipar.new_job import new_job
 from lipar.plugin.checks import Checks
 from lipar.plugin.host import PluginHost, load_plugins
 from lipar.protocols import Model
-from lipar.sampling.gaussian import GaussianDraw, seeded_draw
+from lipar.sampling.gaussian import GaussianDraw, SeededDraw
 from lipar.sampling.passes import Passes
 from lipar.types import Latents
 from lipar.watch.clock import Stopwatch
@@ -106,7 +106,7 @@ class Scheduler:
         self._passes = Passes(
             host=self.host,
             sigmas=tuple(model.sigmas(self.config.strength, self.config.scaled_steps)),
-            draw=draw or noise or seeded_draw(self.config.seed),
+            draw=draw or noise or SeededDraw(self.config.seed),
         )
         self._probe = None if probe is None else DenseProbe(wanted=probe, passes=self._passes)
         self.job = new_job(self.host, self.config, model, dense=dense)

@@ -84,10 +84,7 @@ class BlockContext:
         self._start = cache.open_block(layout)
         if recovery.fills:
             cache.check_history(layout)
-        _, rows, cols = layout.grid
-        if rotation is None:
-            times = torch.arange(layout.frames, device=layout.keep_mask.device) + cache.block_time
-            rotation = rope.grid_rotation(times, rows, cols)
+        rotation = cache.block_rotation(layout) if rotation is None else rotation
         regions = Regions(
             layout=layout, start=self._start, rotation=rotation, doubled=False if fused else None
         )

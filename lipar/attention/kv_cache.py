@@ -21,7 +21,7 @@ from torch import Tensor
 from lipar.attention.kernels import takes, write_kept
 from lipar.attention.rope import PreparedRotation, RotaryEmbedding, prepare_rotation, rotate
 from lipar.layout import TokenLayout
-from lipar.types import Context, Heads
+from lipar.types import Context, Heads, Rotation
 
 Positions = Literal["rolling", "absolute"]
 
@@ -119,6 +119,9 @@ class KVCache:
         self.generation = 0
         """How often rows were allocated; what was recorded for an earlier one reads memory that is gone."""
         self._fused = fused
+        self._joint: LayerRows | None = None
+        """The rows of all layers in one tensor each, where they were allocated together."""
+        self._block_rotation: tuple[Hashable, Rotation] | None = None
         self._rolled: tuple[Hashable, PreparedRotation] | None = None
         self._layers: list[LayerRows | None] = [None] * num_layers
         self._capacity = 0
@@ -157,6 +160,14 @@ class KVCache:
             self._capacity = (self.sink_frames + self.window_frames) * layout.tokens_per_frame
         return self.rows
 
+    def block_rotation(self, layout: TokenLayout) -> Rotation:
+        """The rotation of all places of the next block; in a full window with rolling positions always the same."""
+        key = (self.block_time, layout.grid, layout.keep_mask.device)
+        if self._block_rotation is None or self._block_rotation[0] != key:
+            times = torch.arange(layout.frames, device=layout.keep_mask.device) + self.block_time
+            self._block_rotation = key, self.rope.grid_rotation(times, *layout.grid[1:])
+        return self._block_rotation[1]
+
     def check_history(self, layout: TokenLayout) -> None:
         """Check, once the block is open, that the frame which pruned tokens copy from was not evicted.
 
@@ -187,7 +198,7 @@ class KVCache:
         layers = [rows for rows in self._layers if rows is not None]
         if rotation is not None and self._fused and not overlaps and layers and takes(layers[0].k):
             slots = torch.arange(start, end, device=layers[0].k.device)
-            for rows in layers:
+            for rows in layers if self._joint is None else [self._joint]:
                 moved, buffers = slice(start + gap, end + gap), (rows.k, rows.k_rotated, rows.v)
                 write_kept(None, rows.k[:, moved], rows.v[:, moved], rotation, slots, buffers, raw=True)
             return
@@ -229,6 +240,10 @@ class KVCache:
             needed, self._capacity if self.window_frames or rows is None else rows.k.shape[1] * 5 // 4
         )
         shape = (like.shape[0], capacity, *like.shape[2:])
+        self.generation += 1
+        if rows is None and self._fused and self.persistent and self.window_frames:
+            return self._allocate_together(like, shape)[layer_idx]
+        self._joint = None
         grown = LayerRows(*(self._allocate(like, shape) for _ in range(3)))
         if rows is not None:
             used = self.rows
@@ -236,16 +251,29 @@ class KVCache:
             grown.k_rotated[:, :used] = rows.k_rotated[:, :used]
             grown.v[:, :used] = rows.v[:, :used]
         self._layers[layer_idx] = grown
-        self.generation += 1
         return grown
+
+    def _allocate_together(self, like: Heads, shape: tuple[int, ...]) -> list[LayerRows]:
+        # one tensor for all layers, so that the rows of all can be moved in one launch
+        branches = shape[0]
+        of_all = (self.num_layers * branches, *shape[1:])
+        self._joint = LayerRows(*(self._allocate(like, of_all) for _ in range(3)))
+        parts = zip(
+            *(states.split(branches) for states in (self._joint.k, self._joint.k_rotated, self._joint.v)),
+            strict=True,
+        )
+        layers = [LayerRows(*part) for part in parts]
+        self._layers[:] = layers
+        return layers
 
     def _allocate(self, like: Heads, shape: tuple[int, ...]) -> Context:
         try:
             return like.new_empty(shape)
         except RuntimeError as error:  # what the allocators of all devices raise when there is no memory left
-            gibibytes = 3 * self.num_layers * math.prod(shape) * like.element_size() / 2**30
+            tokens, channels = shape[1], math.prod(shape[2:])
+            gibibytes = 3 * self.num_layers * like.shape[0] * tokens * channels * like.element_size() / 2**30
             raise RuntimeError(
-                f"the KV cache does not fit into memory: {shape[1]} tokens in {self.num_layers} layers take "
+                f"the KV cache does not fit into memory: {tokens} tokens in {self.num_layers} layers take "
                 f"{gibibytes:.1f} GiB; set cache.sink_frames and cache.window_frames (now {self.sink_frames} and "
                 f"{self.window_frames}) lower, or a smaller --resolution"
             ) from error
@@ -282,8 +310,7 @@ class KVCache:
             return
         self.check_history(layout)
         end = start + layout.token_count
-        times = torch.arange(layout.frames, device=layout.keep_mask.device) + self.block_time
-        rotation = prepare_rotation(self.rope.grid_rotation(times, *layout.grid[1:]))
+        rotation = prepare_rotation(self.block_rotation(layout))
         for layer_idx, rows in enumerate(self._layers):
             if rows is None:
                 raise RuntimeError("a scene cannot begin with a block in which nothing is kept")

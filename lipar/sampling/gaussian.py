@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
+import attrs
 import torch
 from torch import Tensor
 
@@ -15,18 +16,23 @@ denoise step i - 1."""
 _MIX = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: spreads consecutive numbers over the seeds
 
 
-def seeded_draw(seed: int) -> GaussianDraw:
-    """Unit Gaussian values per (seed, absolute frame, index), drawn on the CPU so that all devices agree."""
+@attrs.frozen
+class SeededDraw:
+    """Unit Gaussian values per (seed, absolute frame, index), drawn on the CPU so that all devices agree.
 
-    # torch's CPU generator uses only the low 32 bits of its seed, so the high bits are folded into them
-    seed += (seed >> 32) * 0x85EBCA6B
+    Args:
+        seed: any integer of 64 bits.
+    """
 
-    def draw(frame: int, index: int, shape: tuple[int, int, int]) -> Tensor:
+    seed: int
+
+    def __call__(self, frame: int, index: int, shape: tuple[int, int, int]) -> Tensor:
+        """The values of one frame, `c h w`."""
+        # torch's CPU generator uses only the low 32 bits of its seed, so the high bits are folded into them
+        seed = self.seed + (self.seed >> 32) * 0x85EBCA6B
         mixed = (seed * _MIX + frame * 1_000_003 + index) * _MIX
         generator = torch.Generator().manual_seed(mixed & (2**63 - 1))
         return torch.randn(shape, generator=generator)
-
-    return draw
 
 
 def block_gaussian(draw: GaussianDraw, first_frame: int, index: int, like: Latents) -> Latents:
@@ -41,5 +47,7 @@ def block_gaussian(draw: GaussianDraw, first_frame: int, index: int, like: Laten
     frames = like.shape[1]
     shape = (like.shape[2], like.shape[3], like.shape[4])
     stacked = torch.stack([draw(first_frame + i, index, shape) for i in range(frames)])
-    # non_blocking: the host draws the next values while a GPU still works
+    if like.device.type == "cuda" and stacked.device.type == "cpu":
+        # from other memory the host would wait, with the copy, for all that the GPU has still to do
+        stacked = stacked.pin_memory()
     return stacked.to(device=like.device, dtype=like.dtype, non_blocking=True)[None].expand_as(like)

@@ -7,7 +7,7 @@ from lipar.layout import TokenLayout
 from lipar.plugin.host import PluginHost
 from lipar.protocols import ForwardPass
 from lipar.sampling.flow import add_noise, denoise
-from lipar.sampling.gaussian import GaussianDraw, block_gaussian
+from lipar.sampling.gaussian import GaussianDraw, SeededDraw, block_gaussian
 from lipar.types import Latents
 
 
@@ -19,6 +19,8 @@ class Passes:
     sigmas: tuple[float, ...]
     """Noise levels of the denoise steps, falling; 1 is pure noise."""
     draw: GaussianDraw
+    _ahead: dict[int, Latents] = attrs.field(factory=dict, init=False)
+    """First draw of the block that begins at a frame, drawn before the block came."""
 
     def denoise(self, job: Job, source: Latents, layout: TokenLayout) -> Latents:
         """Add noise to the source and remove it again step by step; the last step's clean estimate.
@@ -27,7 +29,10 @@ class Passes:
         """
         estimate = source
         for step, sigma in enumerate(self.sigmas):
-            gaussian = block_gaussian(self.draw, layout.first_frame, step, source)
+            ahead = self._ahead.pop(layout.first_frame, None) if step == 0 else None
+            if ahead is None or ahead.shape != source.shape or ahead.dtype != source.dtype:
+                ahead = block_gaussian(self.draw, layout.first_frame, step, source)
+            gaussian = ahead
             noisy = add_noise(estimate, gaussian, sigma)
             estimate = denoise(noisy, self._flow(job, noisy, ForwardPass.at(step, sigma), layout), sigma)
         return estimate
@@ -35,6 +40,11 @@ class Passes:
     def clean(self, job: Job, latents: Latents, layout: TokenLayout) -> None:
         """Run the model on the finished latents, for the keys and values that it writes; the flow is not used."""
         self._flow(job, latents, ForwardPass.at(-1, 0.0), layout)
+        if latents.device.type == "cuda" and isinstance(self.draw, SeededDraw):
+            # the GPU is busy with that pass; in the next block it would wait for these values
+            first = layout.first_frame + layout.frames
+            self._ahead.clear()
+            self._ahead[first] = block_gaussian(self.draw, first, 0, latents)
 
     def _flow(self, job: Job, latents: Latents, forward_pass: ForwardPass, layout: TokenLayout) -> Latents:
         flow: Latents = self.host.hook.lipar_forward(

@@ -15,7 +15,7 @@ from lipar.attention.rope import prepare_rotation, rotate
 from lipar.config import ConfigError
 from lipar.hookspecs import hookimpl
 from lipar.protocols import Model
-from lipar.sampling.gaussian import seeded_draw
+from lipar.sampling.gaussian import SeededDraw
 from lipar.scheduler import ModelOutputError
 from lipar.testing.closeness import assert_near
 from lipar.testing.strategies import latents, seeds, splits
@@ -107,8 +107,8 @@ def test_the_example_of_the_scheduler_runs():
 def test_noise_is_the_deprecated_name_of_draw():
     source = clip(3)
     with pytest.warns(DeprecationWarning, match=r"write Scheduler\(draw=\.\.\.\)"):
-        old = edit(source, noise=seeded_draw(3))
-    assert torch.equal(old, edit(source, draw=seeded_draw(3)))
+        old = edit(source, noise=SeededDraw(3))
+    assert torch.equal(old, edit(source, draw=SeededDraw(3)))
     assert not torch.equal(old, edit(source))
 
 
@@ -379,7 +379,7 @@ def test_a_scene_that_begins_a_block_is_what_it_would_be_alone():
     both = edit(source, "strength=0.4")
 
     def later(frame, index, shape):
-        return seeded_draw(0)(frame + 6, index, shape)
+        return SeededDraw(0)(frame + 6, index, shape)
 
     alone = edit(source[:, 6:], "strength=0.4", draw=later)
     assert torch.equal(both[:, 6:], alone)

@@ -17,7 +17,7 @@ from lipar.config import Config, PartConfig, PruneConfig
 from lipar.hookspecs import hookimpl
 from lipar.layout import patchify, token_features, unpatchify
 from lipar.plugin.parts import make_part
-from lipar.sampling.gaussian import seeded_draw
+from lipar.sampling.gaussian import SeededDraw
 from lipar.testing.attention import AttentionStream
 from lipar.testing.closeness import assert_near, error
 from lipar.testing.strategies import latents, mask_streams, seeds
@@ -60,7 +60,7 @@ def moved(video, order):
 
 def noise_of(order=None):
     """Noise that is permuted with the tokens."""
-    drawn = seeded_draw(0)
+    drawn = SeededDraw(0)
     if order is None:
         return drawn
     return lambda frame, index, shape: moved(drawn(frame, index, shape)[None, None], order)[0, 0]

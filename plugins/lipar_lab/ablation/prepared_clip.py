@@ -15,7 +15,7 @@ from lipar.messages import counted
 from lipar.plugin.host import PluginHost
 from lipar.plugin.parts import make_parts
 from lipar.protocols import Autoencoder, Model
-from lipar.sampling.gaussian import seeded_draw
+from lipar.sampling.gaussian import SeededDraw
 from lipar.scheduler import Scheduler
 from lipar.types import Features, KeepMask, Latents
 from lipar_lab.ablation.ceiling import FreshNoise
@@ -135,9 +135,9 @@ class PreparedClip:
         """The plugins with which the scheduler runs the row."""
         plugins: list[object] = [] if keep_mask is None else [SharedMasks(keep_mask)]
         if row.how == "ceiling":
-            plugins.append(FreshNoise(draw=seeded_draw(config.seed + _CEILING_SEED)))
+            plugins.append(FreshNoise(draw=SeededDraw(config.seed + _CEILING_SEED)))
         if row.how == "ceiling-source":
-            plugins.append(FreshNoise(draw=seeded_draw(config.seed), from_source=True))
+            plugins.append(FreshNoise(draw=SeededDraw(config.seed), from_source=True))
         return plugins
 
     def run(self, row: Row, strength: float, keep_mask: KeepMask | None) -> Run:
