@@ -169,7 +169,10 @@ class ReplayableModel(CompilableModel, Protocol):
         ...
 
     def why_not_replayed(self) -> str | None:
-        """Why no forward may be recorded, such as a hook of another library; None: it may. Asked once per block."""
+        """Why no forward may be recorded, such as a hook of another library; None: it may.
+
+        Asked once per block, and again when a hook was registered on any module.
+        """
         ...
 
 

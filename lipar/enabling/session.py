@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lipar.attention.block import BlockContext
+from lipar.attention.kernels import has_triton
 from lipar.attention.kv_cache import KVCache
 from lipar.attention.rope import RotaryEmbedding
 from lipar.config import Config
@@ -118,7 +119,10 @@ class Session:
         """
         self.counts.begin(self._expert, layout, rotation[0].device)
         cache = KVCache(num_layers, rope, sink_frames=0, window_frames=0, persistent=False)
-        context = BlockContext(cache, layout, self.parts.recovery, self.parts.noise, rotation=rotation)
+        fused = rotation[0].device.type == "cuda" and has_triton()
+        context = BlockContext(
+            cache, layout, self.parts.recovery, self.parts.noise, rotation=rotation, fused=fused
+        )
         point = self.position.point
         assert point is not None
         context.begin_pass(ForwardPass.at(point.step, point.sigma))

@@ -18,6 +18,7 @@ from collections.abc import Hashable
 import attrs
 import torch
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from lipar.attention.block import BlockContext
 from lipar.engines.recording import Recorder, Recording
@@ -74,7 +75,9 @@ class Replay:
     _steady: set[Hashable] = attrs.field(factory=set, init=False)
     """Keys whose pass ran eagerly and left the noise source's state as it was."""
     _checked: BlockContext | None = attrs.field(default=None, init=False)
-    """The block for which the model was last asked whether it can be replayed."""
+    """The last block."""
+    _hooks_registered: int = attrs.field(default=-1, init=False)
+    """Hooks registered on any module when the model was last asked whether it can be replayed."""
     _refused: bool = attrs.field(default=False, init=False)
     """What it answered."""
 
@@ -105,7 +108,10 @@ class Replay:
             self.counts["recorded"] += 1
         else:
             self.counts["replayed"] += 1
-        return recording.replay().clone()
+        flow = recording.replay().clone()
+        if forward_pass.clean:
+            self._ask_model()  # while the device is busy with that pass
+        return flow
 
     def _eager(self, latents: Latents, forward_pass: ForwardPass, context: BlockContext) -> Latents:
         self.counts["eager"] += 1
@@ -134,12 +140,21 @@ class Replay:
             return None
         if self._checked is not context:
             self._checked = context
-            reason = self.model.why_not_replayed()
-            self._refused = reason is not None
-            if reason is not None:
-                self._note(reason)
+            if self._hooks_registered != RemovableHandle.next_id or self._refused:
+                self._ask_model()
         model = None if self._refused else self.model.replay_key()
         return None if model is None else (signature, model, tuple(latents.shape), latents.dtype)
+
+    def _ask_model(self) -> None:
+        """Ask the model whether it can be replayed, which looks at every module.
+
+        At the end of each block, and at the begin of one before which a hook was registered.
+        """
+        self._hooks_registered = RemovableHandle.next_id
+        reason = self.model.why_not_replayed()
+        self._refused = reason is not None
+        if reason is not None:
+            self._note(reason)
 
     def _note(self, reason: str) -> None:
         if reason not in self.reasons:

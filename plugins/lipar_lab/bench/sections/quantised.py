@@ -6,11 +6,13 @@ from typing import Any
 
 import torch
 
+from lipar.config import EngineName
 from lipar.messages import counted
 from lipar.speedup import paired_ratio
 from lipar_lab.bench.model import BenchModel
 from lipar_lab.bench.random_masks import Spread, random_mask
 from lipar_lab.bench.ratios import interleave
+from lipar_lab.bench.sections.sweep import WARM_UP
 from lipar_lab.bench.setup import Setup, load_model
 from lipar_lab.bench.stream import BlockStream, bench_config
 
@@ -32,6 +34,7 @@ def measure(setup: Setup) -> dict[str, Any]:
         repeats=settings.repeats,
         spread=settings.masks,  # type: ignore[arg-type]  # click accepts no others
         steps=settings.steps,
+        engine=settings.engine,
     )
 
 
@@ -43,6 +46,7 @@ def measure_quantised(
     repeats: int,
     spread: Spread = "clustered",
     steps: tuple[int, ...] | None = None,
+    engine: EngineName = "eager",
 ) -> dict[str, Any]:
     """Time blocks of both models, video-to-video with window 1+6, in steady state and in turn.
 
@@ -53,16 +57,18 @@ def measure_quantised(
         repeats: interleaved rounds.
         spread: how random masks are distributed, see `random_mask`.
         steps: denoise steps as indices of 1000, instead of the task's.
+        engine: how passes are run.
     """
-    config = bench_config(plain.shape, "trimmed", "video-to-video", steps=steps)
+    config = bench_config(plain.shape, "trimmed", "video-to-video", steps=steps, engine=engine)
     kept = sorted({1.0, *fractions}, reverse=True)
     runs: dict[str, Callable[[], float]] = {}
     for kind, model in (("plain", plain), ("quantised", quantised)):
         stream = BlockStream(model, config)
         stream.fill_window()
         runs |= {f"{kind} {fraction:g}": _timed(stream, fraction, spread) for fraction in kept}
-    times = interleave(runs, repeats)
+    times = interleave(runs, repeats, warm_up=WARM_UP[engine])
     return {
+        "engine": stream.scheduler.job.engine.summary(),
         "denoise_steps": len(stream.scheduler.sigmas),
         "context_frames": stream.context_frames,
         "masks": spread,
@@ -94,6 +100,7 @@ def lines(figures: dict[str, Any]) -> list[str]:
     quantise = figures["quantise"]
     steps = counted(figures["denoise_steps"], "denoise step")
     return [
+        f"engine {figures['engine']}",
         f"linear layers in {quantise} against the same as they are: a block of {steps} with its clean pass inside, "
         f"window of {figures['context_frames']} frames, {figures['masks']} masks",
         f"  kept   s/block   {quantise:>5} s    {quantise}/plain (min..max)     both to dense (min..max)   "
