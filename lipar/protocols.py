@@ -216,13 +216,17 @@ class NoiseSource(Part):
         """Where the donors of a block are, for the fast engines: they then gather, shift, rotate and write at once.
 
         Row of each place's donor in [frame before the block | kept tokens of the pass]; the first of these only if the
-        layout has history. With it, `donors` must give those rows, with `donor_shift` added to the ones before the
-        block. None: `donors` is called in every layer instead.
+        layout has history. With it, `donors` must give those rows, of the kept tokens as `donor_states` changes them,
+        and with `donor_shift` added to the ones before the block. None: `donors` is called in every layer instead.
         """
         return None
 
+    def donor_states(self, donation: Donation) -> tuple[Heads, Heads]:
+        """Keys and values of the kept tokens as donors, `b n heads head_dim` each; see `donor_rows`."""
+        return donation.k, donation.v
+
     def donor_shift(self, donation: Donation) -> tuple[Heads, Heads] | None:
-        """What is added to keys and values of the frame before the block, `b 1 heads head_dim` each; see `donor_rows`."""
+        """What is added to keys and values of the frame before the block, `b 1 heads head_dim`; see `donor_rows`."""
         return None
 
     def replay_key(self) -> Hashable | None:

@@ -238,7 +238,9 @@ class BlockContext:
             if region.donors is None:
                 self._write_donors(donation, region, rows)
             else:
-                shift = None if clean or self._noise is None else self._noise.donor_shift(donation)
+                shift, noise = None, None if clean else self._noise
+                if noise is not None:
+                    (k, v), shift = noise.donor_states(donation), noise.donor_shift(donation)
                 write_donors(
                     k, v, region.donors, shift, region.fill_rotation, region.fill_slots, buffers,
                     start=self._start, raw=clean,

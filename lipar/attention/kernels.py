@@ -24,7 +24,7 @@ _FLOATS = frozenset({torch.float32, torch.bfloat16, torch.float16})
 
 @attrs.frozen(eq=False)
 class Donors:
-    """Where the donors of a block's pruned places are: in rows of [frame before the block | kept tokens of the pass]."""
+    """Where the donors of a block's pruned places are, as rows of [frame before the block | kept tokens]."""
 
     sources: Indices
     """Row of each place's donor, 0..; below `frame` it is in the frame before the block."""

@@ -14,7 +14,7 @@ import torch
 
 from lipar.attention.block import BlockContext
 from lipar.attention.kernels import has_triton
-from lipar.config import ENGINES
+from lipar.config import ENGINES, ConfigError
 from lipar.engines.recording import CudaRecorder, Recorder
 from lipar.engines.replay import Replay
 from lipar.model import CompilableModel, ForwardPass, Model, ReplayableModel
@@ -159,10 +159,10 @@ def make_engine(model: Model, wanted: str) -> Engine:
         wanted: one of `ENGINES`; `auto` takes `graphs` on an NVIDIA GPU where the model can be recorded, else `eager`.
 
     Raises:
-        ValueError: no engine of that name, or one that this model or its device cannot run.
+        ConfigError: no engine of that name, or one that this model or its device cannot run.
     """
     if wanted not in ENGINES:
-        raise ValueError(f"no engine named {wanted!r}; there are {', '.join(ENGINES)}")
+        raise ConfigError(f"run.engine: no engine named {wanted!r}; there are {', '.join(ENGINES)}")
     why_not = _why_no_graphs(model)
     if wanted == "auto":
         if why_not is None:
@@ -173,10 +173,10 @@ def make_engine(model: Model, wanted: str) -> Engine:
         return Engine(model, "as asked")
     if wanted == "compiled":
         if not isinstance(model, CompilableModel):
-            raise ValueError(f"engine 'compiled': {_no_layers(model)}; take 'eager'")
+            raise ConfigError(f"run.engine: 'compiled': {_no_layers(model)}; take 'eager'")
         return CompiledEngine(model, "as asked")
     if why_not is not None:
-        raise ValueError(f"engine 'graphs': {why_not}; take 'eager' or 'auto'")
+        raise ConfigError(f"run.engine: 'graphs': {why_not}; take 'eager' or 'auto'")
     assert isinstance(model, ReplayableModel)
     return GraphEngine(model, "as asked")
 

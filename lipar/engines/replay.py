@@ -1,8 +1,9 @@
 """Passes that are recorded once for each size, and replayed for every later block of that size.
 
-A recorded pass reads fixed memory. So the tensors that a block's passes read (indices, rotations: `BlockContext.tensors`)
-are copied into those of the block for which the size was first recorded, and the latents and the timestep into buffers.
-Everything else that a pass depends on is its key: the same key means that the recording does what the pass would do.
+A recorded pass reads fixed memory. So the tensors that a block's passes read (indices and rotations, see
+`BlockContext.tensors`) are copied into those of the block for which the size was first recorded, and the latents and
+the timestep into buffers. Everything else that a pass depends on is its key: the same key means that the recording
+does what the pass would do.
 
     signature of the context   sizes, rows of the KV cache, what the recovery decided
     kind of pass               denoise step or clean pass, whether donors are written

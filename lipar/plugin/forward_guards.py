@@ -1,7 +1,7 @@
 """Guards of the parts that replace pruned tokens: recoveries, noise sources and restorers."""
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import attrs
 import torch
@@ -161,16 +161,26 @@ class NoiseGuard(PartGuard):
         self.checks.expect(behind - 1 - rows, blame, at_least_0=True)
         return rows.long()
 
+    def donor_states(self, donation: Donation) -> tuple[Heads, Heads]:
+        """The part's keys and values of the kept tokens."""
+        answer = self.ask(lambda: self.part.donor_states(donation))
+        return self._pair(answer, "donor states", donation.k.shape, donation)
+
     def donor_shift(self, donation: Donation) -> tuple[Heads, Heads] | None:
         """The part's shift of keys and values."""
         answer = self.ask(lambda: self.part.donor_shift(donation))
         if answer is None:
             return None
-        if not isinstance(answer, tuple | list) or len(answer) != 2:
-            raise self.wrong(answer, "donor shift", "a pair, for keys and values, or None")
         shape = (donation.k.shape[0], 1, *donation.k.shape[2:])
+        return self._pair(answer, "donor shift", shape, donation)
+
+    def _pair(
+        self, answer: object, what: str, shape: Sequence[int], donation: Donation
+    ) -> tuple[Tensor, Tensor]:
+        if not isinstance(answer, tuple | list) or len(answer) != 2:
+            raise self.wrong(answer, what, "a pair, for keys and values")
         k, v = (
-            check_tensor(self.who, "donor shift", one, shape=shape, device=like.device, dtype=like.dtype)
+            check_tensor(self.who, what, one, shape=shape, device=like.device, dtype=like.dtype)
             for one, like in zip(answer, (donation.k, donation.v), strict=True)
         )
         return k, v

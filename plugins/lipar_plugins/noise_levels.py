@@ -74,26 +74,33 @@ def of_kept(donation: Donation, *, spread: bool) -> tuple[Level, Level]:
     return level_of(donation.k, donation.v, spread=spread), level_of(clean_k, clean_v, spread=spread)
 
 
-def of_last_frame(donation: Donation, *, spread: bool) -> Level:
-    """Level of this pass's kept tokens in the block's last frame, of which there is at least one."""
+def _memory_of(level: Level) -> Level:
+    """Memory for such a level; no tensors of the inference mode, which could not be overwritten outside of it."""
+    with torch.inference_mode(False):
+        return tuple(torch.empty_like(part, memory_format=torch.contiguous_format) for part in level)
+
+
+def of_last_frame(donation: Donation, *, spread: bool, out: Level | None = None) -> Level:
+    """Level of this pass's kept tokens in the block's last frame, of which there is at least one.
+
+    Args:
+        donation: a layer in one pass.
+        spread: measure the variances, too.
+        out: where to write; None: new tensors.
+    """
     layout = donation.layout
     if spread:
         row = layout.kept_count - layout.kept_per_frame[-1]
-        return level_of(donation.k[:, row:], donation.v[:, row:], spread=True)
-    # as a product of fixed sizes, whichever tokens are kept, so that a CUDA graph can run it again
+        level = level_of(donation.k[:, row:], donation.v[:, row:], spread=True)
+        for old, new in zip(out or (), level, strict=False):
+            old.copy_(new)
+        return out or level
+    # products of fixed sizes, whichever tokens are kept, so that a CUDA graph can run them again
     weights = layout.last_frame_weights[None].to(donation.k.dtype)
-    return tuple((weights @ x.flatten(2)).unflatten(2, x.shape[2:]) for x in (donation.k, donation.v))
-
-
-def overwritten(stored: Level | None, level: Level) -> Level:
-    """The new level, in the memory of the stored one where there is one of its size: CUDA graphs read it there."""
-    if stored is None or stored[0].shape != level[0].shape:
-        # of its own memory, and no inference tensor, which could not be overwritten later
-        with torch.inference_mode(False):
-            stored = tuple(torch.empty_like(part, memory_format=torch.contiguous_format) for part in level)
-    for old, new in zip(stored, level, strict=True):
-        old.copy_(new)
-    return stored
+    level = out or _memory_of((donation.k[:, :1], donation.v[:, :1]))
+    for mean, x in zip(level, (donation.k, donation.v), strict=True):
+        torch.matmul(weights, x.flatten(2), out=mean.flatten(2))
+    return level
 
 
 @attrs.define(kw_only=True)
@@ -156,11 +163,15 @@ class StepShift(DonorRule):
 
     def _learn(self, key: tuple[int, int], measured: Level) -> None:
         known = self._shift.get(key)
-        if known is not None and self.momentum:
+        if known is None or known[0].shape != measured[0].shape:
+            self._shift[key] = _memory_of(measured)
+        elif self.momentum:
             measured = tuple(
                 torch.lerp(new, old, self.momentum) for new, old in zip(measured, known, strict=True)
             )
-        self._shift[key] = overwritten(known, measured)
+        # in the same memory for every block: CUDA graphs read it there
+        for stored, new in zip(self._shift[key], measured, strict=True):
+            stored.copy_(new)
 
     def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
         """The frame before the block, or of a kept token earlier in it."""
@@ -171,8 +182,11 @@ class StepShift(DonorRule):
         """Measure the kept tokens of the last frame, for the shift of the next block."""
         if self._measures(donation):
             key = (donation.layer_idx, donation.forward_pass.step)
-            level = of_last_frame(donation, spread=self.fresh_noise)
-            self._noisy[key] = overwritten(self._noisy.get(key), level)
+            stored = self._noisy.get(key)
+            if stored is None or stored[0].shape[0] != donation.k.shape[0]:
+                one = (donation.k[:, :1], donation.v[:, :1])
+                stored = self._noisy[key] = _memory_of(one * 2 if self.fresh_noise else one)
+            of_last_frame(donation, spread=self.fresh_noise, out=stored)
 
     def observe_clean(self, donation: Donation) -> None:
         """Compare what was measured in this block's steps with the same tokens in its clean pass."""
@@ -224,17 +238,31 @@ class Filtering(DonorRule):
 
     def donors(self, donation: Donation) -> tuple[Heads, Heads]:
         """Filtered keys and values of each place's restoration source."""
+        k, v = self.donor_states(donation)
+        filtered = attrs.evolve(donation, k=k, v=v)
+        if donation.history_k is None:
+            return sequence_donors(filtered)
+        k, v = in_block_first(filtered, *clean_copies(donation))
+        if not self.fresh_noise:
+            return k, v
+        noisy, clean = of_kept(donation, spread=True)
+        return raised(donation, k, v, gap(noisy, clean))
+
+    def donor_rows(self, layout: TokenLayout, places: Indices) -> Indices | None:
+        """The restoration source of each place; None with fresh noise."""
+        return None if self.fresh_noise else layout.sources(places)
+
+    def donor_states(self, donation: Donation) -> tuple[Heads, Heads]:
+        """The kept tokens' keys and values, filtered."""
         if donation.history_k is None:
             return _filtered_by_sigma(donation)
         noisy, clean = of_kept(donation, spread=True)
         gains = [(c / n.clamp(min=1e-6)).clamp(max=1) for n, c in zip(noisy[2:], clean[2:], strict=True)]
-        filtered = (
+        k, v = (
             mean + gain * (x - from_mean)
             for x, from_mean, mean, gain in zip((donation.k, donation.v), noisy, clean, gains, strict=False)
         )
-        k, v = clean_copies(donation)
-        k, v = in_block_first(attrs.evolve(donation, k=next(filtered), v=next(filtered)), k, v)
-        return raised(donation, k, v, gap(noisy, clean)) if self.fresh_noise else (k, v)
+        return k, v
 
     def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
         """The frame of the restoration source; -1 before the block."""
@@ -246,7 +274,7 @@ def _filtered_by_sigma(donation: Donation) -> tuple[Heads, Heads]:
     gain = (1 - sigma) ** 2 / ((1 - sigma) ** 2 + sigma**2)
     means = level_of(donation.k, donation.v, spread=False)
     k, v = (torch.lerp(mean, x, gain) for x, mean in zip((donation.k, donation.v), means, strict=True))
-    return sequence_donors(attrs.evolve(donation, k=k, v=v))
+    return k, v
 
 
 @attrs.define(kw_only=True)
@@ -276,9 +304,24 @@ class ImageCondition(DonorRule):
         k, v = donation.k.index_select(1, position), donation.v.index_select(1, position)
         if not (self.shift or self.fresh_noise) or layout.kept_count == first:
             return k, v
+        return raised(donation, k, v, self._gap(donation))
+
+    def donor_rows(self, layout: TokenLayout, places: Indices) -> Indices | None:
+        """The position of each place among the kept tokens, of which the first frame's come first."""
+        return None if self.fresh_noise else layout.tokens_per_frame + layout.position(places)
+
+    def donor_states(self, donation: Donation) -> tuple[Heads, Heads]:
+        """The kept tokens' keys and values, at their own level or the step's."""
+        if not self.shift or donation.layout.kept_count == donation.layout.tokens_per_frame:
+            return donation.k, donation.v
+        shift_k, shift_v = self._gap(donation)
+        return donation.k + shift_k, donation.v + shift_v
+
+    def _gap(self, donation: Donation) -> Level:
+        first = donation.layout.tokens_per_frame
         noisy = level_of(donation.k[:, first:], donation.v[:, first:], spread=self.fresh_noise)
         clean = level_of(donation.k[:, :first], donation.v[:, :first], spread=self.fresh_noise)
-        return raised(donation, k, v, gap(noisy, clean))
+        return gap(noisy, clean)
 
     def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
         """The first frame, 0."""

@@ -44,6 +44,7 @@ def shown_a_block(noise, keep_mask, clean, offset, step=0, first_frame=0):
     layout = TokenLayout(keep_mask, first_frame=first_frame, has_history=first_frame > 0)
     history = (None, None) if first_frame == 0 else tuple(x[:, -FRAME:] for x in clean)
     noise.observe(donation(layout, clean[0] + offset[0], clean[1] + offset[1], history, step))
+    noise.observe_clean(donation(layout, *clean, history))
     return tuple(x[:, -FRAME:] for x in clean)
 
 
@@ -107,6 +108,7 @@ def test_a_running_average_takes_its_share_of_the_shift_known_before():
     asked = donation(layout, clean[0] + five, clean[1] + five, history)
     noise.donors(asked)
     noise.observe(asked)
+    noise.observe_clean(donation(layout, *clean, history))
     k, _ = noise.donors(donation(TokenLayout(mask, first_frame=6), *clean, history))
     assert_near(k, history[0][:, :1] + 2.0, 1e-5)
 
@@ -125,7 +127,7 @@ def test_a_shift_measured_on_kept_tokens_is_that_of_this_very_pass(mask, seed):
 def test_step_shift_keeps_a_few_vectors_and_no_frames():
     noise = StepShift()
     shown_a_block(noise, whole, (drawn(BLOCK, 0), drawn(BLOCK, 1)), (drawn(1, 2), drawn(1, 3)))
-    ((level, _),) = noise._noisy.values()
+    (level,) = noise._noisy.values()
     assert [x.numel() for x in level] == [HEADS * HEAD_DIM] * 2
     assert noise.frames_held(3) == 0
     noise.reset()

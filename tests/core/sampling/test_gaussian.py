@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lipar.sampling.gaussian import block_gaussian, SeededDraw
+from lipar.sampling.gaussian import SeededDraw, block_gaussian
 
 any_seed = st.integers(0, 2**40)
 

@@ -115,7 +115,8 @@ def lines(figures: dict[str, Any]) -> list[str]:
     if not figures["keep_all_bit_equal"]:
         equal = f"NOT bit-equal to stock: at most {figures['difference']:.1e} standard deviations"
     found = [
-        f"{'compiled' if figures['compiled'] else 'eager'}: denoising of an enabled pipeline, {frames} frames of {rows}x{cols} tokens, {figures['steps']} steps "
+        f"{'compiled' if figures['compiled'] else 'eager'}: denoising of an enabled pipeline, "
+        f"{frames} frames of {rows}x{cols} tokens, {figures['steps']} steps "
         "(there is no clean pass), against stock",
         "  kept   T(enabled)/T(stock) (min..max)   over kept",
     ]

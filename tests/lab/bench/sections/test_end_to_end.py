@@ -44,6 +44,7 @@ def test_a_row_gives_both_totals_and_every_stage_in_milliseconds():
     }
     figures = {
         "task": "text-to-video",
+        "engine": "graphs (as asked)",
         "window": "sliding",
         "context_frames": 21,
         "denoise_steps": 4,
@@ -52,7 +53,8 @@ def test_a_row_gives_both_totals_and_every_stage_in_milliseconds():
         "masks": "clustered",
         "rows": [row],
     }
-    title, _, _, line = lines(figures)
+    engine, title, _, _, line = lines(figures)
+    assert engine == "engine graphs (as asked)"
     assert "12 pixel frames a block, nothing is encoded, 4 denoise steps, window of 21 frames" in title
     numbers = [
         "100.0",

@@ -47,6 +47,7 @@ def test_a_row_gives_both_times_and_the_product_of_both_gains():
         "product": 0.41,
     }
     figures = {
+        "engine": "eager (as asked)",
         "quantise": "fp8",
         "denoise_steps": 3,
         "context_frames": 7,

@@ -26,7 +26,8 @@ def test_a_sweep_times_every_fraction_in_every_round_and_counts_its_operations(b
         assert 0 < without < row["median_seconds"] and row["stages"]["clean pass"] > 0
         assert row["fps_without_clean_pass"] == 12 / without
     text = lines(figures)
-    assert text[0].startswith(
+    assert text[0] == "engine eager (as asked), donors kv-cache"
+    assert text[1].startswith(
         "video-to-video, window of 7 frames (trimmed), 1 denoise step and the clean pass, clustered masks"
     )
-    assert len(text) == 3 + 2 + 2 and "ms per stage at kept 0.50" in text[-1]
+    assert len(text) == 4 + 2 + 2 and "ms per stage at kept 0.50" in text[-1]

@@ -1,0 +1,111 @@
+"""A Wan transformer with compiled layers, and with recorded passes."""
+
+import pytest
+import torch
+from engine_toys import run, scheduler, source
+from torch._dynamo.testing import CompileCounter
+from wan_toys import toy_transformer
+
+from lipar.testing.closeness import assert_near
+from lipar_adapters.wan.causal import CausalWan
+from lipar_adapters.wan.run_settings import RunSettings
+
+
+def encoded(prompts):
+    return torch.stack([torch.randn(8, 64, generator=torch.Generator().manual_seed(len(p))) for p in prompts])
+
+
+def model(**settings):
+    transformer = toy_transformer(in_channels=4, out_channels=4)
+    return CausalWan(transformer, RunSettings(**settings), encode_prompt=encoded)
+
+
+COUNTS = [48, 20, 20, 31, 20, 31, 20, 0, 20, 31, 48, 48, 1, 20]
+
+
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+@pytest.mark.parametrize("noise", ["kv-cache", "step-shift"])
+def test_replayed_passes_give_what_eager_ones_give(noise, guidance):
+    eager, replayed = (
+        scheduler(COUNTS, replayed=on, noise=noise, model=model(guidance_scale=guidance))
+        for on in (False, True)
+    )
+    for one, other in zip(run(replayed, len(COUNTS)), run(eager, len(COUNTS)), strict=True):
+        assert_near(one, other, 3e-5)
+    assert replayed.job.engine.replay.counts["replayed"] > 10
+
+
+def test_a_new_prompt_is_projected_by_an_eager_pass_into_the_memory_that_recordings_read():
+    def with_change(replayed):
+        made = scheduler([20] * 12, replayed=replayed, model=model())
+        found = []
+        for index, block in enumerate(made.run([source(12)])):
+            found.append(block.latents)
+            if index == 7:
+                made.model.set_prompt("snow on a hill")
+        return found, made
+
+    (replayed, made), (eager, _) = with_change(True), with_change(False)
+    for one, other in zip(replayed, eager, strict=True):
+        assert_near(one, other, 3e-5)
+    # blocks 0 to 2, and the first pass with the new prompt
+    assert made.job.engine.replay.counts["eager"] == 3 * 4 + 1
+
+
+def test_a_hook_of_another_library_is_noticed_before_the_next_block():
+    made = scheduler([20] * 8, replayed=True, model=model())
+    calls = []
+    for index, _ in enumerate(made.run([source(8)])):
+        if index == 5:
+            hook = lambda *_: calls.append(1)  # noqa: E731
+            handle = made.model.transformer.blocks[0].ffn.register_forward_hook(hook)
+        if index == 6:
+            handle.remove()
+    assert len(calls) == 4
+    assert made.job.engine.replay.reasons == ["the transformer has a hook of another library on blocks.0.ffn"]
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
+def test_fifty_blocks_of_random_counts_are_compiled_once():
+    """All layers, the steps, the clean pass and every number of kept tokens share the first layer's code."""
+    wan, counter = model(), CompileCounter()
+    counts = torch.randint(2, 48, (50,), generator=torch.Generator().manual_seed(0)).tolist()
+    try:
+        for block in wan.transformer.blocks:
+            block.compile(backend=counter, dynamic=True)
+        wan._layers_compiled = True
+        made = scheduler(counts, replayed=True, model=wan)
+        made.job.engine._compiles = True
+        run(made, 50)
+        assert counter.frame_count == 1
+    finally:
+        torch._dynamo.reset()
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
+def test_compiled_layers_give_what_eager_ones_give():
+    def aot(on, wan):
+        for block in wan.transformer.blocks:
+            if on:
+                block.compile(backend="aot_eager", dynamic=True)
+        wan._layers_compiled = on
+        return wan
+
+    try:
+        made = scheduler(COUNTS, replayed=True, model=aot(True, model()))
+        made.job.engine._compiles = True
+        compiled = run(made, len(COUNTS))
+    finally:
+        torch._dynamo.reset()
+    eager = run(scheduler(COUNTS, replayed=False, model=model()), len(COUNTS))
+    for one, other in zip(compiled, eager, strict=True):
+        assert_near(one, other, 3e-5)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
+def test_layers_are_compiled_and_taken_back():
+    wan = model()
+    wan.use_compiled_layers(True)
+    assert all(block._compiled_call_impl is not None for block in wan.transformer.blocks)
+    wan.use_compiled_layers(False)
+    assert all(block._compiled_call_impl is None for block in wan.transformer.blocks)
