@@ -25,6 +25,7 @@ class WanAutoencoder:
 
     Args:
         vae: a `diffusers.AutoencoderKLWan`: 16 channels at 1/8 (Wan 2.1, A14B), or 48 at 1/16 (Wan 2.2 TI2V 5B).
+            Its convolutions are computed in a faster form on a CPU from then on.
         tau_short: threshold of the `l1` criterion on these latents; the default is the paper's, for Wan 2.1.
         tau_long: likewise, against the last clean frame.
 
@@ -45,8 +46,11 @@ class WanAutoencoder:
         stride = 2 ** sum(config.temperal_downsample)
         if stride != self.next_pixel_frames:
             raise ValueError(f"4 pixel frames make one latent frame of Wan; of this autoencoder {stride}")
+        from lipar_adapters.wan.frame_convolutions import compute_by_frames
+
         self.vae = vae.eval().requires_grad_(False)
         warn_of_slow_convolutions(self.device, self.dtype)
+        compute_by_frames(vae)
         self.patch: int = config.patch_size or 1
         self.spatial_factor: int = 2 ** len(config.temperal_downsample) * self.patch
         self.latent_channels: int = config.z_dim
