@@ -2,28 +2,37 @@
 
 The design follows the idea of TAEHV (Bohan, "tiny autoencoder for hunyuan video"): convolutions that see only the
 present and the previous frame's features, frames pooled by 2 twice on the way down and grown by 2 twice on the way
-up, so that the whole streaming state is one feature map per memory block. No code or weights of TAEHV are used.
+up, so that the whole streaming state is one feature map per memory block. No code or weights of TAEHV are used. How
+the layers are computed is in `lipar_adapters/frame_layers.py`.
 """
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import torch
-import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lipar_adapters.frame_layers import (
+    Features,
+    FrameLayer,
+    Images,
+    MemoryBlock,
+    NewImages,
+    Resized,
+    State,
+    enlarge,
+    frames_together,
+    join_in_time,
+    per_frame,
+    run_in_groups,
+    split_in_time,
+)
+
 PixelFrames: TypeAlias = Float[Tensor, "b frames 3 height width"]
 Latents: TypeAlias = Float[Tensor, "b t c h w"]
-Features: TypeAlias = Float[Tensor, "b frames channels rows columns"]
-Resized: TypeAlias = Float[Tensor, "b frames_out channels_out rows_out columns_out"]
-"""Features of another size than those that came in."""
-State: TypeAlias = list[Tensor]
-"""One entry per memory block: its input at the last frame seen, `b 1 channels rows columns`."""
-
 TEMPORAL_STRIDE = 4
 SPATIAL_STRIDE = 8
 
@@ -31,11 +40,6 @@ SPATIAL_STRIDE = 8
 def conv(channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
     """A convolution that keeps the size (at stride 1), zero-padded at the border."""
     return nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2)
-
-
-def per_frame(module: nn.Module, features: Tensor) -> Tensor:
-    """Apply a 2-D module to every frame of `b frames channels rows columns`."""
-    return module(features.flatten(0, 1)).unflatten(0, features.shape[:2])
 
 
 def hold_first_frame(pixel_frames: PixelFrames) -> Resized:
@@ -46,72 +50,67 @@ def hold_first_frame(pixel_frames: PixelFrames) -> Resized:
     return torch.cat([pixel_frames[:, :1].expand(-1, TEMPORAL_STRIDE - 1, -1, -1, -1), pixel_frames], 1)
 
 
-class MemoryBlock(nn.Module):
-    """Residual block that also sees the previous frame's features."""
+class TinyMemoryBlock(MemoryBlock):
+    """Residual block of two convolutions."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         last = conv(channels, channels)
-        self.layers = nn.Sequential(conv(2 * channels, channels), nn.ReLU(), last)
+        self.layers = nn.Sequential(conv(2 * channels, channels), nn.ReLU(inplace=True), last)
         with torch.no_grad():
             last.weight.mul_(0.3)
             if last.bias is not None:
                 last.bias.zero_()
 
-    def forward(self, features: Features, previous: Tensor | None) -> tuple[Features, Tensor]:
-        """Return the new features, and this call's last input frame, which is the next call's `previous`."""
-        if previous is None:
-            previous = torch.zeros_like(features[:, :1])
-        shifted = torch.cat([previous, features[:, :-1]], 1)
-        update = per_frame(self.layers, torch.cat([features, shifted], 2))
-        return F.relu(features + update), features[:, -1:]
+    def update(self, both: Images) -> NewImages:
+        """What the convolutions make of a frame and the one before."""
+        return self.layers(both)
 
 
-class PoolFrames(nn.Module):
+class PoolFrames(FrameLayer):
     """Two frames become one, at half the height and width."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(conv(2 * channels_in, channels_out, stride=2), nn.ReLU())
+        self.layers = nn.Sequential(conv(2 * channels_in, channels_out, stride=2), nn.ReLU(inplace=True))
 
     def forward(self, features: Features) -> Resized:
         """Features of half as many frames, rows and columns."""
-        return per_frame(self.layers, rearrange(features, "b (t p) c h w -> b t (p c) h w", p=2))
+        return per_frame(self.layers, join_in_time(features, 2))
 
 
-class GrowFrames(nn.Module):
+class GrowFrames(FrameLayer):
     """One frame becomes two, at twice the height and width."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
         self.split = conv(channels_in, 2 * channels_out, 1)
-        self.enlarge = nn.Sequential(nn.Upsample(scale_factor=2), conv(channels_out, channels_out), nn.ReLU())
+        # the names of the bundled weights: `enlarge.1` was the convolution after an `nn.Upsample`
+        self.enlarge = nn.ModuleDict({"1": conv(channels_out, channels_out)})
 
     def forward(self, features: Features) -> Resized:
         """Features of twice as many frames, rows and columns."""
-        grown = rearrange(per_frame(self.split, features), "b t (p c) h w -> b (t p) c h w", p=2)
-        return per_frame(self.enlarge, grown)
+        grown = split_in_time(per_frame(self.split, features), 2)
+        convolution = cast("nn.Conv2d", self.enlarge["1"])
+        return per_frame(lambda images: enlarge(images, convolution).relu_(), grown)
 
 
 class Stack(nn.Module):
-    """Layers in order; the memory blocks among them take and leave the streaming state."""
+    """Layers in order."""
 
     def __init__(self, *layers: nn.Module) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
-    def forward(self, features: Features, state: State | None) -> tuple[Resized, State]:
-        """Features after all layers, and the streaming state with which the next frames continue."""
-        last: State = []
-        for layer in self.layers:
-            if isinstance(layer, MemoryBlock):
-                features, kept = layer(features, state[len(last)] if state else None)
-                last.append(kept)
-            elif isinstance(layer, PoolFrames | GrowFrames):
-                features = layer(features)
-            else:
-                features = per_frame(layer, features)
-        return features, last
+    def forward(self, features: Features, state: State | None, group: int) -> tuple[Resized, State]:
+        """Features after all layers, and the streaming state with which the next frames continue.
+
+        Args:
+            features: of any number of frames.
+            state: what the last call returned; None: the stream begins.
+            group: number of frames that are computed together.
+        """
+        return run_in_groups(self.layers, features, state, group)
 
 
 class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
@@ -134,29 +133,35 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
         super().__init__()
         fine, middle, coarse = widths
         self.encoder = Stack(
-            nn.Sequential(nn.PixelUnshuffle(2), conv(12, fine), nn.ReLU(), conv(fine, fine), nn.ReLU()),
+            nn.Sequential(
+                nn.PixelUnshuffle(2),
+                conv(12, fine),
+                nn.ReLU(inplace=True),
+                conv(fine, fine),
+                nn.ReLU(inplace=True),
+            ),
             PoolFrames(fine, middle),
-            MemoryBlock(middle),
-            MemoryBlock(middle),
+            TinyMemoryBlock(middle),
+            TinyMemoryBlock(middle),
             PoolFrames(middle, coarse),
-            MemoryBlock(coarse),
-            MemoryBlock(coarse),
+            TinyMemoryBlock(coarse),
+            TinyMemoryBlock(coarse),
             conv(coarse, latent_channels),
         )
         self.decoder = Stack(
-            nn.Sequential(conv(latent_channels, coarse), nn.ReLU()),
-            MemoryBlock(coarse),
-            MemoryBlock(coarse),
-            MemoryBlock(coarse),
-            MemoryBlock(coarse),
+            nn.Sequential(conv(latent_channels, coarse), nn.ReLU(inplace=True)),
+            TinyMemoryBlock(coarse),
+            TinyMemoryBlock(coarse),
+            TinyMemoryBlock(coarse),
+            TinyMemoryBlock(coarse),
             GrowFrames(coarse, middle),
-            MemoryBlock(middle),
-            MemoryBlock(middle),
-            MemoryBlock(middle),
+            TinyMemoryBlock(middle),
+            TinyMemoryBlock(middle),
+            TinyMemoryBlock(middle),
             GrowFrames(middle, fine),
-            MemoryBlock(fine),
-            MemoryBlock(fine),
-            MemoryBlock(fine),
+            TinyMemoryBlock(fine),
+            TinyMemoryBlock(fine),
+            TinyMemoryBlock(fine),
             nn.Sequential(conv(fine, 12), nn.PixelShuffle(2)),
         )
         zeros, ones = [0.0] * latent_channels, [1.0] * latent_channels
@@ -175,15 +180,19 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
                 f"{frames} frames of {height}x{width} pixels do not fill groups of {TEMPORAL_STRIDE} frames and"
                 f" squares of {SPATIAL_STRIDE}; trim or pad them"
             )
-        latents, state = self.encoder(2 * pixel_frames - 1, state)
-        return (latents - self.mean) / self.std, state
+        latents_of_frame = len(pixel_frames) * height * width // SPATIAL_STRIDE**2
+        group = TEMPORAL_STRIDE * frames_together(latents_of_frame, pixel_frames.device)
+        latents, state = self.encoder(2 * pixel_frames - 1, state, group)
+        return latents.sub_(self.mean).div_(self.std), state
 
     def decode(self, latents: Latents, state: State | None = None) -> tuple[PixelFrames, State]:
         """Four pixel frames per latent frame, clamped to [0, 1], and the state for the next latents."""
         pixels, state = self.decode_unclamped(latents, state)
-        return pixels.clamp(0, 1), state
+        return pixels.clamp_(0, 1), state
 
     def decode_unclamped(self, latents: Latents, state: State | None = None) -> tuple[PixelFrames, State]:
         """As `decode`, for training: a clamp would stop gradients."""
-        pixels, state = self.decoder(latents * self.std + self.mean, state)
-        return pixels / 2 + 0.5, state
+        b, _, _, height, width = latents.shape
+        group = frames_together(b * height * width, latents.device)
+        pixels, state = self.decoder(latents * self.std + self.mean, state, group)
+        return pixels.div_(2).add_(0.5), state

@@ -11,10 +11,10 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor
 
+from lipar_adapters.frame_layers import State
 from lipar_adapters.tiny.autoencoder import (
     SPATIAL_STRIDE,
     TEMPORAL_STRIDE,
-    State,
     TinyVideoAutoencoder,
     hold_first_frame,
 )

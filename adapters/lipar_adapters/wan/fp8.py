@@ -73,7 +73,8 @@ def quantise_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     largest = torch.linalg.vector_norm(x, math.inf, dim=-1, keepdim=True, dtype=torch.float32)
     scale = largest.clamp(min=_LEAST) / LARGEST
     # no clamping: the largest quotient is 448 up to its last bit, and rounds to 448
-    return (x / scale).to(torch.float8_e4m3fn), scale
+    # the matrix product takes rows that lie one after the other, however those of `x` lie
+    return (x / scale).to(torch.float8_e4m3fn, memory_format=torch.contiguous_format), scale
 
 
 class Fp8Linear(nn.Module):

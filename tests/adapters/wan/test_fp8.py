@@ -70,6 +70,19 @@ def test_the_largest_value_of_a_row_is_the_largest_of_e4m3(factor):
     assert rows.float().isfinite().all()
 
 
+def test_rows_may_lie_in_any_order():
+    linear, x = Fp8Linear(layer()), torch.randn(1, 64, 32).bfloat16().transpose(1, 2)
+    assert torch.equal(linear(x), linear(x.contiguous()))
+
+
+def test_compiled_layers_take_it_without_a_break():
+    linear = Fp8Linear(layer())
+    compiled = torch.compile(linear, backend="eager", fullgraph=True, dynamic=True)
+    for rows in (3, 5):
+        x = torch.randn(1, rows, 64).bfloat16()
+        assert torch.equal(compiled(x), linear(x))
+
+
 def test_a_row_of_zeros_gives_the_bias():
     linear = layer()
     assert torch.equal(Fp8Linear(linear)(torch.zeros(1, 2, 64).bfloat16())[0, 0], linear.bias)

@@ -84,3 +84,15 @@ def test_a_prompt_changes_nothing(model: RandomWanModel) -> None:
 def test_its_pipeline_denoises_a_clip_of_its_shape(model: RandomWanModel) -> None:
     clip = model.denoise(model.stock_pipeline(), frames=2, steps=2)
     assert clip.shape == (1, 4, 2, 12, 16) and clip.isfinite().all()
+
+
+@pytest.mark.parametrize(("channels", "patch"), [(4, 1), (16, 1), (48, 2)])
+def test_its_autoencoder_is_taehv_for_its_latents(model, monkeypatch, channels, patch):
+    monkeypatch.setattr(model, "latent_channels", channels)
+    before = torch.random.get_rng_state()
+    autoencoder, again = model.random_autoencoder(), model.random_autoencoder()
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert (autoencoder.latent_channels, autoencoder.spatial_factor) == (channels, 8 * patch)
+    assert (autoencoder.device, autoencoder.dtype) == (model.device, model.dtype)
+    weights = [torch.cat([p.flatten() for p in one.network.parameters()]) for one in (autoencoder, again)]
+    assert torch.equal(*weights)

@@ -159,7 +159,7 @@ def set_latent_statistics(
     for number in range(rounds):
         scenes = make_scenes(900_000_000 + number, batch, FRAMES, library, zoom=(0.25, 0.5))
         clips = styled(render(scenes, library, size, size), rng)
-        latents.append(model.encoder(2 * clips - 1, None)[0].float())
+        latents.append(model.encoder(2 * clips - 1, None, clips.shape[1])[0].float())
     spread, mean = torch.std_mean(torch.cat(latents), dim=(0, 1, 3, 4))
     model.register_to_config(latents_mean=mean.tolist(), latents_std=spread.tolist())
     model.mean.copy_(mean.view(-1, 1, 1))
