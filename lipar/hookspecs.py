@@ -128,7 +128,8 @@ def lipar_forward(
 
     Called once per denoise step and once for the clean pass of each block with a kept token. The first plugin that
     returns latents wins; lipar's own implementation, the adapter's model, is called last. Values at pruned places are
-    not read. Wrap the hook to measure time or to observe.
+    not read, nor is the flow of the clean pass, which lipar ends where the last layer has its keys and values. Wrap the
+    hook to measure time or to observe.
 
     Args:
         job: the parts and the state of this run; read-only.

@@ -157,8 +157,16 @@ class TokenLayout:
         return self._source_row[places]
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """All tensors that are made of the mask. With as many kept tokens, another layout's have the same sizes."""
+        """What a forward pass reads. With as many kept tokens, the tensors of another layout have the same sizes."""
         return self.keep_mask, self._kept_then_pruned, self._source_row, self.last_frame_weights
+
+    def with_own_tensors(self) -> "TokenLayout":
+        """The same layout with copies of `tensors`, which may be overwritten by those of another one."""
+        copied = attrs.evolve(self, keep_mask=self.keep_mask.clone())
+        for name in ("_kept_then_pruned", "_source_row", "last_frame_weights"):
+            object.__setattr__(copied, name, getattr(self, name).clone())
+        object.__setattr__(copied, "kept_per_frame", self.kept_per_frame)
+        return copied
 
     def source_row(self, places: Indices) -> Indices:
         """Row among the kept tokens of each place's restoration source; negative where that is before the block."""

@@ -38,6 +38,13 @@ class ForwardPass:
         return self.step < 0
 
 
+class PassDone(Exception):
+    """Raised by the attention of a pass whose flow is not used, when the last layer has its keys and values.
+
+    It ends the model's forward there; the engine catches it, so a model lets it pass.
+    """
+
+
 AttentionKernel = Callable[..., Tensor]
 """Plain scaled dot-product attention on `b n heads head_dim` queries and `b m heads head_dim` keys and values.
 

@@ -5,10 +5,13 @@ from functools import cache
 from pathlib import Path
 
 import attrs
+import pytest
 import torch
 from safetensors.torch import load_file
 
 from lipar import Config, Scheduler, TokenLayout, load_plugins
+from lipar.engines.engine import CompiledEngine, Engine, GraphEngine
+from lipar.engines.recording import CallRecorder
 from lipar.hookspecs import hookimpl
 from lipar_adapters.wan.causal import CausalWan
 from lipar_adapters.wan.checkpoints import infer_config, load_transformer, read_checkpoint
@@ -112,11 +115,36 @@ class Repeated:
         return torch.cat([block.layout.keep_mask for block in self.blocks])
 
 
-def repeat(model, config: Config, source, noise, golden: dict, *plugins, dense: bool = False) -> Repeated:
-    """Run lipar on the inputs of a golden run."""
+def replaying(model):
+    """The engine `graphs`, whose recordings are calls."""
+    return GraphEngine(model, "in a test", recorder=CallRecorder(), compiles=False)
+
+
+def compiling(model):
+    """The engine `compiled`, without a compiler of machine code."""
+    for block in model.transformer.blocks:
+        block.compile(backend="aot_eager", dynamic=True)
+    model._layers_compiled = True
+    return CompiledEngine(model, "in a test")
+
+
+ENGINES = {"eager": lambda model: Engine(model, "in a test"), "compiled": compiling, "graphs": replaying}
+
+
+def with_engines(runs: list[str]) -> list:
+    """Each run with each engine."""
+    return [pytest.param((run, engine), id=f"{run}-{engine}") for run in runs for engine in ENGINES]
+
+
+def repeat(
+    model, config: Config, source, noise, golden: dict, *plugins, dense: bool = False, engine: str = "eager"
+) -> Repeated:
+    """Run lipar on the inputs of a golden run; the clean pass as well to its end, since its flow is compared."""
     watch = Watch()
     host = load_plugins(watch, *plugins)
     scheduler = Scheduler(model, config, host=host, draw=noise, dense=dense)
+    scheduler.job.engine = ENGINES[engine](model)
+    scheduler.job.engine.ends_early = False
     blocks, caches = [], []
     for block in scheduler.run([source]):
         blocks.append(block)

@@ -27,6 +27,7 @@ The clean pass takes none of them: every place is filled from its restoration so
 since these rows become history. Equations are those of arXiv 2603.05811.
 """
 
+import copy
 from collections.abc import Hashable
 from functools import cached_property
 
@@ -41,6 +42,7 @@ from lipar.attention.kv_cache import KVCache, LayerRows
 from lipar.attention.region import Region, Regions
 from lipar.attention.rope import RotaryEmbedding, prepare_rotation, rotate
 from lipar.layout import TokenLayout
+from lipar.model import PassDone
 from lipar.protocols import AttentionKernel, Donation, ForwardPass, NoiseSource, Recovery
 from lipar.types import Heads, Indices, Rotation
 
@@ -94,7 +96,7 @@ class BlockContext:
         # layers that share their rows overwrite each other's donors, so each step writes them again
         self._per_step = noise is not None and (noise.per_step or not cache.persistent)
         self._donors_written = False
-        self._due = True
+        self._due = self._flow_used = True
         self.forward_pass = ForwardPass(step=0, sigma=1.0, timestep=1000.0)
 
     def _both(self, recovery: Recovery, regions: Regions, rope: RotaryEmbedding) -> tuple[Region, Region]:
@@ -134,13 +136,18 @@ class BlockContext:
         of_present = of_places.flatten() if region.present is None else of_places.flatten()[region.present]
         return torch.cat([of_present.new_zeros(self._start), of_present])[None, None, None]
 
-    def begin_pass(self, forward_pass: ForwardPass) -> None:
+    def begin_pass(self, forward_pass: ForwardPass, *, flow_used: bool = True) -> None:
         """Set the pass that the next `attend` calls belong to.
 
         Donors that are the same at every step are written once per block. The clean pass always writes, from the
         restoration sources, and so overwrites them: after it they are due again.
+
+        Args:
+            forward_pass: the pass.
+            flow_used: False: `attend` ends the pass by `PassDone` where nothing more than the flow would come.
         """
         self.forward_pass = forward_pass
+        self._flow_used = flow_used
         self._due = forward_pass.clean or self._per_step or not self._donors_written
         self._donors_written = not forward_pass.clean
 
@@ -152,7 +159,7 @@ class BlockContext:
         """
         forward_pass = self.forward_pass
         step = forward_pass.step if self._per_step and not forward_pass.clean else None
-        return forward_pass.clean, self._due, step
+        return forward_pass.clean, self._due, step, self._flow_used
 
     def resume_pass(self, forward_pass: ForwardPass, kind: Hashable) -> None:
         """Be in a pass of this kind again, as a recording of it was made.
@@ -162,7 +169,7 @@ class BlockContext:
             kind: of `kind_of_pass`.
         """
         assert isinstance(kind, tuple)
-        self.forward_pass, self._due = forward_pass, kind[1]
+        self.forward_pass, self._due, self._flow_used = forward_pass, kind[1], kind[3]
 
     def noise_key(self) -> Hashable | None:
         """The noise source's state, see `NoiseSource.replay_key`; None: it cannot be recorded."""
@@ -196,10 +203,23 @@ class BlockContext:
             *(() if self._clean is self._denoise else self._clean.tensors()),
         )
 
+    def with_own_tensors(self) -> "BlockContext":
+        """The same context with copies of `tensors`, which may be overwritten by those of another block."""
+        copied = copy.copy(self)
+        copied.layout = self.layout.with_own_tensors()
+        copied._kept_rotation = self._kept_rotation.clone()
+        copied._block_rotation = None if self._block_rotation is None else self._block_rotation.clone()
+        copied._denoise = self._denoise.with_own_tensors()
+        copied._clean = copied._denoise if self._clean is self._denoise else self._clean.with_own_tensors()
+        return copied
+
     def attend(self, layer_idx: int, q: Heads, k: Heads, v: Heads, kernel: AttentionKernel = sdpa) -> Heads:
         """Attention output of the kept tokens, from their un-rotated queries, keys and values.
 
         Writes this block's rows of the layer; in the clean pass also the un-rotated keys that become history.
+
+        Raises:
+            PassDone: nothing but an unused flow would come after this layer.
         """
         region = self._clean if self.forward_pass.clean else self._denoise
         bias = () if region.bias is None else (region.bias.to(q.dtype),)
@@ -213,6 +233,8 @@ class BlockContext:
         if self._noise is not None:
             observe = self._noise.observe_clean if self.forward_pass.clean else self._noise.observe
             observe(donation)
+        if not self._flow_used and layer_idx == self._cache.num_layers - 1:
+            raise PassDone
         return kernel(q_rotated, rows.k_rotated[:, : region.end], rows.v[:, : region.end], *bias)
 
     def _donation(self, layer_idx: int, region: Region, rows: LayerRows, k: Heads, v: Heads) -> Donation:

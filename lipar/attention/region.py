@@ -39,6 +39,18 @@ class Region:
         fixed = (self.kept_slots, self.places, self.fill_slots, rotation.cos, rotation.sin)
         return fixed if self.donors is None else (*fixed, self.donors.sources)
 
+    def with_own_tensors(self) -> "Region":
+        """The same region with copies of `tensors`."""
+        donors = self.donors
+        return attrs.evolve(
+            self,
+            kept_slots=self.kept_slots.clone(),
+            places=self.places.clone(),
+            fill_slots=self.fill_slots.clone(),
+            fill_rotation=self.fill_rotation.clone(),
+            donors=None if donors is None else Donors(donors.sources.clone(), donors.frame),
+        )
+
 
 @attrs.frozen(kw_only=True)
 class Regions:

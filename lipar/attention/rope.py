@@ -66,6 +66,10 @@ class PreparedRotation:
     sin: Tensor
     """Likewise; doubled, -sin for the even channel of a pair, sin for the odd one."""
 
+    def clone(self) -> "PreparedRotation":
+        """The same rotation in memory of its own."""
+        return PreparedRotation(self.cos.clone(), self.sin.clone())
+
 
 def prepare_rotation(rotation: Rotation, *, doubled: bool | None = None) -> PreparedRotation:
     """Prepare a rotation that is used more than once.

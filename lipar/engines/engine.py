@@ -17,7 +17,7 @@ from lipar.attention.kernels import has_triton
 from lipar.config import ENGINES, ConfigError
 from lipar.engines.recording import CudaRecorder, Recorder
 from lipar.engines.replay import Replay
-from lipar.model import CompilableModel, ForwardPass, Model, ReplayableModel
+from lipar.model import CompilableModel, ForwardPass, Model, PassDone, ReplayableModel
 from lipar.types import Latents
 
 
@@ -32,12 +32,14 @@ class Engine:
     name = "eager"
     fused = False
     """Whether keys and values are written by the kernels of `lipar.attention.kernels`."""
+    ends_early = True
+    """Whether the clean pass ends where the last layer has its keys and values, since its flow is not used."""
 
     def __init__(self, model: Model, why: str) -> None:
         self.model, self.why = model, why
 
     def forward(self, latents: Latents, forward_pass: ForwardPass, context: BlockContext) -> Latents:
-        """Flow of the kept tokens of a block; zeros at pruned places.
+        """Flow of the kept tokens of a block; zeros at pruned places, and everywhere in the clean pass.
 
         Args:
             latents: noisy latents of the block, clean ones in the clean pass.
@@ -45,8 +47,17 @@ class Engine:
             context: self-attention of the block.
         """
         self._set_layers(False)
-        context.begin_pass(forward_pass)
-        return self.model.forward(latents, forward_pass, context)
+        self._begin(forward_pass, context)
+        return self._forward(latents, forward_pass, context)
+
+    def _begin(self, forward_pass: ForwardPass, context: BlockContext) -> None:
+        context.begin_pass(forward_pass, flow_used=not (forward_pass.clean and self.ends_early))
+
+    def _forward(self, latents: Latents, forward_pass: ForwardPass, context: BlockContext) -> Latents:
+        try:
+            return self.model.forward(latents, forward_pass, context)
+        except PassDone:
+            return torch.zeros_like(latents)
 
     def _set_layers(self, compiled: bool) -> None:
         # another run of this model may have used another engine
@@ -80,6 +91,7 @@ class CompiledEngine(Engine):
     def forward(self, latents: Latents, forward_pass: ForwardPass, context: BlockContext) -> Latents:
         """As `Engine.forward`; the first call compiles."""
         self._set_layers(self._compiles)
+        self._begin(forward_pass, context)
         if self.compile_seconds is not None or not self._compiles:
             return self._forward(latents, forward_pass, context)
         start = time.perf_counter()
@@ -92,15 +104,12 @@ class CompiledEngine(Engine):
             self._compiles = False
             self.why += f"; its layers could not be compiled: {type(error).__name__}"
             self._set_layers(False)
+            self._begin(forward_pass, context)
             return self._forward(latents, forward_pass, context)
         if flow.device.type == "cuda":
             torch.cuda.synchronize(flow.device)
         self.compile_seconds = time.perf_counter() - start
         return flow
-
-    def _forward(self, latents: Latents, forward_pass: ForwardPass, context: BlockContext) -> Latents:
-        context.begin_pass(forward_pass)
-        return self.model.forward(latents, forward_pass, context)
 
     def summary(self) -> str:
         """What ran, and why, in a line, with the time of compiling."""

@@ -1,12 +1,13 @@
 """Running a pass again without Python: as a CUDA graph, or (to test what surrounds it) by calling it again."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 
+@runtime_checkable
 class Recording(Protocol):
     """A pass that can be run again; it reads and writes the same memory every time."""
 
@@ -15,6 +16,7 @@ class Recording(Protocol):
         ...
 
 
+@runtime_checkable
 class Recorder(Protocol):
     """Records passes."""
 

@@ -23,7 +23,7 @@ from torch.utils.hooks import RemovableHandle
 
 from lipar.attention.block import BlockContext
 from lipar.engines.recording import Recorder, Recording
-from lipar.model import ForwardPass, ReplayableModel
+from lipar.model import ForwardPass, PassDone, ReplayableModel
 from lipar.types import Latents
 
 MOST_RECORDINGS = 256
@@ -35,7 +35,7 @@ class Slot:
     """The fixed memory that the recordings of one size read."""
 
     context: BlockContext
-    """Of the block for which the size was first recorded."""
+    """Like that of the block for which the size was first recorded, with tensors of its own."""
     latents: Tensor
     timestep: Tensor
     loaded: BlockContext
@@ -45,7 +45,7 @@ class Slot:
     def of(cls, context: BlockContext, latents: Latents) -> "Slot":
         """The slot of a size that is recorded for the first time."""
         timestep = torch.zeros((), dtype=torch.float32, device=latents.device)
-        return cls(context, latents.clone(), timestep, context)
+        return cls(context.with_own_tensors(), latents.clone(), timestep, context)
 
     def load(self, context: BlockContext, latents: Latents, forward_pass: ForwardPass) -> None:
         """Copy what a pass reads into the slot's memory."""
@@ -87,8 +87,7 @@ class Replay:
         return {"eager": 0, "recorded": 0, "replayed": 0}
 
     def forward(self, latents: Latents, forward_pass: ForwardPass, context: BlockContext) -> Latents:
-        """The model's flow, as `Model.forward` gives it; a new tensor."""
-        context.begin_pass(forward_pass)
+        """The model's flow in the pass that the context has begun; a new tensor."""
         size = self._size(latents, context)
         key = None if size is None else (size, context.kind_of_pass, context.noise_key())
         if key is None or (key not in self._recordings and key not in self._steady):
@@ -116,7 +115,10 @@ class Replay:
 
     def _eager(self, latents: Latents, forward_pass: ForwardPass, context: BlockContext) -> Latents:
         self.counts["eager"] += 1
-        return self.model.forward(latents, forward_pass, context)
+        try:
+            return self.model.forward(latents, forward_pass, context)
+        except PassDone:
+            return torch.zeros_like(latents)
 
     def _record(self, slot: Slot, context: BlockContext) -> Recording:
         kind = context.kind_of_pass
@@ -125,8 +127,11 @@ class Replay:
         def run() -> Tensor:
             # what the pass does is fixed by its kind; the slot's own block may have been in another one since
             slot.context.resume_pass(forward_pass, kind)
-            with torch.no_grad():
-                return self.model.flow(slot.latents, slot.timestep, slot.context)
+            try:
+                with torch.no_grad():
+                    return self.model.flow(slot.latents, slot.timestep, slot.context)
+            except PassDone:
+                return torch.zeros_like(slot.latents)
 
         return self.recorder.record(run)
 

@@ -38,7 +38,10 @@ class Passes:
         return estimate
 
     def clean(self, job: Job, latents: Latents, layout: TokenLayout) -> None:
-        """Run the model on the finished latents, for the keys and values that it writes; the flow is not used."""
+        """Run the model on the finished latents, for the keys and values that it writes.
+
+        The flow is not used: the engine ends the pass where the last layer has its keys and values.
+        """
         self._flow(job, latents, ForwardPass.at(-1, 0.0), layout)
         if latents.device.type == "cuda" and isinstance(self.draw, SeededDraw):
             # the GPU is busy with that pass; in the next block it would wait for these values

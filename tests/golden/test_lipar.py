@@ -4,7 +4,16 @@ import re
 
 import pytest
 import torch
-from golden_files import GivenMasks, equal_but_for_half, facts, recorded_noise, repeat, tensors, tiny_model
+from golden_files import (
+    GivenMasks,
+    equal_but_for_half,
+    facts,
+    recorded_noise,
+    repeat,
+    tensors,
+    tiny_model,
+    with_engines,
+)
 
 from lipar import build_config
 from lipar.layout import patchify
@@ -20,7 +29,7 @@ RUNS = [
 ]
 
 
-def repeat_run(folder, name):
+def repeat_run(folder, name, engine="eager"):
     """Repeat a run of the authors' code; its switches become settings of the preset `released`."""
     path = folder / "G3" / f"{name}.safetensors"
     described = facts(path)
@@ -48,12 +57,13 @@ def repeat_run(folder, name):
         golden,
         *masks,
         dense=not described["is_prune"],
+        engine=engine,
     )
 
 
-@pytest.fixture(scope="module", params=RUNS)
+@pytest.fixture(scope="module", params=with_engines(RUNS))
 def run(request, shared):
-    return repeat_run(shared / "golden", request.param)
+    return repeat_run(shared / "golden", *request.param)
 
 
 @pytest.fixture(scope="module")

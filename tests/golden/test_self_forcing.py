@@ -13,6 +13,7 @@ from golden_files import (
     tensors,
     tiny_model,
     tiny_transformer,
+    with_engines,
 )
 
 from lipar.attention.rope import RotaryEmbedding, prepare_rotation, rotate
@@ -28,9 +29,10 @@ from lipar_adapters.wan.timesteps import Float64Timesteps
 RUNS = ["sf_main", "sf_local_sink", "sf_fullres_60x104"]
 
 
-@pytest.fixture(scope="module", params=RUNS)
+@pytest.fixture(scope="module", params=with_engines(RUNS))
 def run(request, shared):
-    path = shared / "golden" / "G2" / f"{request.param}.safetensors"
+    name, engine = request.param
+    path = shared / "golden" / "G2" / f"{name}.safetensors"
     golden, described = tensors(path), facts(path)
     sink, window = described["sink_size"], max(described["local_attn_size"], 0)
     model = tiny_model(
@@ -47,7 +49,15 @@ def run(request, shared):
         cache=CacheConfig(positions="absolute"),
     )
     noise = golden["noise_f16"].float()
-    return repeat(model, config, torch.zeros_like(noise), recorded_noise(noise, golden), golden, dense=True)
+    return repeat(
+        model,
+        config,
+        torch.zeros_like(noise),
+        recorded_noise(noise, golden),
+        golden,
+        dense=True,
+        engine=engine,
+    )
 
 
 def test_every_flow_is_the_originals(run):

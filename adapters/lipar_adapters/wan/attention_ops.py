@@ -6,12 +6,13 @@ Operators take tensors and numbers only, so what they call is noted when a forwa
 """
 
 import threading
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 
+@runtime_checkable
 class Layers(Protocol):
     """Attention of a forward's layers, which ask in their order."""
 

@@ -65,7 +65,6 @@ def test_a_hook_of_another_library_is_noticed_before_the_next_block():
     assert made.job.engine.replay.reasons == ["the transformer has a hook of another library on blocks.0.ffn"]
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 def test_fifty_blocks_of_random_counts_are_compiled_once():
     """All layers, the steps, the clean pass and every number of kept tokens share the first layer's code."""
     wan, counter = model(), CompileCounter()
@@ -82,7 +81,6 @@ def test_fifty_blocks_of_random_counts_are_compiled_once():
         torch._dynamo.reset()
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 def test_compiled_layers_give_what_eager_ones_give():
     def aot(on, wan):
         for block in wan.transformer.blocks:
@@ -102,7 +100,6 @@ def test_compiled_layers_give_what_eager_ones_give():
         assert_near(one, other, 3e-5)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 def test_layers_are_compiled_and_taken_back():
     wan = model()
     wan.use_compiled_layers(True)

@@ -78,3 +78,12 @@ def test_a_model_that_refuses_is_run_eagerly_with_its_reason() -> None:
     run(made, 8)
     assert made.job.engine.replay.reasons == ["the transformer has a hook of another library"]
     assert made.job.engine.replay.counts["eager"] == 24
+
+
+def test_recordings_leave_the_masks_of_earlier_blocks_as_they_were() -> None:
+    made = scheduler([20] * 10, replayed=True)
+    found = list(made.run([source(10)]))
+    expected = list(scheduler([20] * 10, replayed=False).run([source(10)]))
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one.layout.keep_mask, other.layout.keep_mask)
+        assert torch.equal(one.layout.restore_source, other.layout.restore_source)
