@@ -82,7 +82,7 @@ class BlockContext:
         self.layout = layout
         self._cache = cache
         self._noise = noise
-        self._fused = fused
+        self.fused = fused
         self._start = cache.open_block(layout)
         if recovery.fills:
             cache.check_history(layout)
@@ -110,7 +110,7 @@ class BlockContext:
         # which copies
         plan = recovery.plan(layout)
         denoise = clean if plan.present is None else regions.of(plan.present)
-        if self._fused:
+        if self.fused:
             clean = attrs.evolve(clean, donors=self._donors(layout.sources(clean.places)))
         if denoise.places.shape[0] and (noise is None or not noise.ready(layout)):
             # no donors yet, for example a store of earlier blocks in the first block of a scene
@@ -125,7 +125,7 @@ class BlockContext:
             position = layout.position(denoise.places)
             at_donor = rope.rotation(times, position // cols, position % cols)
             denoise = attrs.evolve(denoise, fill_rotation=prepare_rotation(at_donor, doubled=regions.doubled))
-        if self._fused and noise is not None and denoise.places.shape[0]:
+        if self.fused and noise is not None and denoise.places.shape[0]:
             denoise = attrs.evolve(denoise, donors=self._donors(noise.donor_rows(layout, denoise.places)))
         return denoise, clean
 
@@ -150,6 +150,11 @@ class BlockContext:
         self._flow_used = flow_used
         self._due = forward_pass.clean or self._per_step or not self._donors_written
         self._donors_written = not forward_pass.clean
+
+    @property
+    def splits(self) -> bool:
+        """Whether attention may be split over keys, see `lipar.attention.waves`: in the fast engines, of blocks."""
+        return self.fused and self._cache.persistent
 
     @property
     def kind_of_pass(self) -> Hashable:
@@ -189,7 +194,7 @@ class BlockContext:
             return None
         return (
             layout.grid, layout.kept_count, layout.has_history, layout.kept_per_frame[-1] > 0,
-            self._start, self._cache.generation, self._noise is None, self._fused,
+            self._start, self._cache.generation, self._noise is None, self.fused,
             *((region.end, region.places.shape[0], region.donors is None) for region in regions),
         )  # fmt: skip
 
@@ -228,7 +233,7 @@ class BlockContext:
             return kernel(*rotate_both(q, k, self._kept_rotation), v, *bias)
         rows = self._cache.layer(layer_idx, k, self._start + self.layout.token_count)
         donation = self._donation(layer_idx, region, rows, k, v)
-        write = self._write_fused if self._fused and region.attended is None else self._write_plain
+        write = self._write_fused if self.fused and region.attended is None else self._write_plain
         q_rotated = write(donation, region, rows, q)
         if self._noise is not None:
             observe = self._noise.observe_clean if self.forward_pass.clean else self._noise.observe
@@ -256,6 +261,7 @@ class BlockContext:
         k, v, clean = donation.k, donation.v, self.forward_pass.clean
         buffers = (rows.k, rows.k_rotated, rows.v)
         q_rotated = write_kept(q, k, v, self._kept_rotation, region.kept_slots, buffers, raw=clean)
+        assert q_rotated is not None
         if self._due and region.places.shape[0]:
             if region.donors is None:
                 self._write_donors(donation, region, rows)
@@ -289,6 +295,7 @@ class BlockContext:
             k, v = self.layout.fill(history_k, k), self.layout.fill(history_v, v)
         rows.k[:, start:end] = k
         rows.v[:, start:end] = v
+        assert self._block_rotation is not None
         rotate(k, self._block_rotation, out=rows.k_rotated[:, start:end])
 
     def _write_donors(self, donation: Donation, region: Region, rows: LayerRows) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import attrs
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from lipar.attention.rope import PreparedRotation, rotate
@@ -146,11 +147,10 @@ def write_donors(
     first = max(start - donors.frame, 0)
     history_k, history_v = rows[0][:, first:], rows[2][:, first:]
     if not takes(k, v, *rows, *(shift or ())):
-        gathered = (
-            _gather(kept, clean[:, : start - first], donors, None if shift is None else shift[index])
-            for index, (kept, clean) in enumerate(((k, history_k), (v, history_v)))
-        )
-        _write(*gathered, rotation, slots, rows, raw=raw)
+        shift_k, shift_v = shift or (None, None)
+        k = _gather(k, history_k[:, : start - first], donors, shift_k)
+        v = _gather(v, history_v[:, : start - first], donors, shift_v)
+        _write(k, v, rotation, slots, rows, raw=raw)
         return
     batch, _, heads, head_dim = k.shape
     shift_k, shift_v = (k, v) if shift is None else (shift[0].contiguous(), shift[1].contiguous())
@@ -160,6 +160,29 @@ def write_donors(
             _strides(k), _strides(v), _strides(rows[0]),
             FRAME=donors.frame, RAW=raw, SHIFTED=shift is not None, **_sizes(heads, head_dim),
         )  # fmt: skip
+
+
+def merge_parts(parts: Heads, log_sums: Float[Tensor, "b heads n"]) -> Heads:
+    """Attention over all keys from attention over parts of them.
+
+    Args:
+        parts: output over each part, on axis b.
+        log_sums: log of the sum of exponentials of each query's scores over that part, in float32.
+
+    Returns:
+        The output for one video, `1 n heads head_dim`.
+    """
+    if not takes(parts):
+        weights = torch.softmax(log_sums.float(), dim=0).transpose(1, 2)[..., None]
+        return (parts.float() * weights).sum(0, keepdim=True).to(parts.dtype)
+    count, tokens, heads, head_dim = parts.shape
+    out = parts.new_empty(1, tokens, heads, head_dim)
+    sizes = {name: value for name, value in _sizes(heads, head_dim).items() if name != "enable_fp_fusion"}
+    with torch.cuda.device(parts.device):
+        _kernels().merge_parts[(tokens,)](
+            parts, log_sums.contiguous(), out, _strides(parts), tokens, HEADS=heads, PARTS=count, **sizes
+        )
+    return out
 
 
 def _gather(kept: Tensor, clean: Tensor, donors: Donors, shift: Tensor | None) -> Tensor:

@@ -53,6 +53,20 @@ class CachedFrame:
     """None: all of them, in order."""
 
 
+def _move(rows: LayerRows, start: int, end: int, gap: int, rotation: PreparedRotation) -> None:
+    """Move rows from `start + gap` on to `start` .. `end`, their keys rotated again.
+
+    In pieces of the gap: none then overlaps its own target, nor overwrites what a later one reads.
+    """
+    buffers = (rows.k, rows.k_rotated, rows.v)
+    for first in range(start, end, gap):
+        behind = min(first + gap, end)
+        source, at = slice(first + gap, behind + gap), slice(first - start, behind - start)
+        of_piece = PreparedRotation(rotation.cos[at], rotation.sin[at])
+        slots = torch.arange(first, behind, device=rows.k.device)
+        write_kept(None, rows.k[:, source], rows.v[:, source], of_piece, slots, buffers, raw=True)
+
+
 def check_window(window_frames: int, block_frames: int, *, copies: bool) -> None:
     """Refuse a window that is too short for a block.
 
@@ -196,11 +210,9 @@ class KVCache:
         rotation = self._rolled_rotation(moved, layout) if self.positions == "rolling" else None
         overlaps = gap < end - start  # copying in place would then read what it has already overwritten
         layers = [rows for rows in self._layers if rows is not None]
-        if rotation is not None and self._fused and not overlaps and layers and takes(layers[0].k):
-            slots = torch.arange(start, end, device=layers[0].k.device)
+        if rotation is not None and self._fused and layers and takes(layers[0].k):
             for rows in layers if self._joint is None else [self._joint]:
-                moved, buffers = slice(start + gap, end + gap), (rows.k, rows.k_rotated, rows.v)
-                write_kept(None, rows.k[:, moved], rows.v[:, moved], rotation, slots, buffers, raw=True)
+                _move(rows, start, end, gap, rotation)
             return
         for rows in layers:
             for held in (rows.k, rows.v) if rotation else (rows.k, rows.v, rows.k_rotated):

@@ -132,3 +132,26 @@ def write_donors(
     tl.store(rows_k_rotated + row, rotated.to(keys.dtype), mask=inside)
     if RAW:
         tl.store(rows_k + row, keys, mask=inside)
+
+
+@triton.jit
+def merge_parts(
+    parts, log_sums, out, strides, tokens,
+    WIDTH: tl.constexpr, HEAD_DIM: tl.constexpr, HEADS: tl.constexpr, BLOCK: tl.constexpr, PARTS: tl.constexpr,
+):  # fmt: skip
+    """out[n] = sum of parts[p, n] exp(log_sums[p, head, n] - m) / sum of exp(log_sums[p, head, n] - m)."""
+    token = tl.program_id(0).to(tl.int64)
+    channel = tl.arange(0, BLOCK)
+    inside = channel < WIDTH
+    at = (channel // HEAD_DIM).to(tl.int64) * tokens + token
+    largest = tl.full([BLOCK], float("-inf"), tl.float32)
+    for part in tl.static_range(PARTS):
+        largest = tl.maximum(largest, tl.load(log_sums + part * HEADS * tokens + at, mask=inside, other=0.0))
+    total = tl.zeros([BLOCK], tl.float32)
+    weights = tl.zeros([BLOCK], tl.float32)
+    for part in tl.static_range(PARTS):
+        weight = tl.exp(tl.load(log_sums + part * HEADS * tokens + at, mask=inside, other=0.0) - largest)
+        states = tl.load(parts + part * strides[0] + token * strides[1] + channel, mask=inside, other=0.0)
+        total += weight * states.to(tl.float32)
+        weights += weight
+    tl.store(out + token * WIDTH + channel, (total / weights).to(out.dtype.element_ty), mask=inside)

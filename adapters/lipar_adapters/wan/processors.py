@@ -9,9 +9,15 @@ from functools import partial
 from typing import Any
 
 import torch
-from diffusers.models.attention_dispatch import dispatch_attention_fn
+from diffusers.models.attention_dispatch import (
+    AttentionBackendName,
+    _AttentionBackendRegistry,
+    dispatch_attention_fn,
+)
 from torch import Tensor, nn
 
+from lipar.attention.block import BlockContext
+from lipar.attention.waves import attend_in_waves
 from lipar.protocols import AttentionKernel, BlockAttention
 from lipar_adapters.wan import attention_ops  # noqa: F401  # registers the operators
 
@@ -118,8 +124,19 @@ class ContextSelfAttention(StandInProcessor):
     @torch.compiler.disable
     def attend(self, layer_idx: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Self-attention of a layer, `b n heads head_dim`."""
-        assert self.seam.attention is not None
-        return self.seam.attention.attend(layer_idx, q, k, v, self.kernel())
+        attention = self.seam.attention
+        assert attention is not None
+        # split over keys only where the fast engines run blocks: there results are not promised to be bit-equal
+        split = isinstance(attention, BlockContext) and attention.splits and self._is_native
+        return attention.attend(
+            layer_idx, q, k, v, partial(_in_waves, self.kernel()) if split else self.kernel()
+        )
+
+    @property
+    def _is_native(self) -> bool:
+        """Whether attention is PyTorch's own."""
+        chosen = self._attention_backend or _AttentionBackendRegistry.get_active_backend()[0]
+        return chosen == AttentionBackendName.NATIVE
 
 
 class MemoisedTextAttention(StandInProcessor):
@@ -179,6 +196,11 @@ class MemoisedTextAttention(StandInProcessor):
     def attend(self, layer_idx: int, q: Tensor) -> Tensor:
         """Attention of a layer to the prompt, `b n heads head_dim`."""
         return self.kernel()(q, *self.projected[layer_idx])
+
+
+def _in_waves(kernel: AttentionKernel, q: Tensor, k: Tensor, v: Tensor, *bias: Tensor) -> Tensor:
+    attended = None if bias else attend_in_waves(q, k, v)
+    return kernel(q, k, v, *bias) if attended is None else attended
 
 
 def _differ(one: Tensor, other: Tensor) -> bool:

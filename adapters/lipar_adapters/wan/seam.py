@@ -117,8 +117,8 @@ class WanSeam(SeamState):
         """
         transformer = self.transformer
         check_self_attention(transformer)
-        hooked = (transformer.rope, transformer.patch_embedding, transformer.proj_out)
-        hooks = (self._see_rotation, self._prune_tokens, self._restore_tokens)
+        hooked: tuple[nn.Module, ...] = (transformer.rope, transformer.patch_embedding, transformer.proj_out)
+        hooks: tuple[Any, ...] = (self._see_rotation, self._prune_tokens, self._restore_tokens)
         if self._memoise_text:
             hooked, hooks = (*hooked, transformer.condition_embedder), (*hooks, self._project_text)
         if self._hooked != hooked or not all(map(_is_on, self._handles)):
@@ -212,6 +212,7 @@ class WanSeam(SeamState):
         self._note_prompt(prompt_embeds)
         if self._reads_text_once and self._projected_for == self._prompts_seen:
             # no layer looks at the text again, so one row is embedded for its type and the rest is saved
+            assert self._text_row is not None
             args, kwargs = _replace(args, kwargs, 2, "encoder_hidden_states", self._text_row)
         if timestep.ndim == 2 and timestep.shape[1] != self.layout.token_count:
             raise ValueError(

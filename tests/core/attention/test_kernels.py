@@ -7,6 +7,7 @@ from torch import Tensor
 from lipar.attention import kernels
 from lipar.attention.kernels import Donors
 from lipar.attention.rope import PreparedRotation, RotaryEmbedding, prepare_rotation, rotate
+from lipar.testing.closeness import assert_near
 
 SHAPES = [(1, 4680, 12, 128), (2, 333, 3, 12), (1, 1, 2, 64), (2, 55, 5, 48), (3, 7, 1, 6), (1, 100, 24, 128)]
 ON_A_GPU = pytest.mark.gpu
@@ -136,3 +137,16 @@ def test_donors_come_from_the_frame_before_with_the_shift_and_from_kept_tokens_w
     assert rows[0][0, 4:, 0, 0].tolist() == [10, 10.5, 3, 10.5, 10]
     assert rows[1][0, 4:, 0, 0].tolist() == [20, 10.5, 3, 10.5, 20]
     assert rows[2][0, 4:, 0, 0].tolist() == [30, 30.25, 4, 30.25, 30]
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=ON_A_GPU)])
+def test_parts_of_attention_merge_to_the_whole(device: str) -> None:
+    q, k, v = (torch.randn(1, size, 3, 8, device=device) for size in (5, 12, 12))
+    scores = torch.einsum("bnhc,bmhc->bhnm", q, k)
+    whole = torch.einsum("bhnm,bmhc->bnhc", scores.softmax(-1), v)
+    parts, log_sums = [], []
+    for part, values in zip(scores.split(4, dim=-1), v.split(4, dim=1), strict=True):
+        parts.append(torch.einsum("bhnm,bmhc->bnhc", part.softmax(-1), values))
+        log_sums.append(part.logsumexp(-1))
+    merged = kernels.merge_parts(torch.cat(parts), torch.cat(log_sums))
+    assert_near(merged, whole, 1e-5)

@@ -10,6 +10,10 @@ def test_a_cpu_has_no_kernels_of_their_own():
     assert kernel_seconds(lambda: None, torch.device("cpu")) is None
 
 
+# a notice of PyTorch 2.11 about profiles of several cycles
+@pytest.mark.filterwarnings(
+    "ignore:Warning. Profiler clears events:UserWarning", "ignore::UserWarning:torch.profiler"
+)
 @pytest.mark.gpu
 def test_the_kernels_of_a_product_take_time_and_waiting_for_the_host_takes_none():
     import time

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from lipar.attention.block import BlockContext
-from lipar.config import PartConfig
+from lipar.config import EngineName, PartConfig
+from lipar.engines.engine import GraphEngine
 from lipar.layout import TokenLayout
 from lipar.messages import counted
 from lipar.plugin.parts import make_part
@@ -48,6 +49,7 @@ def measure(setup: Setup) -> Iterator[dict[str, Any]]:
             repeats=max(20 if setup.on_cuda else 5, settings.repeats),
             spread=settings.masks,  # type: ignore[arg-type]  # click accepts no others
             steps=settings.steps,
+            engine=settings.engine,
         )
 
 
@@ -59,6 +61,7 @@ def measure_budget(
     repeats: int,
     spread: Spread = "clustered",
     steps: tuple[int, ...] | None = None,
+    engine: EngineName = "eager",
 ) -> dict[str, Any]:
     """Time the parts of a video-to-video block, window 1+6, in steady state.
 
@@ -69,8 +72,9 @@ def measure_budget(
         repeats: interleaved rounds that are timed; three more before them are not counted.
         spread: how random masks are distributed, see `random_mask`.
         steps: denoise steps as indices of 1000, instead of the task's.
+        engine: how passes are run; with graphs, donors are timed in the replay of one.
     """
-    block = PrunedBlock(model, noise, steps=steps)
+    block = PrunedBlock(model, noise, steps=steps, engine=engine)
     rows = []
     for kept in fractions:
         runs = block.runs(random_mask(block.grid, kept, spread=spread).to(model.device))
@@ -89,6 +93,7 @@ def measure_budget(
         )
     return {
         "grid": block.grid,
+        "engine": engine,
         "noise": noise,
         "layers": model.num_layers,
         "denoise_steps": len(block.sigmas),
@@ -99,17 +104,17 @@ def measure_budget(
 
 
 def _parts(of_runs: dict[str, float]) -> dict[str, float]:
-    """Milliseconds of each part, from those of the runs, and their sum."""
+    """Milliseconds of each part, from those of the runs, their sum, and the rest of the mask, which is not in it."""
     parts = {
         "criterion": of_runs["criterion"],
-        "mask upkeep": of_runs["mask"] - of_runs["criterion"],
         "layout": of_runs["layout"],
         "gathers": of_runs["gathers"],
         # without a pruned token there is no run without its donors
         "donors": of_runs["filled"] - of_runs["absent"] if "filled" in of_runs else 0.0,
         "restore": of_runs["restore"],
     }
-    return parts | {"sum": sum(parts.values())}
+    upkeep = of_runs["mask"] - of_runs["criterion"]
+    return parts | {"sum": sum(parts.values()), "mask upkeep": upkeep}
 
 
 class PrunedBlock:
@@ -119,10 +124,20 @@ class PrunedBlock:
         model: a causal model.
         noise: the noise source, by name.
         steps: denoise steps as indices of 1000, instead of the task's.
+        engine: how passes are run.
     """
 
-    def __init__(self, model: BenchModel, noise: str, *, steps: tuple[int, ...] | None = None) -> None:
-        config = bench_config(model.shape, "trimmed", "video-to-video", steps=steps, noise=noise)
+    def __init__(
+        self,
+        model: BenchModel,
+        noise: str,
+        *,
+        steps: tuple[int, ...] | None = None,
+        engine: EngineName = "eager",
+    ) -> None:
+        config = bench_config(
+            model.shape, "trimmed", "video-to-video", steps=steps, noise=noise, engine=engine
+        )
         stream = BlockStream(model, config)
         stream.fill_window()
         self.model, self.grid = model, stream.grid
@@ -178,7 +193,8 @@ class PrunedBlock:
     def _layout(self, keep_mask: KeepMask) -> None:
         """The kept tokens, the sources of the others, and the rows and rotations of both kinds of pass."""
         layout = TokenLayout(keep_mask)
-        BlockContext(self._job.cache, layout, self._job.parts.recovery, self._job.parts.noise)
+        job = self._job
+        BlockContext(job.cache, layout, job.parts.recovery, job.parts.noise, fused=job.engine.fused)
 
     def _gathers(self, layout: TokenLayout) -> Run:
         """The kept tokens of the embedded block, and the output back at its places, in every pass."""
@@ -206,15 +222,21 @@ class PrunedBlock:
         """Self-attention of all layers and passes without its kernel: rotations, cache rows, donors."""
         shape = self.model.shape
         q, k, v = (self._random(1, layout.kept_count, shape.heads, shape.head_dim) for _ in range(3))
-        context = BlockContext(self._job.cache, layout, recovery, noise)
+        engine = self._job.engine
+        context = BlockContext(self._job.cache, layout, recovery, noise, fused=engine.fused)
 
-        def run() -> None:
+        def run() -> Tensor:
             for forward_pass in self._passes:
                 context.begin_pass(forward_pass)
                 for layer_idx in range(self.model.num_layers):
-                    context.attend(layer_idx, q, k, v, no_attention)
+                    attended = context.attend(layer_idx, q, k, v, no_attention)
+            return attended
 
-        return run
+        if not isinstance(engine, GraphEngine):
+            return run
+        for _ in range(2):  # kernels are loaded, and the noise source has stored what it compares with
+            run()
+        return engine.replay.recorder.record(run).replay
 
 
 def lines(figures: dict[str, Any]) -> list[str]:
@@ -222,6 +244,7 @@ def lines(figures: dict[str, Any]) -> list[str]:
     frames, rows, cols = figures["grid"]
     names = list(figures["rows"][0]["milliseconds"])
     found = [
+        f"engine {figures['engine']}",
         f"budget of a block of {frames}x{rows}x{cols} tokens, {counted(figures['layers'], 'layer')}, "
         f"{counted(figures['denoise_steps'], 'denoise step')} and the clean pass, donors {figures['noise']}, "
         f"{figures['masks']} masks; ms, at most {figures['aim']:g} on one H100",
