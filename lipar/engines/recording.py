@@ -50,14 +50,14 @@ class CudaRecorder:
             finally:
                 graph.capture_end()
         current.wait_stream(self._stream)
-        return CudaRecording(graph, result)
+        return CudaRecording(graph, result, run)
 
 
 class CudaRecording:
-    """A CUDA graph and its result."""
+    """A CUDA graph and its result, and the pass, which keeps alive what the graph reads."""
 
-    def __init__(self, graph: torch.cuda.CUDAGraph, result: Tensor) -> None:
-        self._graph, self._result = graph, result
+    def __init__(self, graph: torch.cuda.CUDAGraph, result: Tensor, run: Callable[[], Tensor]) -> None:
+        self._graph, self._result, self._run = graph, result, run
 
     def replay(self) -> Tensor:
         """Launch the graph on the current stream."""
