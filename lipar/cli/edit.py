@@ -25,8 +25,9 @@ from lipar.cli.options import (
 )
 from lipar.cli.output import say
 from lipar.files.locks import check_unlocked
-from lipar.files.places import CONTAINERS, check_writable
+from lipar.files.places import CONTAINERS, check_source, check_writable
 from lipar.video.errors import VideoError
+from lipar.video.spool import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from lipar.plugin.host import PluginHost
@@ -186,7 +187,9 @@ def _check_paths(
     log: Path | None,
     masks: Path | None,
 ) -> None:
-    """Refuse what cannot be written before anything is loaded."""
+    """Refuse what cannot be read or written before anything is loaded."""
+    if source is not None and source != STANDARD_INPUT:
+        check_source(source)
     asked = {
         "-o": (output, CONTAINERS),
         "--overlay": (overlay, CONTAINERS),
