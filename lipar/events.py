@@ -6,6 +6,9 @@ import attrs
 
 from lipar.speedup import Verdict
 
+MODEL_THREAD = "model"
+"""The thread that calls the model and the hooks."""
+
 
 @attrs.frozen(kw_only=True)
 class Span:
@@ -17,6 +20,8 @@ class Span:
     seconds: float
     step: int | None = None
     """Index of the denoise step, for the DiT; -1 for the clean pass."""
+    thread: str = MODEL_THREAD
+    """The thread that did it: `model`, or `reading` or `writing`, which work at the same time."""
 
     @property
     def end(self) -> float:

@@ -2,27 +2,31 @@
 
 import time
 from contextlib import ExitStack
+from functools import partial
 
+import attrs
 import torch
 
 from lipar.config import Config
+from lipar.editing.background import BackgroundCalls, BackgroundIterator
 from lipar.editing.encoder import BlockEncoder, cut_frame
 from lipar.editing.overlay import resize, shade
 from lipar.editing.source import SourceFrames, check_resolution
 from lipar.editing.tally import EditTally
+from lipar.editing.transfer import HostCopy
 from lipar.events import EditOptions, EditReport
 from lipar.files.owner import Outputs
 from lipar.files.places import check_writable
 from lipar.job import RestoredBlock
-from lipar.masks.source import SourceFormat
+from lipar.masks.source import SourceFormat, pixel_frames_in
 from lipar.plugin.host import PluginHost
 from lipar.protocols import Autoencoder, Model
 from lipar.scheduler import Scheduler
 from lipar.spec import NO_AUTOENCODER
 from lipar.speedup import ProbePlan, first_steady_block
-from lipar.types import KeepMask, PixelFrames
+from lipar.types import KeepMask
 from lipar.video import VideoWriter
-from lipar.watch import StageTimer
+from lipar.watch.stages import WAIT_FOR_WRITER, StageTimer
 
 
 def edit_video(model: Model, config: Config, options: EditOptions, *, host: PluginHost) -> EditReport:
@@ -80,7 +84,6 @@ class _EditRun:
         cache = self.scheduler.job.cache
         first = first_steady_block(cache.sink_frames, cache.window_frames, model.block_frames)
         self.plan = ProbePlan(first, self._whole_blocks())
-        self.encoder = BlockEncoder(source.frames, model, autoencoder, timer)
         self.format = SourceFormat(patch_size=model.patch_size, autoencoder=autoencoder)
         self.tally = EditTally()
 
@@ -112,7 +115,7 @@ class _EditRun:
         )
         try:
             self._run_blocks(*writers)
-            with self.timer.measure("write"):
+            with self.timer.measure("write", on_host=True):
                 for writer in filter(None, writers):
                     writer.close()  # the encoder has many frames in its buffer
                 outputs.publish()
@@ -137,35 +140,55 @@ class _EditRun:
         return writer, stack.enter_context(source.writer(options.overlay, size, outputs))
 
     def _run_blocks(self, writer: VideoWriter, overlay: VideoWriter | None) -> None:
-        decode = self.autoencoder.decoder()
-        for block in self.scheduler.run(self.encoder):
-            with self.timer.measure("decode to pixels"):
-                pixels = decode(block.latents)
-            spans = self.format.frame_spans(block.first_frame, block.layout.frames)
-            masks = _mask_per_pixel_frame(block, spans) if overlay else None
-            with self.timer.measure("write"):
-                written = self._write(pixels, masks, writer, overlay)
-            self.tally.add(block, spans, written, cut_frame(self.autoencoder, block))
-            self.hook.lipar_block_written(block=block, pixel_frames=written, spans=self.timer.take())
+        """Read and write in threads while the model computes: a block ahead of it, and two behind."""
+        decode, autoencoder = self.autoencoder.decoder(), self.autoencoder
+        ahead = pixel_frames_in(autoencoder, 1, self.model.block_frames)
+        frames = BackgroundIterator(
+            self.timer.measure_each("decode", self.source.frames), ahead=ahead, name="reading"
+        )
+        writing = BackgroundCalls(partial(self._write, writer, overlay), behind=2, name="writing")
+        encoder = self.encoder = BlockEncoder(frames, self.model, autoencoder, self.timer)
+        with frames, writing:
+            for block in self.scheduler.run(encoder):
+                with self.timer.measure("decode to pixels"):
+                    pixels = HostCopy.begin(decode(block.latents)[0].float())
+                spans = self.format.frame_spans(block.first_frame, block.layout.frames)
+                masks = HostCopy.begin(_mask_per_pixel_frame(block, spans)) if overlay else None
+                # the rest are copies that fill up the last block
+                times = [encoder.shown.popleft() for _ in range(min(pixels.count, len(encoder.shown)))]
+                with self.timer.measure(WAIT_FOR_WRITER, on_host=True):
+                    writing.put(_Pictures(pixels=pixels, masks=masks, times=times))
+                self.tally.add(block, spans, len(times), cut_frame(autoencoder, block))
+                self.hook.lipar_block_written(
+                    block=block, pixel_frames=len(times), spans=self.timer.take(wait=False)
+                )
+            with self.timer.measure(WAIT_FOR_WRITER, on_host=True):
+                writing.finish()
 
-    def _write(
-        self, pixels: PixelFrames, masks: KeepMask | None, writer: VideoWriter, overlay: VideoWriter | None
-    ) -> int:
-        """Write the pixel frames of a block that the source has; gives their number."""
-        written = 0
-        for index, rgb in enumerate(pixels[0].float().cpu()):
-            if not self.encoder.shown:
-                break  # the rest are copies that fill up the last block
-            pts, duration = self.encoder.shown.popleft()
-            full = resize(rgb, writer.size)
-            writer.write(full, pts=pts, duration=duration)
-            if overlay is not None and masks is not None:
-                overlay.write(shade(full, masks[index]), pts=pts, duration=duration)
-            written += 1
-        return written
+    def _write(self, writer: VideoWriter, overlay: VideoWriter | None, block: "_Pictures") -> None:
+        """Write the pictures of a block; called in a thread."""
+        pixels = block.pixels.wait()
+        masks = block.masks.wait() if block.masks else None
+        with self.timer.measure("write", on_host=True):
+            for index, (pts, duration) in enumerate(block.times):
+                full = resize(pixels[index], writer.size)
+                writer.write(full, pts=pts, duration=duration)
+                if overlay is not None and masks is not None:
+                    overlay.write(shade(full, masks[index]), pts=pts, duration=duration)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class _Pictures:
+    """The pictures of a block, as they go to the writer."""
+
+    pixels: HostCopy
+    masks: HostCopy | None
+    times: list[tuple[int, int]]
+    """pts and duration of those that the source has."""
 
 
 def _mask_per_pixel_frame(block: RestoredBlock, spans: list[tuple[int, int]]) -> KeepMask:
     """The keep mask of each pixel frame of a block: that of its latent frame."""
-    repeats = torch.tensor([stop - start for start, stop in spans])
-    return block.layout.keep_mask.cpu().repeat_interleave(repeats, dim=0)
+    keep_mask = block.layout.keep_mask
+    repeats = torch.tensor([stop - start for start, stop in spans], device=keep_mask.device)
+    return keep_mask.repeat_interleave(repeats, dim=0, output_size=spans[-1][1] - spans[0][0])

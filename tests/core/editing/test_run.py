@@ -3,8 +3,11 @@
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -112,6 +115,7 @@ def test_the_report_counts_what_was_kept(clip: Path, tmp_path: Path) -> None:
     assert report.kept_fraction == pytest.approx((3 + 4 * report.steady_kept_fraction) / 7)
     assert set(report.stage_seconds) == {
         "decode", "encode", "mask", "DiT", "clean pass", "restore", "decode to pixels", "write",
+        "wait for frames", "wait for the writer",
     }  # fmt: skip
 
 
@@ -158,6 +162,58 @@ def test_whatever_ends_an_edit_early_leaves_no_file(error: BaseException, clip: 
     with pytest.raises(type(error)):
         edit(clip, tmp_path / "out.mp4", overlay=tmp_path / "ov.mp4", host=load_plugins(Failing(error)))
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("method", ["VideoReader.__next__", "VideoWriter.write"])
+@pytest.mark.parametrize("error", [VideoError("the disk went away"), MemoryError(), KeyboardInterrupt()])
+@pytest.mark.parametrize("frame", [0, 5, 20])
+def test_an_error_in_reading_or_writing_is_raised_as_it_came_and_leaves_no_file_and_no_thread(
+    method: str, error: BaseException, frame: int, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = {"VideoReader": VideoReader, "VideoWriter": VideoWriter}[method.split(".")[0]]
+    name, left = method.split(".")[1], [frame]
+    real = getattr(kind, name)
+
+    def failing(*arguments: object, **options: object) -> object:
+        left[0] -= 1
+        if left[0] < 0:
+            raise error
+        return real(*arguments, **options)
+
+    before, threads = sorted(tmp_path.iterdir()), threading.active_count()
+    monkeypatch.setattr(kind, name, failing)
+    with pytest.raises(type(error)) as caught:
+        edit(clip, tmp_path / "out.mp4")
+    assert caught.value is error
+    assert sorted(tmp_path.iterdir()) == before and threading.active_count() == threads
+
+
+def test_the_pictures_are_those_of_a_run_without_threads(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class InTurn:
+        """In place of both threads."""
+
+        def __init__(self, work: Any, **bounds: object) -> None:
+            self.put = work
+
+        def __enter__(self) -> "InTurn":
+            return self
+
+        def __exit__(self, *error: object) -> None: ...
+
+        def __iter__(self) -> Iterator[object]:
+            return self.put
+
+        def finish(self) -> None: ...
+
+    edit(clip, tmp_path / "a.mp4", overlay=tmp_path / "c.mp4")
+    monkeypatch.setattr("lipar.editing.run.BackgroundIterator", InTurn)
+    monkeypatch.setattr("lipar.editing.run.BackgroundCalls", InTurn)
+    edit(clip, tmp_path / "b.mp4", overlay=tmp_path / "d.mp4")
+    for one, other in ("ab", "cd"):
+        assert torch.equal(pixels(tmp_path / f"{one}.mp4"), pixels(tmp_path / f"{other}.mp4"))
+        assert times(tmp_path / f"{one}.mp4") == times(tmp_path / f"{other}.mp4")
 
 
 def test_an_existing_output_survives_a_failed_edit(clip: Path, tmp_path: Path) -> None:

@@ -78,4 +78,5 @@ def test_a_second_run_leaves_the_file_of_the_first_alone(watcher: type, name: st
                 for file in (path, alone)
             )
         ]
-        assert kinds[0] == kinds[1]
+        # at which block a frame was read or written is chance
+        assert sorted(kinds[0]) == sorted(kinds[1])
