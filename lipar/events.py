@@ -62,7 +62,8 @@ class EditReport:
     seconds: float
     """Wall time of the whole edit, dense probes excluded, loading the model excluded."""
     stage_seconds: dict[str, float]
-    """Seconds per stage, dense probes excluded."""
+    """Seconds per stage, dense probes excluded. `decode` and `write` have threads of their own, so that the sum may
+    exceed `seconds`; `wait for frames` and `wait for the writer` are what the model waited for them."""
     speedup: float | None
     """Dense time over pruned time of denoising and clean pass, median of the probed blocks; below 1: slower. None where
     it cannot be determined, see `speedup_verdict`."""
@@ -76,3 +77,7 @@ class EditReport:
     """Mean kept fraction of the probed blocks; None where none was probed."""
     scene_cuts: tuple[int, ...]
     """Pixel frames at which blocks begin that have a scene cut, the first block excepted."""
+    dense_seconds: float | None = None
+    """An estimate of `seconds` with every token computed, from the probed blocks; None where `speedup` is."""
+    probe_seconds: float = 0.0
+    """Seconds in which blocks were run dense as well; in no other figure."""

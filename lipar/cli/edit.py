@@ -1,13 +1,13 @@
 """`lipar edit`: edit one video."""
 
 import os
-import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lipar.cli.debug import RunState
 from lipar.cli.grouped import GroupedCommand
 from lipar.cli.loading import importing, loading
 from lipar.cli.options import (
@@ -120,9 +120,7 @@ def edit(
         source = None if source is None else _readable(source)
         torch_device = pick_device(device)
     with loading(f"the model {config.adapter.name}", quiet=quiet):
-        start = time.perf_counter()
         loaded = adapter.load(torch_device, pick_dtype(dtype, torch_device))
-        seconds = time.perf_counter() - start
     options = EditOptions(
         prompt=prompt,
         output=output,
@@ -134,8 +132,9 @@ def edit(
     )
     profiled = Profile(trace) if profile else None
     with host.extended(*_watchers(host, profiled, log, record_masks, quiet=quiet)):
+        start = click.get_current_context().ensure_object(RunState).seconds()
         report = edit_video(loaded, config, options, host=host)
-    _print(summarise(report, options, config, seconds), profiled, output)
+    _print(summarise(report, options, config, start), profiled, output)
 
 
 def _readable(source: Path) -> Path:

@@ -26,7 +26,7 @@ from lipar.spec import NO_AUTOENCODER
 from lipar.speedup import ProbePlan, first_steady_block
 from lipar.types import KeepMask
 from lipar.video import VideoWriter
-from lipar.watch.stages import WAIT_FOR_WRITER, StageTimer
+from lipar.watch.stages import READING, WAIT_FOR_WRITER, WRITING, StageTimer
 
 
 def edit_video(model: Model, config: Config, options: EditOptions, *, host: PluginHost) -> EditReport:
@@ -85,7 +85,7 @@ class _EditRun:
         first = first_steady_block(cache.sink_frames, cache.window_frames, model.block_frames)
         self.plan = ProbePlan(first, self._whole_blocks())
         self.format = SourceFormat(patch_size=model.patch_size, autoencoder=autoencoder)
-        self.tally = EditTally()
+        self.tally = EditTally(first_steady=first)
 
     def _whole_blocks(self) -> int | None:
         """How many blocks the source fills; None where its length is not known."""
@@ -115,7 +115,7 @@ class _EditRun:
         )
         try:
             self._run_blocks(*writers)
-            with self.timer.measure("write", on_host=True):
+            with self.timer.measure("finish", on_host=True):
                 for writer in filter(None, writers):
                     writer.close()  # the encoder has many frames in its buffer
                 outputs.publish()
@@ -144,7 +144,7 @@ class _EditRun:
         decode, autoencoder = self.autoencoder.decoder(), self.autoencoder
         ahead = pixel_frames_in(autoencoder, 1, self.model.block_frames)
         frames = BackgroundIterator(
-            self.timer.measure_each("decode", self.source.frames), ahead=ahead, name="reading"
+            self.timer.measure_each(READING, self.source.frames), ahead=ahead, name="reading"
         )
         writing = BackgroundCalls(partial(self._write, writer, overlay), behind=2, name="writing")
         encoder = self.encoder = BlockEncoder(frames, self.model, autoencoder, self.timer)
@@ -162,14 +162,14 @@ class _EditRun:
                 self.hook.lipar_block_written(
                     block=block, pixel_frames=len(times), spans=self.timer.take(wait=False)
                 )
-            with self.timer.measure(WAIT_FOR_WRITER, on_host=True):
+            with self.timer.measure("finish", on_host=True):
                 writing.finish()
 
     def _write(self, writer: VideoWriter, overlay: VideoWriter | None, block: "_Pictures") -> None:
         """Write the pictures of a block; called in a thread."""
         pixels = block.pixels.wait()
         masks = block.masks.wait() if block.masks else None
-        with self.timer.measure("write", on_host=True):
+        with self.timer.measure(WRITING, on_host=True):
             for index, (pts, duration) in enumerate(block.times):
                 full = resize(pixels[index], writer.size)
                 writer.write(full, pts=pts, duration=duration)

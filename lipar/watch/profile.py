@@ -12,7 +12,7 @@ from lipar.events import MODEL_THREAD, Span
 from lipar.files.locks import GrowingFile
 from lipar.hookspecs import hookimpl
 from lipar.job import RestoredBlock
-from lipar.watch.stages import PROBE, WAIT_FOR_FRAMES, WAIT_FOR_WRITER
+from lipar.watch.stages import PROBE, WAITS
 
 
 @attrs.define
@@ -126,7 +126,7 @@ _TRACE_ROWS = {name: row for row, name in enumerate((MODEL_THREAD, "reading", "w
 
 def _row_of(span: Span) -> str:
     # on a GPU the host waits while the device works, so that these spans do not nest with the model's
-    return _WAITING if span.stage in (WAIT_FOR_FRAMES, WAIT_FOR_WRITER) else span.thread
+    return _WAITING if span.stage in WAITS else span.thread
 
 
 def _share(seconds: float, whole: float) -> str:

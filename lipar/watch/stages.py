@@ -18,10 +18,16 @@ PROBE = "dense probe"
 """The stage of forwards with every token kept that are run only to be timed."""
 
 
+READING, WRITING = "decode", "write"
+"""The stages that have a thread of their own: from the source to frames, and from frames to files."""
+MASK = "mask"
+"""The stage in which the mask of a block is made; a dense run has none."""
 WAIT_FOR_FRAMES = "wait for frames"
 """The stage in which the model waits until a block's frames have been read."""
 WAIT_FOR_WRITER = "wait for the writer"
 """The stage in which it waits until earlier blocks have been written."""
+
+WAITS = (WAIT_FOR_FRAMES, WAIT_FOR_WRITER)
 
 _Item = TypeVar("_Item")
 
@@ -123,7 +129,7 @@ class StageTimer:
     @typing.no_type_check
     def lipar_prune(self):
         """Measure the mask."""
-        with self.measure("mask"):
+        with self.measure(MASK):
             return (yield)
 
     @hookimpl(wrapper=True, trylast=True)

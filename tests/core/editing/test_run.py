@@ -115,7 +115,7 @@ def test_the_report_counts_what_was_kept(clip: Path, tmp_path: Path) -> None:
     assert report.kept_fraction == pytest.approx((3 + 4 * report.steady_kept_fraction) / 7)
     assert set(report.stage_seconds) == {
         "decode", "encode", "mask", "DiT", "clean pass", "restore", "decode to pixels", "write",
-        "wait for frames", "wait for the writer",
+        "wait for frames", "wait for the writer", "finish",
     }  # fmt: skip
 
 

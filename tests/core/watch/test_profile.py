@@ -1,6 +1,7 @@
 """The table of stages and the trace."""
 
 import json
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from watched_edit import Stop, edit
 
 from lipar.events import Span
+from lipar.video import VideoWriter
 from lipar.watch.profile import Profile
 
 
@@ -49,7 +51,16 @@ def test_the_trace_is_json_whose_events_nest_block_stage_step(tmp_path: Path) ->
     assert next(event["args"]["kept fraction"] for event in events if event["ph"] == "C") == 1.0
 
 
-def test_the_trace_shows_that_frames_are_read_and_written_while_the_model_works(tmp_path: Path) -> None:
+def test_the_trace_shows_that_frames_are_read_and_written_while_the_model_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = VideoWriter.write
+
+    def slowly(*arguments: object, **options: object) -> None:
+        time.sleep(0.02)
+        write(*arguments, **options)
+
+    monkeypatch.setattr(VideoWriter, "write", slowly)
     edit(tmp_path, Profile(tmp_path / "trace.json"), frames=60)
     events = json.loads((tmp_path / "trace.json").read_text())
     rows = {event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"}
