@@ -5,6 +5,7 @@ from pathlib import Path
 import attrs
 
 from lipar.speedup import Verdict
+from lipar.video.encoding import DEFAULT_ENCODING, Encoding
 
 
 @attrs.frozen(kw_only=True)
@@ -39,6 +40,8 @@ class EditOptions:
     """Width and height to process at; None: the model's own, in the shape of the source."""
     keep_source_size: bool = True
     """Write at the source's size instead of the size processed."""
+    encoding: Encoding = DEFAULT_ENCODING
+    """Codec, speed and quality of the written files."""
     synthetic_frames: int = 60
 
 

@@ -7,7 +7,7 @@ import torch
 
 from lipar.config import Config
 from lipar.editing.encoder import BlockEncoder, cut_frame
-from lipar.editing.overlay import resize, shade
+from lipar.editing.output import EditOutput
 from lipar.editing.source import SourceFrames, check_resolution
 from lipar.editing.tally import EditTally
 from lipar.events import EditOptions, EditReport
@@ -21,7 +21,6 @@ from lipar.scheduler import Scheduler
 from lipar.spec import NO_AUTOENCODER
 from lipar.speedup import ProbePlan, first_steady_block
 from lipar.types import KeepMask, PixelFrames
-from lipar.video import VideoWriter
 from lipar.watch import StageTimer
 
 
@@ -106,15 +105,14 @@ class _EditRun:
             outputs: owns the files.
         """
         start = time.perf_counter()
-        writers = self._open_writers(stack, outputs)
+        output = EditOutput(self.options, self.source, stack, outputs)
         self.hook.lipar_edit_begun(
             config=self.scheduler.config, options=self.options, model=self.model, frames=self.source.count
         )
         try:
-            self._run_blocks(*writers)
+            self._run_blocks(output)
             with self.timer.measure("write"):
-                for writer in filter(None, writers):
-                    writer.close()  # the encoder has many frames in its buffer
+                output.close()
                 outputs.publish()
             report = self.tally.report(
                 source_size=self.source.shown_size,
@@ -128,41 +126,23 @@ class _EditRun:
         self.hook.lipar_edit_ended(report=report, error=None, spans=self.timer.take())
         return report
 
-    def _open_writers(self, stack: ExitStack, outputs: Outputs) -> tuple[VideoWriter, VideoWriter | None]:
-        options, source = self.options, self.source
-        size = source.shown_size if options.keep_source_size else source.size
-        writer = stack.enter_context(source.writer(options.output, size, outputs))
-        if options.overlay is None:
-            return writer, None
-        return writer, stack.enter_context(source.writer(options.overlay, size, outputs))
-
-    def _run_blocks(self, writer: VideoWriter, overlay: VideoWriter | None) -> None:
+    def _run_blocks(self, output: EditOutput) -> None:
         decode = self.autoencoder.decoder()
         for block in self.scheduler.run(self.encoder):
             with self.timer.measure("decode to pixels"):
                 pixels = decode(block.latents)
             spans = self.format.frame_spans(block.first_frame, block.layout.frames)
-            masks = _mask_per_pixel_frame(block, spans) if overlay else None
             with self.timer.measure("write"):
-                written = self._write(pixels, masks, writer, overlay)
+                written = self._write(pixels, _mask_per_pixel_frame(block, spans), output)
             self.tally.add(block, spans, written, cut_frame(self.autoencoder, block))
             self.hook.lipar_block_written(block=block, pixel_frames=written, spans=self.timer.take())
 
-    def _write(
-        self, pixels: PixelFrames, masks: KeepMask | None, writer: VideoWriter, overlay: VideoWriter | None
-    ) -> int:
+    def _write(self, pixels: PixelFrames, masks: KeepMask, output: EditOutput) -> int:
         """Write the pixel frames of a block that the source has; gives their number."""
-        written = 0
-        for index, rgb in enumerate(pixels[0].float().cpu()):
-            if not self.encoder.shown:
-                break  # the rest are copies that fill up the last block
-            pts, duration = self.encoder.shown.popleft()
-            full = resize(rgb, writer.size)
-            writer.write(full, pts=pts, duration=duration)
-            if overlay is not None and masks is not None:
-                overlay.write(shade(full, masks[index]), pts=pts, duration=duration)
-            written += 1
-        return written
+        shown = self.encoder.shown
+        count = min(len(shown), pixels.shape[1])  # the rest are copies that fill up the last block
+        output.write(pixels[0, :count], masks[:count], [shown.popleft() for _ in range(count)])
+        return count
 
 
 def _mask_per_pixel_frame(block: RestoredBlock, spans: list[tuple[int, int]]) -> KeepMask:
