@@ -5,6 +5,7 @@ from pathlib import Path
 import attrs
 
 from lipar.speedup import Verdict
+from lipar.video.encoding import DEFAULT_ENCODING, Encoding
 
 MODEL_THREAD = "model"
 """The thread that calls the model and the hooks."""
@@ -44,6 +45,8 @@ class EditOptions:
     """Width and height to process at; None: the model's own, in the shape of the source."""
     keep_source_size: bool = True
     """Write at the source's size instead of the size processed."""
+    encoding: Encoding = DEFAULT_ENCODING
+    """Codec, speed and quality of the written files."""
     synthetic_frames: int = 60
 
 

@@ -26,6 +26,7 @@ from lipar.cli.options import (
 from lipar.cli.output import say
 from lipar.files.locks import check_unlocked
 from lipar.files.places import CONTAINERS, check_source, check_writable
+from lipar.video.encoding import CODECS, Encoding
 from lipar.video.errors import VideoError
 from lipar.video.spool import STANDARD_INPUT
 
@@ -40,7 +41,7 @@ _TABLE_ONLY = "table"
 @click.command(
     cls=GroupedCommand,
     groups={
-        "Output": ["output", "overlay", "size"],
+        "Output": ["output", "overlay", "size", "codec", "quality"],
         "What is computed": ["model", "config_file", "preset", "settings", "strength", "seed", "dense"],
         "Where and how": ["resolution", "device", "dtype"],
         "Watching": ["profile", "log", "record_masks", "quiet", "debug"],
@@ -55,6 +56,12 @@ _TABLE_ONLY = "table"
 @dense_option
 @click.option("--overlay", type=PATH, help="Also write the clip with pruned tokens shaded.")
 @click.option("--size", type=click.Choice(["source", "model"]), default="source", help="Size to write at.")
+@click.option("--codec", metavar="NAME", help=f"One of {', '.join(CODECS)}.  [default: h264]")
+@click.option(
+    "--quality",
+    metavar="[PRESET:]NUMBER",
+    help="Number and preset of the codec, one of them or both, e.g. medium:18.  [default for h264: veryfast:17]",
+)
 @click.option("--resolution", type=SizeType(), help="Size to process at.  [default: the model's own]")
 @device_option
 @dtype_option
@@ -84,6 +91,8 @@ def edit(
     dense: bool,
     overlay: Path | None,
     size: str,
+    codec: str | None,
+    quality: str | None,
     resolution: tuple[int, int] | None,
     device: str | None,
     dtype: str | None,
@@ -101,6 +110,8 @@ def edit(
     """
     if not prompt.strip():
         raise click.UsageError("--prompt is empty; say in a few words what the result should look like")
+    encoding = Encoding.of(codec, quality)
+    encoding.check_container(output, overlay)
     named = {"strength": strength, "seed": seed}
     config = choice.build(*({key: value} for key, value in named.items() if value is not None))
     trace = Path(profile) if profile and profile != _TABLE_ONLY else None
@@ -112,8 +123,10 @@ def edit(
         from lipar.editing.run import edit_video
         from lipar.events import EditOptions
         from lipar.plugin.compatibility import check_config
+        from lipar.video.encoder import check_encoder
         from lipar.watch.profile import Profile
 
+        check_encoder(encoding)
         host = plugin_host()
         # what cannot work is refused before the model is loaded
         adapter = check_config(host, config, dense=dense)
@@ -129,6 +142,7 @@ def edit(
         dense=dense,
         resolution=resolution,
         keep_source_size=size == "source",
+        encoding=encoding,
     )
     profiled = Profile(trace) if profile else None
     with host.extended(*_watchers(host, profiled, log, record_masks, quiet=quiet)):

@@ -4,16 +4,14 @@ import time
 from contextlib import ExitStack
 from functools import partial
 
-import attrs
 import torch
 
 from lipar.config import Config
 from lipar.editing.background import BackgroundCalls, BackgroundIterator
 from lipar.editing.encoder import BlockEncoder, cut_frame
-from lipar.editing.overlay import resize, shade
+from lipar.editing.output import EditOutput, Pictures
 from lipar.editing.source import SourceFrames, check_resolution
 from lipar.editing.tally import EditTally
-from lipar.editing.transfer import HostCopy
 from lipar.events import EditOptions, EditReport
 from lipar.files.owner import Outputs
 from lipar.files.places import check_writable
@@ -25,7 +23,6 @@ from lipar.scheduler import Scheduler
 from lipar.spec import NO_AUTOENCODER
 from lipar.speedup import ProbePlan, first_steady_block
 from lipar.types import KeepMask
-from lipar.video import VideoWriter
 from lipar.watch.stages import READING, WAIT_FOR_WRITER, WRITING, StageTimer
 
 
@@ -109,15 +106,14 @@ class _EditRun:
             outputs: owns the files.
         """
         start = time.perf_counter()
-        writers = self._open_writers(stack, outputs)
+        output = EditOutput(self.options, self.source, stack, outputs)
         self.hook.lipar_edit_begun(
             config=self.scheduler.config, options=self.options, model=self.model, frames=self.source.count
         )
         try:
-            self._run_blocks(*writers)
+            self._run_blocks(output)
             with self.timer.measure("finish", on_host=True):
-                for writer in filter(None, writers):
-                    writer.close()  # the encoder has many frames in its buffer
+                output.close()
                 outputs.publish()
             report = self.tally.report(
                 source_size=self.source.shown_size,
@@ -131,33 +127,26 @@ class _EditRun:
         self.hook.lipar_edit_ended(report=report, error=None, spans=self.timer.take())
         return report
 
-    def _open_writers(self, stack: ExitStack, outputs: Outputs) -> tuple[VideoWriter, VideoWriter | None]:
-        options, source = self.options, self.source
-        size = source.shown_size if options.keep_source_size else source.size
-        writer = stack.enter_context(source.writer(options.output, size, outputs))
-        if options.overlay is None:
-            return writer, None
-        return writer, stack.enter_context(source.writer(options.overlay, size, outputs))
-
-    def _run_blocks(self, writer: VideoWriter, overlay: VideoWriter | None) -> None:
+    def _run_blocks(self, output: EditOutput) -> None:
         """Read and write in threads while the model computes: a block ahead of it, and two behind."""
         decode, autoencoder = self.autoencoder.decoder(), self.autoencoder
         ahead = pixel_frames_in(autoencoder, 1, self.model.block_frames)
         frames = BackgroundIterator(
             self.timer.measure_each(READING, self.source.frames), ahead=ahead, name="reading"
         )
-        writing = BackgroundCalls(partial(self._write, writer, overlay), behind=2, name="writing")
+        writing = BackgroundCalls(partial(self._write, output), behind=2, name="writing")
         encoder = self.encoder = BlockEncoder(frames, self.model, autoencoder, self.timer)
         with frames, writing:
             for block in self.scheduler.run(encoder):
-                with self.timer.measure("decode to pixels"):
-                    pixels = HostCopy.begin(decode(block.latents)[0].float())
                 spans = self.format.frame_spans(block.first_frame, block.layout.frames)
-                masks = HostCopy.begin(_mask_per_pixel_frame(block, spans)) if overlay else None
-                # the rest are copies that fill up the last block
-                times = [encoder.shown.popleft() for _ in range(min(pixels.count, len(encoder.shown)))]
+                with self.timer.measure("decode to pixels"):
+                    pixels = decode(block.latents)[0]
+                    # the rest are copies that fill up the last block
+                    times = [encoder.shown.popleft() for _ in range(min(len(pixels), len(encoder.shown)))]
+                    masks = _mask_per_pixel_frame(block, spans)
+                    pictures = Pictures.begin(pixels[: len(times)], masks[: len(times)], times)
                 with self.timer.measure(WAIT_FOR_WRITER, on_host=True):
-                    writing.put(_Pictures(pixels=pixels, masks=masks, times=times))
+                    writing.put(pictures)
                 self.tally.add(block, spans, len(times), cut_frame(autoencoder, block))
                 self.hook.lipar_block_written(
                     block=block, pixel_frames=len(times), spans=self.timer.take(wait=False)
@@ -165,30 +154,15 @@ class _EditRun:
             with self.timer.measure("finish", on_host=True):
                 writing.finish()
 
-    def _write(self, writer: VideoWriter, overlay: VideoWriter | None, block: "_Pictures") -> None:
+    def _write(self, output: EditOutput, pictures: Pictures) -> None:
         """Write the pictures of a block; called in a thread."""
-        pixels = block.pixels.wait()
-        masks = block.masks.wait() if block.masks else None
+        pictures.wait()
         with self.timer.measure(WRITING, on_host=True):
-            for index, (pts, duration) in enumerate(block.times):
-                full = resize(pixels[index], writer.size)
-                writer.write(full, pts=pts, duration=duration)
-                if overlay is not None and masks is not None:
-                    overlay.write(shade(full, masks[index]), pts=pts, duration=duration)
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class _Pictures:
-    """The pictures of a block, as they go to the writer."""
-
-    pixels: HostCopy
-    masks: HostCopy | None
-    times: list[tuple[int, int]]
-    """pts and duration of those that the source has."""
+            output.write(pictures)
 
 
 def _mask_per_pixel_frame(block: RestoredBlock, spans: list[tuple[int, int]]) -> KeepMask:
     """The keep mask of each pixel frame of a block: that of its latent frame."""
-    keep_mask = block.layout.keep_mask
-    repeats = torch.tensor([stop - start for start, stop in spans], device=keep_mask.device)
-    return keep_mask.repeat_interleave(repeats, dim=0, output_size=spans[-1][1] - spans[0][0])
+    # repeat_interleave would have the host wait for the device
+    masks = zip(block.layout.keep_mask, spans)
+    return torch.cat([mask.expand(stop - start, -1, -1) for mask, (start, stop) in masks])

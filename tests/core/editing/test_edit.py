@@ -8,11 +8,12 @@ import torch
 
 import lipar
 from lipar.editing.edit import settings_of
+from lipar.editing.output import EditOutput
 from lipar.events import EditOptions
 from lipar.hookspecs import hookimpl
 from lipar.plugin.registry import Registry
 from lipar.testing.toy import ToyAutoencoder, ToyModel
-from lipar.video import VideoWriter, probe, write_synthetic_clip
+from lipar.video import probe, write_synthetic_clip
 
 
 @attrs.frozen
@@ -93,15 +94,15 @@ def test_several_edits_share_a_loaded_model(
     edit, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures: dict[str, list[torch.Tensor]] = {"a": [], "b": []}
-    write = VideoWriter.write
+    write = EditOutput.write
     model = ToyModel(autoencoder=ToyAutoencoder())
     for name, passed in pictures.items():
 
-        def kept(writer: VideoWriter, rgb: torch.Tensor, passed: list = passed, **when: int) -> None:
-            passed.append(rgb.clone())
-            write(writer, rgb, **when)
+        def kept(output: EditOutput, frames: torch.Tensor, *others: object, passed: list = passed) -> None:
+            passed.extend(frames.clone())
+            write(output, frames, *others)
 
-        monkeypatch.setattr(VideoWriter, "write", kept)
+        monkeypatch.setattr(EditOutput, "write", kept)
         edit(clip, "night", tmp_path / f"{name}.mp4", model=model)
     # not the bytes of the files: on a busy machine x264 sometimes codes equal pictures in another way
     assert len(pictures["a"]) == 14

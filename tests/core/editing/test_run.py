@@ -164,7 +164,7 @@ def test_whatever_ends_an_edit_early_leaves_no_file(error: BaseException, clip: 
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("method", ["VideoReader.__next__", "VideoWriter.write"])
+@pytest.mark.parametrize("method", ["VideoReader.__next__", "VideoWriter.write_picture"])
 @pytest.mark.parametrize("error", [VideoError("the disk went away"), MemoryError(), KeyboardInterrupt()])
 @pytest.mark.parametrize("frame", [0, 5, 20])
 def test_an_error_in_reading_or_writing_is_raised_as_it_came_and_leaves_no_file_and_no_thread(

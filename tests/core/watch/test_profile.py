@@ -54,13 +54,13 @@ def test_the_trace_is_json_whose_events_nest_block_stage_step(tmp_path: Path) ->
 def test_the_trace_shows_that_frames_are_read_and_written_while_the_model_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = VideoWriter.write
+    write = VideoWriter.write_picture
 
     def slowly(*arguments: object, **options: object) -> None:
         time.sleep(0.02)
         write(*arguments, **options)
 
-    monkeypatch.setattr(VideoWriter, "write", slowly)
+    monkeypatch.setattr(VideoWriter, "write_picture", slowly)
     edit(tmp_path, Profile(tmp_path / "trace.json"), frames=60)
     events = json.loads((tmp_path / "trace.json").read_text())
     rows = {event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"}
