@@ -6,8 +6,8 @@ from contextlib import ExitStack
 import torch
 
 from lipar.config import Config
+from lipar.editing.edit_output import EditOutput
 from lipar.editing.encoder import BlockEncoder, cut_frame
-from lipar.editing.output import EditOutput
 from lipar.editing.source import SourceFrames, check_resolution
 from lipar.editing.tally import EditTally
 from lipar.events import EditOptions, EditReport

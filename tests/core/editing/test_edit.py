@@ -8,7 +8,7 @@ import torch
 
 import lipar
 from lipar.editing.edit import settings_of
-from lipar.editing.output import EditOutput
+from lipar.editing.edit_output import EditOutput
 from lipar.events import EditOptions
 from lipar.hookspecs import hookimpl
 from lipar.plugin.registry import Registry
