@@ -6,12 +6,12 @@ from contextlib import ExitStack
 from jaxtyping import Shaped
 from torch import Tensor
 
-from lipar.editing.overlay import Shade
 from lipar.editing.source import SourceFrames
 from lipar.events import EditOptions
 from lipar.files.owner import Outputs
 from lipar.types import KeepMask
 from lipar.video.convert import to_bytes
+from lipar.video.shade import Shade
 
 
 class EditOutput:

@@ -55,6 +55,8 @@ def test_help_and_version_load_nothing_heavy(arguments: tuple[str, ...]) -> None
         ((*EDIT, "--set", "prune.tau_shrt=1"), 1, "unknown key 'tau_shrt' in prune"),
         ((*EDIT, "--preset", "fast"), 1, "no preset named 'fast'"),
         ((*EDIT, "--overlay", "no/overlay.mp4"), 1, "--overlay: the folder"),
+        ((*EDIT, "--codec", "h265"), 1, "no codec named 'h265'"),
+        ((*EDIT, "--quality", "good"), 1, "h264 has no quality 'good'"),
         ((*EDIT, "--log", "events.txt"), 1, "it must end in .jsonl"),
         (("compare", "--prompt", "x"), 2, "Missing argument 'CLIPS...'"),
         (("ablate", "--out", "there", "--kept", "2"), 2, "above 0 and up to 1"),

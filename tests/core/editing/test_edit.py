@@ -13,7 +13,7 @@ from lipar.events import EditOptions
 from lipar.hookspecs import hookimpl
 from lipar.plugin.registry import Registry
 from lipar.testing.toy import ToyAutoencoder, ToyModel
-from lipar.video import probe, write_synthetic_clip
+from lipar.video import VideoError, probe, write_synthetic_clip
 
 
 @attrs.frozen
@@ -73,6 +73,21 @@ def test_keywords_are_keys_of_the_config(edit, plugin: ToyPlugin, clip: Path, tm
     (config,) = plugin.configs
     assert (config.prune.keep, config.strength, config.seed, config.steps) == (0.5, 0.3, 7, (300,))
     assert (config.noise.name, config.adapter.name) == ("kv-cache", "toy")
+
+
+def test_codec_and_quality_are_those_of_the_file_and_bad_ones_are_refused(
+    edit, plugin: ToyPlugin, clip: Path, tmp_path: Path
+) -> None:
+    edit(clip, "night", tmp_path / "out.mkv", codec="av1", quality="10:40")
+    assert probe(tmp_path / "out.mkv").video_codec == "av1"
+    for options, says in (
+        ({"codec": "h265"}, "no codec named 'h265'"),
+        ({"quality": 99}, "h264 has no quality 99"),
+        ({"codec": "hevc_videotoolbox"}, "hevc_videotoolbox does not work on this machine"),
+    ):
+        with pytest.raises(VideoError, match=says):
+            edit(clip, "night", tmp_path / "other.mp4", **options)
+    assert len(plugin.configs) == 1
 
 
 def test_a_config_or_a_dict_of_its_tables_is_taken(

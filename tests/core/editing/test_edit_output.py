@@ -54,6 +54,7 @@ def test_frames_are_written_at_the_size_that_is_asked_for(
         source=source,
         resolution=(80, 48),
         keep_source_size=keep_source_size,
+        encoding=Encoding.of(quality=4),
     )
     written(options, FRAMES)
     info = probe(tmp_path / "out.mp4")

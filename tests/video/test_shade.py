@@ -7,9 +7,9 @@ import pytest
 import torch
 from av.video.reformatter import VideoReformatter
 
-from lipar.editing.overlay import OPACITY, TINT, Shade
 from lipar.video import Colour, VideoWriter
 from lipar.video.convert import frame_to_rgb, plane_view
+from lipar.video.shade import OPACITY, TINT, Shade
 
 KEEP = torch.tensor([[True, False, True], [False, False, True]])
 
