@@ -123,7 +123,7 @@ def edit(
         from lipar.editing.run import edit_video
         from lipar.events import EditOptions
         from lipar.plugin.compatibility import check_config
-        from lipar.video.encoder import check_encoder
+        from lipar.video.encoders import check_encoder
         from lipar.watch.profile import Profile
 
         check_encoder(encoding)

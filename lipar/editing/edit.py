@@ -15,7 +15,7 @@ from lipar.events import EditOptions, EditReport
 from lipar.plugin.compatibility import check_config
 from lipar.plugin.host import PluginHost, load_plugins
 from lipar.protocols import Model
-from lipar.video.encoder import check_encoder
+from lipar.video.encoders import check_encoder
 from lipar.video.encoding import Encoding
 from lipar.watch.progress import ProgressBar
 

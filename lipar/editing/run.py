@@ -8,8 +8,8 @@ import torch
 
 from lipar.config import Config
 from lipar.editing.background import BackgroundCalls, BackgroundIterator
+from lipar.editing.edit_output import EditOutput, Pictures
 from lipar.editing.encoder import BlockEncoder, cut_frame
-from lipar.editing.output import EditOutput, Pictures
 from lipar.editing.source import SourceFrames, check_resolution
 from lipar.editing.tally import EditTally
 from lipar.events import EditOptions, EditReport

@@ -12,7 +12,7 @@ from lipar.files.owner import Outputs
 from lipar.files.places import CONTAINERS, check_writable
 from lipar.video.colour import BT709, Colour
 from lipar.video.convert import rgb_to_frame, to_bytes
-from lipar.video.encoder import add_video_stream
+from lipar.video.encoders import add_video_stream
 from lipar.video.encoding import DEFAULT_ENCODING, Encoding
 from lipar.video.errors import VideoError, explain
 from lipar.video.info import VideoInfo

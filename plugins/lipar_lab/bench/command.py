@@ -8,7 +8,7 @@ import click
 from lipar.bounds import LAYERS
 from lipar.cli.loading import importing
 from lipar.cli.number import CLIP_FRAMES, ROUNDS, NumbersType, NumberType
-from lipar.cli.options import debug_option, json_option
+from lipar.cli.options import CLIP, debug_option, json_option
 from lipar_adapters.wan.shapes import SHAPES, shape_named
 from lipar_lab.bench import SECTIONS
 
@@ -67,6 +67,9 @@ def _chosen(value: str, both: tuple[str, ...]) -> tuple[str, ...]:
 @click.option(
     "--section", "sections", multiple=True, type=click.Choice(SECTIONS), help="Only these; repeatable."
 )
+@click.option(
+    "--input", "inputs", multiple=True, type=CLIP, metavar="FILE", help="A video for `files`; repeatable."
+)
 @json_option("Also write the figures here.")
 @click.option(
     "--profile", "trace", type=click.Path(dir_okay=False, path_type=Path), help="Write a Chrome trace."
@@ -90,6 +93,7 @@ def bench(
     lengths: tuple[int, ...],
     steps: tuple[int, ...] | None,
     sections: tuple[str, ...],
+    inputs: tuple[Path, ...],
     json_file: Path | None,
     trace: Path | None,
     quick: bool,
@@ -97,7 +101,8 @@ def bench(
     """Measure what pruning costs and saves at the shapes of real models, with random weights.
 
     Prints ratios of interleaved runs with their spread: keep-all against the library's own forward, block time
-    against kept fraction, mask time, memory. Needs no weights and no video library.
+    against kept fraction, mask time, memory. Needs no weights and no video library. Only with `--section files` or
+    `--input`: the times of `lipar edit` from file to file, pruned and dense.
     """
     with importing():
         import torch
@@ -123,6 +128,7 @@ def bench(
         frames=frames,
         lengths=lengths,
         steps=steps,
+        inputs=tuple(map(str, inputs)),
         sections=sections or SECTIONS,
     )
     Bench(settings, json_path=json_file, trace=trace).run()

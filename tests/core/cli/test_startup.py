@@ -58,6 +58,8 @@ def test_help_and_version_load_nothing_heavy(arguments: tuple[str, ...]) -> None
         ((*EDIT, "--set", "prune.tau_shrt=1"), 1, "unknown key 'tau_shrt' in prune"),
         ((*EDIT, "--preset", "fast"), 1, "no preset named 'fast'"),
         ((*EDIT, "--overlay", "no/overlay.mp4"), 1, "--overlay: the folder"),
+        ((*EDIT, "--codec", "h265"), 1, "no codec named 'h265'"),
+        ((*EDIT, "--quality", "good"), 1, "h264 has no quality 'good'"),
         ((*EDIT, "--log", "events.txt"), 1, "it must end in .jsonl"),
         ((*EDIT, "nowhere.mp4"), 1, "no such file: nowhere.mp4"),
         ((*EDIT, "."), 1, ". is a directory; give a video file"),

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 import pytest
 import torch
+from written_pictures import written_pictures
 
 from lipar.config import Config, build_config
 from lipar.editing.run import edit_video
@@ -90,21 +91,23 @@ def test_strength_0_gives_the_source_back_up_to_the_autoencoder(tmp_path: Path) 
 
 
 def test_the_same_seed_gives_the_same_video_and_another_seed_another(clip: Path, tmp_path: Path) -> None:
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        edit(clip, tmp_path / f"{name}.mp4", build_config(settings=[f"seed={seed}"]))
-    a, b, c = (pixels(tmp_path / f"{name}.mp4") for name in "abc")
-    assert torch.equal(a, b)
-    assert not torch.equal(a, c)
+    with written_pictures() as pictures:
+        for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+            edit(clip, tmp_path / f"{name}.mp4", build_config(settings=[f"seed={seed}"]))
+    a, b, c = (pictures[f"{name}.mp4"] for name in "abc")
+    assert a == b
+    assert a != c
 
 
 def test_probing_the_dense_time_does_not_change_the_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report = edit(None, tmp_path / "probed.mp4", synthetic_frames=70)
-    assert report.probed_blocks == 3 and report.speedup_range is not None
-    monkeypatch.setattr("lipar.speedup.ProbePlan.wants", lambda plan, index: False)
-    assert edit(None, tmp_path / "plain.mp4", synthetic_frames=70).probed_blocks == 0
-    assert torch.equal(pixels(tmp_path / "probed.mp4"), pixels(tmp_path / "plain.mp4"))
+    with written_pictures() as pictures:
+        report = edit(None, tmp_path / "probed.mp4", synthetic_frames=70)
+        assert report.probed_blocks == 3 and report.speedup_range is not None
+        monkeypatch.setattr("lipar.speedup.ProbePlan.wants", lambda plan, index: False)
+        assert edit(None, tmp_path / "plain.mp4", synthetic_frames=70).probed_blocks == 0
+    assert len(pictures["plain.mp4"]) == 70 and pictures["probed.mp4"] == pictures["plain.mp4"]
 
 
 def test_the_report_counts_what_was_kept(clip: Path, tmp_path: Path) -> None:
@@ -207,13 +210,13 @@ def test_the_pictures_are_those_of_a_run_without_threads(
 
         def finish(self) -> None: ...
 
-    edit(clip, tmp_path / "a.mp4", overlay=tmp_path / "c.mp4")
-    monkeypatch.setattr("lipar.editing.run.BackgroundIterator", InTurn)
-    monkeypatch.setattr("lipar.editing.run.BackgroundCalls", InTurn)
-    edit(clip, tmp_path / "b.mp4", overlay=tmp_path / "d.mp4")
-    for one, other in ("ab", "cd"):
-        assert torch.equal(pixels(tmp_path / f"{one}.mp4"), pixels(tmp_path / f"{other}.mp4"))
-        assert times(tmp_path / f"{one}.mp4") == times(tmp_path / f"{other}.mp4")
+    with written_pictures() as pictures:
+        edit(clip, tmp_path / "a.mp4", overlay=tmp_path / "c.mp4")
+        monkeypatch.setattr("lipar.editing.run.BackgroundIterator", InTurn)
+        monkeypatch.setattr("lipar.editing.run.BackgroundCalls", InTurn)
+        edit(clip, tmp_path / "b.mp4", overlay=tmp_path / "d.mp4")
+    assert len(pictures["a.mp4"]) == len(pictures["c.mp4"]) == 26
+    assert pictures["a.mp4"] == pictures["b.mp4"] and pictures["c.mp4"] == pictures["d.mp4"]
 
 
 def test_an_existing_output_survives_a_failed_edit(clip: Path, tmp_path: Path) -> None:

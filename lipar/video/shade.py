@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from lipar.video import VideoWriter
 from lipar.video.convert import plane_view
+from lipar.video.writer import VideoWriter
 
 TINT = (0.10, 0.16, 0.34)
 """Colour of the shade, a dark blue, RGB in [0, 1]."""

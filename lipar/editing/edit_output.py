@@ -7,12 +7,12 @@ import attrs
 from jaxtyping import Bool, Shaped
 from torch import Tensor
 
-from lipar.editing.overlay import Shade
 from lipar.editing.source import SourceFrames
 from lipar.editing.transfer import HostCopy
 from lipar.events import EditOptions
 from lipar.files.owner import Outputs
 from lipar.video.convert import begin_bytes, check_finite
+from lipar.video.shade import Shade
 
 
 class EditOutput:
