@@ -2,6 +2,7 @@
 
 import os
 from fractions import Fraction
+from typing import cast
 
 import av
 from av.codec.codec import Codec as AvCodec
@@ -39,7 +40,7 @@ def add_video_stream(
     """
     rate = max(Fraction(1), min(frame_rate or Fraction(25), Fraction(1000))).limit_denominator(1001)
     try:
-        stream = container.add_stream(asked.encoder, rate=rate, options=asked.options)
+        stream = cast(av.VideoStream, container.add_stream(asked.encoder, rate=rate, options=asked.options))
     except ValueError:
         check_encoder(asked)  # says what there is
         raise
@@ -124,7 +125,7 @@ def check_encoder(asked: Encoding) -> None:
 def _why_not(asked: Encoding) -> str | None:
     """Why the encoder does not open; None: it does."""
     try:
-        context = av.VideoCodecContext.create(asked.encoder, "w")
+        context = cast(av.VideoCodecContext, av.VideoCodecContext.create(asked.encoder, "w"))
     except ValueError:
         return f"PyAV was built without {asked.encoder}"
     context.pix_fmt = pixel_format(asked, TRIAL)

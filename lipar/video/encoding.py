@@ -185,6 +185,10 @@ class Encoding:
                     f"{path} cannot contain {self.codec}; name it .mp4 or .mkv, or take codec h264"
                 )
 
+    def __str__(self) -> str:
+        """As it is written on the command line, such as `h264 veryfast:17`."""
+        return f"{self.codec} {self.number if self.preset is None else f'{self.preset}:{self.number}'}"
+
     @property
     def encoder(self) -> str:
         """The encoder, by ffmpeg's name."""

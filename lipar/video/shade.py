@@ -53,4 +53,5 @@ class Shade:
 def _spread(tokens: npt.NDArray[np.uint16], shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
     """The values of tokens at the size of a plane, each pixel that of the nearest token."""
     rows, columns = (np.arange(new) * old // new for new, old in zip(shape, tokens.shape))
-    return tokens.take(columns, 1).take(rows, 0)
+    found: npt.NDArray[np.uint16] = tokens.take(columns, 1).take(rows, 0)
+    return found

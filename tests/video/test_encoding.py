@@ -70,6 +70,11 @@ def test_the_defaults_of_every_codec_are_among_what_it_knows(name):
         assert Encoding.of(name, number).options != filled
 
 
+def test_an_encoding_is_printed_as_it_is_typed():
+    assert str(Encoding.of("h264", 20)) == "h264 veryfast:20"
+    assert str(Encoding.of("hevc_videotoolbox")) == "hevc_videotoolbox 65"
+
+
 def test_only_av1_in_mov_is_refused():
     files = [Path(f"a.{suffix}") for suffix in ("mp4", "mov", "mkv")]
     Encoding.of("h264").check_container(*files, None)

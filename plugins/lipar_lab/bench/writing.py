@@ -9,23 +9,33 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import av
+import numpy as np
 import torch
 import torch.nn.functional as F
+from av.video.reformatter import ColorRange, VideoReformatter
 from torch import Tensor
 
 from lipar.speedup import paired_ratio
 from lipar.video import VideoReader, VideoWriter
+from lipar.video.colour import MATRIX_CODES
+from lipar.video.convert import SCALING
 from lipar.video.encoding import DEFAULT_ENCODING, Encoding
 from lipar.video.quality import psnr
 from lipar_lab.bench.ratios import interleave
 
 Size: TypeAlias = tuple[int, int]
 """Width and height."""
-Enlarge: TypeAlias = Callable[[Tensor, Size], Tensor]
-"""From a frame in [0, 1] to what the writer is given."""
+ToPicture: TypeAlias = Callable[[VideoWriter, Tensor], av.VideoFrame]
+"""From a frame in [0, 1] to the picture that a writer encodes."""
 
 BEFORE = Encoding.of(quality="medium:18")
 """The encoding of all files until `--quality` was there."""
+OTHERS = tuple(
+    Encoding.of(codec, quality)
+    for codec, quality in (("h264", "medium:18"), ("h264", "veryfast:18"), ("hevc", None), ("av1", None))
+)
+"""Encodings that are compared with the default."""
 
 
 def interpolated(rgb: Tensor, size: Size) -> Tensor:
@@ -42,32 +52,40 @@ def interpolated(rgb: Tensor, size: Size) -> Tensor:
     return scaled[0].clamp(0, 1)
 
 
-def bytes_as_before(rgb: Tensor, size: Size) -> Tensor:
-    """Bytes at the size of the video as they were made until issue 17: numbers are enlarged, checked and rounded.
+class PictureBefore:
+    """The picture to encode as it was made until issue 17: numbers were enlarged, checked and rounded at its size."""
 
-    The copy of bytes into the picture, which took some milliseconds more then, is that of today.
+    def __init__(self) -> None:
+        self._scaler = VideoReformatter()
 
-    Args:
-        rgb: `3 height width`, in [0, 1].
-        size: of the video.
-    """
-    full = interpolated(rgb, size)
-    assert bool(torch.isfinite(full).all())
-    return full.clamp(0, 1).mul(255).round_().to(torch.uint8)
+    def __call__(self, writer: VideoWriter, rgb: Tensor) -> av.VideoFrame:
+        """The picture of a frame.
 
-
-def as_it_is(rgb: Tensor, size: Size) -> Tensor:
-    """What the writer is given today: the frame as it leaves the model.
-
-    Args:
-        rgb: `3 height width`, in [0, 1].
-        size: of the video, to which the writer scales.
-    """
-    return rgb
+        Args:
+            writer: gives the size.
+            rgb: `3 height width`, in [0, 1].
+        """
+        full = interpolated(rgb, writer.size)
+        assert bool(torch.isfinite(full).all())
+        channels = full.clamp(0, 1).mul(255).round_().to(torch.uint8)
+        planar = av.VideoFrame(*writer.size, "gbrp")
+        for plane, channel in zip(planar.planes, (1, 2, 0)):
+            padded = np.zeros((writer.size[1], plane.line_size), np.uint8)
+            padded[:, : writer.size[0]] = channels[channel].numpy()
+            plane.update(padded.tobytes())
+        planar.colorspace, planar.color_range = MATRIX_CODES["rgb"], ColorRange.JPEG
+        return self._scaler.reformat(
+            planar,
+            format="yuv444p" if any(side % 2 for side in writer.size) else "yuv420p",
+            dst_colorspace=MATRIX_CODES["bt709"],
+            interpolation=SCALING,
+            dst_color_range=ColorRange.MPEG,
+            threads=1,
+        )
 
 
 def measure_writing(frames: Sequence[Tensor], size: Size, *, repeats: int) -> dict[str, Any]:
-    """CPU time per frame, file size and PSNR of both ways, interleaved.
+    """CPU time per frame, file size and PSNR: before, now, and now with the encodings of `OTHERS`, interleaved.
 
     PSNR is that of the written file to `interpolated` frames.
 
@@ -76,18 +94,21 @@ def measure_writing(frames: Sequence[Tensor], size: Size, *, repeats: int) -> di
         size: of the video.
         repeats: interleaved rounds.
     """
-    ways: dict[str, tuple[Enlarge, Encoding]] = {
-        "before": (bytes_as_before, BEFORE),
-        "now": (as_it_is, DEFAULT_ENCODING),
+    ways: dict[str, tuple[ToPicture, Encoding]] = {
+        "before": (PictureBefore(), BEFORE),
+        "now": (VideoWriter.picture, DEFAULT_ENCODING),
+        **{str(one): (VideoWriter.picture, one) for one in OTHERS},
     }
     with tempfile.TemporaryDirectory() as folder:
-        paths = {name: Path(folder) / f"{name}.mp4" for name in ways}
+        paths = {name: Path(folder) / f"{index}.mp4" for index, name in enumerate(ways)}
         runs: dict[str, Callable[[], float]] = {
             name: partial(_written, paths[name], frames, size, *way) for name, way in ways.items()
         }
-        runs |= {f"{name}, pictures": partial(_pictures, frames, size, way[0]) for name, way in ways.items()}
+        runs |= {
+            f"{name}, pictures": partial(_pictures, frames, size, ways[name][0]) for name in ("before", "now")
+        }
         times = interleave(runs, repeats)
-        found = {name: _quality(paths[name], frames, size) for name in ways}
+        files = {name: _quality(paths[name], frames, size) for name in ways}
     per_frame = {name: 1000 * statistics.median(taken) / len(frames) for name, taken in times.items()}
     return {
         "frames": len(frames),
@@ -96,7 +117,7 @@ def measure_writing(frames: Sequence[Tensor], size: Size, *, repeats: int) -> di
         "cpu_seconds": times,
         "cpu_milliseconds": per_frame,
         "ratio": paired_ratio(times["before"], times["now"]),
-        **found,
+        "files": files,
     }
 
 
@@ -104,25 +125,27 @@ def _writer(path: Path, size: Size, encoding: Encoding) -> VideoWriter:
     return VideoWriter(path, width=size[0], height=size[1], time_base=Fraction(1, 24), encoding=encoding)
 
 
-def _written(path: Path, frames: Sequence[Tensor], size: Size, enlarge: Enlarge, encoding: Encoding) -> float:
+def _written(
+    path: Path, frames: Sequence[Tensor], size: Size, to_picture: ToPicture, encoding: Encoding
+) -> float:
     start = time.process_time()
     with _writer(path, size, encoding) as writer:
         for index, rgb in enumerate(frames):
-            writer.write(enlarge(rgb, size), pts=index, duration=1)
+            writer.write_picture(to_picture(writer, rgb), pts=index, duration=1)
     return time.process_time() - start
 
 
-def _pictures(frames: Sequence[Tensor], size: Size, enlarge: Enlarge) -> float:
+def _pictures(frames: Sequence[Tensor], size: Size, to_picture: ToPicture) -> float:
     """CPU seconds of everything before the encoder."""
     with tempfile.TemporaryDirectory() as folder:
         writer = _writer(Path(folder) / "a.mp4", size, DEFAULT_ENCODING)
         start = time.process_time()
         for rgb in frames:
-            writer.picture(enlarge(rgb, size))
+            to_picture(writer, rgb)
         return time.process_time() - start
 
 
-def _quality(path: Path, frames: Sequence[Tensor], size: Size) -> dict[str, float]:
+def _quality(path: Path, frames: Sequence[Tensor], size: Size) -> dict[str, Any]:
     with VideoReader(path) as reader:
         found = [psnr(shown.unit(), interpolated(rgb, size)) for shown, rgb in zip(reader, frames)]
     return {

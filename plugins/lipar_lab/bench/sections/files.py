@@ -61,12 +61,12 @@ def measure_clip(clip: Path, place: Sequence[str], *, repeats: int, edit: Edit =
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        common = [clip, "--prompt", PROMPT, *place, "--output"]
+        common: list[str | Path] = [clip, "--prompt", PROMPT, *place, "--output"]
         # its frames are those of the model up to the colours of 4:2:0; it also warms up the caches of the disk
         small = folder / "small.mp4"
         first = edit([*common, small, "--size", "model", "--quality", "ultrafast:0"], folder)
         done: dict[str, list[EditTimes]] = {"pruned": [], "dense": []}
-        arguments = {name: [*common, folder / f"{name}.mp4"] for name in done}
+        arguments: dict[str, list[str | Path]] = {name: [*common, folder / f"{name}.mp4"] for name in done}
         arguments["dense"].append("--dense")
 
         def run(name: str) -> float:
@@ -148,13 +148,14 @@ def lines(figures: dict[str, Any]) -> list[str]:
 def _writing_lines(figures: dict[str, Any]) -> list[str]:
     small, large, taken = figures["from"], figures["to"], figures["cpu_milliseconds"]
     ways = [
-        f"  {name:8} {taken[name]:7.2f} ms per frame, {taken[f'{name}, pictures']:6.2f} of them before the encoder; "
-        f"{figures[name]['bytes'] / 1000:.0f} kB, PSNR {figures[name]['psnr']:.2f} dB, "
-        f"worst frame {figures[name]['worst_psnr']:.2f}"
-        for name in ("before", "now")
+        f"    {name:16} {taken[name]:7.2f} ms per frame, {file['bytes'] / 1000:6.0f} kB, PSNR {file['psnr']:.2f} dB, "
+        f"worst frame {file['worst_psnr']:.2f}"
+        for name, file in figures["files"].items()
     ]
     return [
         f"  CPU time of writing {figures['frames']} frames from {small[0]}x{small[1]} to {large[0]}x{large[1]}, "
         f"before / now: {figures['ratio']}",
-        *(f"  {line}" for line in ways),
+        f"    before the encoder: {taken['before, pictures']:.2f} ms per frame before, "
+        f"{taken['now, pictures']:.2f} now",
+        *ways,
     ]
