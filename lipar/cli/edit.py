@@ -60,7 +60,7 @@ _TABLE_ONLY = "table"
 @click.option(
     "--quality",
     metavar="[PRESET:]NUMBER",
-    help="Number and preset of the codec, one of them or both, e.g. medium:18.  [default for h264: veryfast:17]",
+    help="Number and preset of the codec, one of them or both, e.g. medium:18.  [default for h264: edit:17]",
 )
 @click.option("--resolution", type=SizeType(), help="Size to process at.  [default: the model's own]")
 @device_option

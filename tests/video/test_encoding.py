@@ -9,8 +9,11 @@ from lipar.video.encoding import CODECS, DEFAULT_ENCODING, Encoding
 
 
 def test_nothing_asked_for_is_h264_at_its_own_preset_and_number():
-    assert Encoding.of() == DEFAULT_ENCODING == Encoding(codec="h264", preset="veryfast", number=17)
-    assert DEFAULT_ENCODING.options == {"preset": "veryfast", "crf": "17", "bf": "0"}
+    assert Encoding.of() == DEFAULT_ENCODING == Encoding(codec="h264", preset="edit", number=17)
+    assert Encoding.of(quality="veryfast").options == {"preset": "veryfast", "crf": "17", "bf": "0"}
+    # x264 knows no preset of this name
+    own = {"preset": "veryfast", "x264-params": "me=dia:partitions=i4x4,i8x8"}
+    assert DEFAULT_ENCODING.options == own | {"crf": "17", "bf": "0"}
 
 
 @pytest.mark.parametrize(
@@ -18,8 +21,8 @@ def test_nothing_asked_for_is_h264_at_its_own_preset_and_number():
     [
         ("h264", "medium:18", "medium", 18),
         ("h264", "slow", "slow", 17),
-        ("h264", "0", "veryfast", 0),
-        ("h264", 23, "veryfast", 23),
+        ("h264", "0", "edit", 0),
+        ("h264", 23, "edit", 23),
         ("hevc", None, "veryfast", 18),
         ("av1", "10", "8", 10),  # a plain number is a quality, although av1's presets are numbers
         ("av1", "10:30", "10", 30),
@@ -71,7 +74,7 @@ def test_the_defaults_of_every_codec_are_among_what_it_knows(name):
 
 
 def test_an_encoding_is_printed_as_it_is_typed():
-    assert str(Encoding.of("h264", 20)) == "h264 veryfast:20"
+    assert str(Encoding.of("h264", 20)) == "h264 edit:20"
     assert str(Encoding.of("hevc_videotoolbox")) == "hevc_videotoolbox 65"
 
 

@@ -33,7 +33,7 @@ BEFORE = Encoding.of(quality="medium:18")
 """The encoding of all files until `--quality` was there."""
 OTHERS = tuple(
     Encoding.of(codec, quality)
-    for codec, quality in (("h264", "medium:18"), ("h264", "veryfast:18"), ("hevc", None), ("av1", None))
+    for codec, quality in (("h264", "medium:18"), ("h264", "veryfast:17"), ("hevc", None), ("av1", None))
 )
 """Encodings that are compared with the default."""
 
