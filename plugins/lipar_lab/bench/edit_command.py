@@ -18,6 +18,7 @@ STAGES = {
     "transformer": ("mask", "DiT", "clean pass", "restore"),
     "decoding": ("decode to pixels",),
     "writing": ("write",),
+    "waiting": ("wait for frames", "wait for the writer", "finish"),
 }
 """Stages of the report that are added up for each column."""
 
@@ -32,6 +33,8 @@ class EditTimes:
     """Seconds of all its threads."""
     edit: float
     """Wall seconds from file to file, as the command prints them: without start-up and dense probes."""
+    estimated_dense: float | None
+    """`edit` with every token computed, as a pruned run estimates it; None where it could not."""
     stages: dict[str, float]
     """Wall seconds by the keys of `STAGES`; where stages overlap, they add up to more than `edit`."""
     frames: int
@@ -77,6 +80,7 @@ def of_report(report: dict[str, Any], wall: float, cpu: float) -> EditTimes:
         command=wall,
         cpu=cpu,
         edit=report["seconds"],
+        estimated_dense=report["dense_seconds"],
         stages={name: sum(seconds.get(stage, 0.0) for stage in stages) for name, stages in STAGES.items()},
         frames=report["frames"],
         kept=report["kept_fraction"],

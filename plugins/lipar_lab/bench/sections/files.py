@@ -97,6 +97,7 @@ def measure_clip(clip: Path, place: Sequence[str], *, repeats: int, edit: Edit =
             "command": _ratio(done["dense"], pruned, lambda one: one.command),
             "cpu": _ratio(done["dense"], pruned, lambda one: one.cpu),
         },
+        "estimated_over_dense": _estimated(done["dense"], pruned),
         "writing": writing,
     }
 
@@ -120,6 +121,16 @@ def _ratio(
     return paired_ratio([what(one) for one in dense], [what(one) for one in pruned])
 
 
+def _estimated(dense: Sequence[EditTimes], pruned: Sequence[EditTimes]) -> Ratio | None:
+    """What pruned runs estimated for a dense run, over its true time; None where none could tell."""
+    pairs = [
+        (one.estimated_dense, other.edit)
+        for one, other in zip(pruned, dense, strict=True)
+        if one.estimated_dense is not None
+    ]
+    return paired_ratio(*zip(*pairs, strict=True)) if pairs else None
+
+
 def lines(figures: dict[str, Any]) -> list[str]:
     """A table of the stages, the ratios of dense to pruned, and both ways of writing."""
     size, processed, ratio = figures["source_size"], figures["processed_size"], figures["dense_over_pruned"]
@@ -141,6 +152,7 @@ def lines(figures: dict[str, Any]) -> list[str]:
         *found,
         f"  dense / pruned: transformer {ratio['transformer']}, file to file {ratio['edit']}",
         f"                  command with start-up {ratio['command']}, its CPU time {ratio['cpu']}",
+        f"  dense as a pruned run estimates it / dense: {figures['estimated_over_dense'] or 'too noisy or short'}",
         *_writing_lines(figures["writing"]),
     ]
 

@@ -17,6 +17,7 @@ from lipar_lab.bench.setup import Settings, Setup
 class FakeEdit:
     """Stands for `lipar edit`: dense takes twice as long in the transformer; the small file is really written."""
 
+    noisy: bool = False
     runs: list = attrs.field(factory=list)
 
     def __call__(self, arguments, folder):
@@ -32,6 +33,7 @@ class FakeEdit:
             "source_size": [128, 96],
             "processed_size": [64, 48],
             "seconds": 3.0 if dense else 2.0,
+            "dense_seconds": None if dense or self.noisy else 2.7,
             "stage_seconds": {
                 "decode": 0.1, "encode": 0.2, "mask": 0.0, "DiT": 2.0 if dense else 1.0, "clean pass": 0.0,
                 "restore": 0.0, "decode to pixels": 0.5, "write": 0.1,
@@ -55,6 +57,12 @@ def test_pruned_and_dense_run_in_turn_and_are_compared(tmp_path):
     assert printed[0].startswith("clip.mp4: 10 frames of 128x96, processed at 64x48, kept 0.500")
     assert any(line.startswith("  dense / pruned: transformer 2.000 (2.000..2.000)") for line in printed)
     assert any("before / now" in line for line in printed)
+    assert "  dense as a pruned run estimates it / dense: 0.900 (0.900..0.900)" in printed
+
+
+def test_runs_that_could_not_tell_their_dense_time_say_so(tmp_path):
+    figures = measure_clip(tmp_path / "clip.mp4", (), repeats=1, edit=FakeEdit(noisy=True))
+    assert "  dense as a pruned run estimates it / dense: too noisy or short" in lines(figures)
 
 
 def test_the_files_of_the_runs_are_removed(tmp_path, monkeypatch):
