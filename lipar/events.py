@@ -5,6 +5,10 @@ from pathlib import Path
 import attrs
 
 from lipar.speedup import Verdict
+from lipar.video.encoding import DEFAULT_ENCODING, Encoding
+
+MODEL_THREAD = "model"
+"""The thread that calls the model and the hooks."""
 
 
 @attrs.frozen(kw_only=True)
@@ -17,6 +21,8 @@ class Span:
     seconds: float
     step: int | None = None
     """Index of the denoise step, for the DiT; -1 for the clean pass."""
+    thread: str = MODEL_THREAD
+    """The thread that did it: `model`, or `reading` or `writing`, which work at the same time."""
 
     @property
     def end(self) -> float:
@@ -39,6 +45,8 @@ class EditOptions:
     """Width and height to process at; None: the model's own, in the shape of the source."""
     keep_source_size: bool = True
     """Write at the source's size instead of the size processed."""
+    encoding: Encoding = DEFAULT_ENCODING
+    """Codec, speed and quality of the written files."""
     synthetic_frames: int = 60
 
 
@@ -57,7 +65,8 @@ class EditReport:
     seconds: float
     """Wall time of the whole edit, dense probes excluded, loading the model excluded."""
     stage_seconds: dict[str, float]
-    """Seconds per stage, dense probes excluded."""
+    """Seconds per stage, dense probes excluded. `decode` and `write` have threads of their own, so that the sum may
+    exceed `seconds`; `wait for frames` and `wait for the writer` are what the model waited for them."""
     speedup: float | None
     """Dense time over pruned time of denoising and clean pass, median of the probed blocks; below 1: slower. None where
     it cannot be determined, see `speedup_verdict`."""
@@ -71,3 +80,7 @@ class EditReport:
     """Mean kept fraction of the probed blocks; None where none was probed."""
     scene_cuts: tuple[int, ...]
     """Pixel frames at which blocks begin that have a scene cut, the first block excepted."""
+    dense_seconds: float | None = None
+    """An estimate of `seconds` with every token computed, from the probed blocks; None where `speedup` is."""
+    probe_seconds: float = 0.0
+    """Seconds in which blocks were run dense as well; in no other figure."""

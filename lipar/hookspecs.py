@@ -169,14 +169,14 @@ def lipar_edit_begun(config: Config, options: EditOptions, model: Model, frames:
 
 @hookspec
 def lipar_block_written(block: RestoredBlock, pixel_frames: int, spans: Sequence[Span]) -> None:
-    """Called when the pixel frames of a block have been passed to the writer.
+    """Called when the pixel frames of a block have been passed to the writer, which writes them in a thread.
 
     Called once per block, in order, in every plugin. Return values are ignored.
 
     Args:
         block: its latents, layout and first frame.
         pixel_frames: number of frames written, without the copies that fill up the last block.
-        spans: what was done since the previous block, stage by stage, in seconds.
+        spans: what was done since the previous block, in all threads, stage by stage, in seconds.
     """
 
 

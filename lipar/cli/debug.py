@@ -1,5 +1,6 @@
 """`--debug`: whether an error keeps its traceback. The group needs this before anything else is imported."""
 
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -9,10 +10,15 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class RunState:
-    """What the options of any command decide for the whole run; the object of the root context."""
+    """What is the same for the whole run of a command; the object of the root context."""
 
     def __init__(self) -> None:
         self.debug = False
+        self._begun = time.perf_counter()
+
+    def seconds(self) -> float:
+        """Seconds since the command began, before anything heavy was imported."""
+        return time.perf_counter() - self._begun
 
 
 def _note(ctx: click.Context, param: click.Parameter, value: bool) -> None:

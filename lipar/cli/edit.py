@@ -1,13 +1,13 @@
 """`lipar edit`: edit one video."""
 
 import os
-import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lipar.cli.debug import RunState
 from lipar.cli.grouped import GroupedCommand
 from lipar.cli.loading import importing, loading
 from lipar.cli.options import (
@@ -25,8 +25,10 @@ from lipar.cli.options import (
 )
 from lipar.cli.output import say
 from lipar.files.locks import check_unlocked
-from lipar.files.places import CONTAINERS, check_writable
+from lipar.files.places import CONTAINERS, check_source, check_writable
+from lipar.video.encoding import CODECS, Encoding
 from lipar.video.errors import VideoError
+from lipar.video.spool import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from lipar.plugin.host import PluginHost
@@ -39,7 +41,7 @@ _TABLE_ONLY = "table"
 @click.command(
     cls=GroupedCommand,
     groups={
-        "Output": ["output", "overlay", "size"],
+        "Output": ["output", "overlay", "size", "codec", "quality"],
         "What is computed": ["model", "config_file", "preset", "settings", "strength", "seed", "dense"],
         "Where and how": ["resolution", "device", "dtype"],
         "Watching": ["profile", "log", "record_masks", "quiet", "debug"],
@@ -54,6 +56,12 @@ _TABLE_ONLY = "table"
 @dense_option
 @click.option("--overlay", type=PATH, help="Also write the clip with pruned tokens shaded.")
 @click.option("--size", type=click.Choice(["source", "model"]), default="source", help="Size to write at.")
+@click.option("--codec", metavar="NAME", help=f"One of {', '.join(CODECS)}.  [default: h264]")
+@click.option(
+    "--quality",
+    metavar="[PRESET:]NUMBER",
+    help="Number and preset of the codec, one of them or both, e.g. medium:18.  [default for h264: edit:17]",
+)
 @click.option("--resolution", type=SizeType(), help="Size to process at.  [default: the model's own]")
 @device_option
 @dtype_option
@@ -83,6 +91,8 @@ def edit(
     dense: bool,
     overlay: Path | None,
     size: str,
+    codec: str | None,
+    quality: str | None,
     resolution: tuple[int, int] | None,
     device: str | None,
     dtype: str | None,
@@ -100,6 +110,8 @@ def edit(
     """
     if not prompt.strip():
         raise click.UsageError("--prompt is empty; say in a few words what the result should look like")
+    encoding = Encoding.of(codec, quality)
+    encoding.check_container(output, overlay)
     named = {"strength": strength, "seed": seed}
     config = choice.build(*({key: value} for key, value in named.items() if value is not None))
     trace = Path(profile) if profile and profile != _TABLE_ONLY else None
@@ -111,17 +123,17 @@ def edit(
         from lipar.editing.run import edit_video
         from lipar.events import EditOptions
         from lipar.plugin.compatibility import check_config
+        from lipar.video.encoders import check_encoder
         from lipar.watch.profile import Profile
 
+        check_encoder(encoding)
         host = plugin_host()
         # what cannot work is refused before the model is loaded
         adapter = check_config(host, config, dense=dense)
         source = None if source is None else _readable(source)
         torch_device = pick_device(device)
     with loading(f"the model {config.adapter.name}", quiet=quiet):
-        start = time.perf_counter()
         loaded = adapter.load(torch_device, pick_dtype(dtype, torch_device))
-        seconds = time.perf_counter() - start
     options = EditOptions(
         prompt=prompt,
         output=output,
@@ -130,11 +142,13 @@ def edit(
         dense=dense,
         resolution=resolution,
         keep_source_size=size == "source",
+        encoding=encoding,
     )
     profiled = Profile(trace) if profile else None
     with host.extended(*_watchers(host, profiled, log, record_masks, quiet=quiet)):
+        start = click.get_current_context().ensure_object(RunState).seconds()
         report = edit_video(loaded, config, options, host=host)
-    _print(summarise(report, options, config, seconds), profiled, output)
+    _print(summarise(report, options, config, start), profiled, output)
 
 
 def _readable(source: Path) -> Path:
@@ -186,7 +200,9 @@ def _check_paths(
     log: Path | None,
     masks: Path | None,
 ) -> None:
-    """Refuse what cannot be written before anything is loaded."""
+    """Refuse what cannot be read or written before anything is loaded."""
+    if source is not None and source != STANDARD_INPUT:
+        check_source(source)
     asked = {
         "-o": (output, CONTAINERS),
         "--overlay": (overlay, CONTAINERS),

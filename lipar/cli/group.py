@@ -45,6 +45,12 @@ class LazyGroup(click.Group):
         except BrokenPipeError as error:
             raise ReaderGone from error
 
+    def _main_shell_completion(self, *args: Any, **extra: Any) -> None:
+        try:
+            super()._main_shell_completion(*args, **extra)
+        except SystemExit as ended:  # click's own answer to the shell; any other SystemExit is an error here
+            raise click.exceptions.Exit(int(ended.code or 0)) from None
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands, lipar's own first."""
         return [command.name for command in command_table(ctx)]

@@ -1,12 +1,17 @@
 """The lines that `lipar edit` prints at the end."""
 
+from collections.abc import Sequence
+
 from lipar.config import Config
 from lipar.events import EditOptions, EditReport
 from lipar.messages import counted
 from lipar.speedup import LEAST_PAIRS
+from lipar.watch.stages import READING, WAITS, WRITING
 
 HARDLY = 0.95
 """Fraction kept after the first block from which on pruning gains nothing."""
+EVEN = 0.005
+"""Two times of the whole command that differ by less are equal."""
 HARDLY_PRUNES = (
     "hardly anything could be pruned: nearly every token changes from frame to frame, as with a moving camera or film "
     "grain. Try a clip with a still camera, higher thresholds (--set prune.tau_short=... and "
@@ -15,14 +20,14 @@ HARDLY_PRUNES = (
 )
 
 
-def summarise(report: EditReport, options: EditOptions, config: Config, loading: float) -> list[str]:
+def summarise(report: EditReport, options: EditOptions, config: Config, start: float) -> list[str]:
     """The lines that `lipar edit` prints at the end.
 
     Args:
         report: what the edit did.
         options: paths, prompt and sizes.
         config: names and numbers of the run.
-        loading: seconds that loading the model took.
+        start: seconds from the begin of the command until the edit began, which is mostly loading.
     """
     size, processed = report.source_size, report.processed_size
     name = options.source.name if options.source else "a generated clip"
@@ -31,12 +36,14 @@ def summarise(report: EditReport, options: EditOptions, config: Config, loading:
         f"{processed[0]}x{processed[1]} with {config.adapter.name}, seed {config.seed}",
         _kept_line(report, options),
         f"{report.frames / report.seconds:.1f} frames/s from file to file, clean pass included "
-        f"({report.seconds:.1f} s; loading the model took {loading:.1f} s more)",
-        "time: "
-        + ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in _in_order(report.stage_seconds)),
+        f"({report.seconds:.1f} s; loading lipar and the model took {start:.1f} s more)",
+        _time_line(report.stage_seconds),
     ]
     if not options.dense:
         lines.append(_speed_line(report))
+        if report.dense_seconds is not None:
+            line = _whole_line(start + report.seconds, start + report.dense_seconds)
+            lines.append(f"{line} (not counted: {report.probe_seconds:.1f} s to run blocks both ways)")
         if _hardly_prunes(report):
             lines.append(HARDLY_PRUNES)
     return lines
@@ -88,6 +95,22 @@ def _kept_line(report: EditReport, options: EditOptions) -> str:
     return line
 
 
-def _in_order(seconds: dict[str, float]) -> list[tuple[str, float]]:
-    order = ["decode", "encode", "mask", "DiT", "clean pass", "restore", "decode to pixels", "write"]
-    return [(stage, seconds[stage]) for stage in order if stage in seconds]
+def _whole_line(seconds: float, dense: float) -> str:
+    if abs(dense / seconds - 1) < EVEN:
+        said = "as long as"
+    elif dense > seconds:
+        said = f"{dense / seconds:.2f}x faster than"
+    else:
+        said = f"{seconds / dense:.2f}x slower than"
+    return f"the whole command {said} with --dense: {seconds:.1f} s instead of an estimated {dense:.1f} s"
+
+
+def _time_line(seconds: dict[str, float]) -> str:
+    order = ["encode", "mask", "DiT", "clean pass", "restore", "decode to pixels", *WAITS, "finish"]
+    line = "time: " + _listed(seconds, order)
+    meanwhile = _listed(seconds, [READING, WRITING])
+    return f"{line}; meanwhile {meanwhile}" if meanwhile else line
+
+
+def _listed(seconds: dict[str, float], stages: Sequence[str]) -> str:
+    return ", ".join(f"{stage} {seconds[stage]:.2f} s" for stage in stages if stage in seconds)

@@ -15,6 +15,8 @@ from lipar.events import EditOptions, EditReport
 from lipar.plugin.compatibility import check_config
 from lipar.plugin.host import PluginHost, load_plugins
 from lipar.protocols import Model
+from lipar.video.encoders import check_encoder
+from lipar.video.encoding import Encoding
 from lipar.watch.progress import ProgressBar
 
 
@@ -31,6 +33,8 @@ def edit(
     dense: bool = False,
     resolution: tuple[int, int] | None = None,
     keep_source_size: bool = True,
+    codec: str | None = None,
+    quality: str | int | None = None,
     quiet: bool = False,
     host: PluginHost | None = None,
     **options: Any,
@@ -59,6 +63,8 @@ def edit(
         dense: compute every token.
         resolution: width and height in pixels to process at; None: the model's own area in the source's shape.
         keep_source_size: write at the source's size rather than at the size processed.
+        codec: how the pictures are encoded, such as `hevc`, or `h264_nvenc` on a GPU; None: `h264`.
+        quality: a number of the codec's own scale, its preset, or both, such as `medium:18`; None: the codec's default.
         quiet: show no progress bar.
         host: the plugins; None: all that are installed.
         options: keys of the config over `config`: `keep`, `quantile` and the thresholds of its table `prune` directly,
@@ -70,18 +76,11 @@ def edit(
     Raises:
         TypeError: a keyword that the config does not have, or keywords besides a `lipar.Config`.
         ConfigError: a value is wrong, or parts do not fit together or the model.
-        VideoError: the source cannot be read or the result not written.
+        VideoError: the source cannot be read or the result not written, or the codec does not work here.
         ValueError: the prompt is empty, there is no such device, or the resolution does not fit the model.
     """
     if not prompt.strip():
         raise ValueError("the prompt is empty; say in a few words what the result should look like")
-    host = host or load_plugins()
-    named = model if isinstance(model, str) else None
-    chosen = _config_of(config, ({} if named is None else {"adapter": named}) | options)
-    if model is None or isinstance(model, str):
-        adapter = check_config(host, chosen, dense=dense)
-        place = pick_device(device)
-        model = adapter.load(place, pick_dtype(dtype, place))
     asked = EditOptions(
         prompt=prompt,
         output=Path(out),
@@ -90,7 +89,17 @@ def edit(
         dense=dense,
         resolution=resolution,
         keep_source_size=keep_source_size,
+        encoding=Encoding.of(codec, quality),
     )
+    asked.encoding.check_container(asked.output, asked.overlay)
+    check_encoder(asked.encoding)
+    host = host or load_plugins()
+    named = model if isinstance(model, str) else None
+    chosen = _config_of(config, ({} if named is None else {"adapter": named}) | options)
+    if model is None or isinstance(model, str):
+        adapter = check_config(host, chosen, dense=dense)
+        place = pick_device(device)
+        model = adapter.load(place, pick_dtype(dtype, place))
     with host.extended(*([] if quiet else [ProgressBar()])):
         return edit_video(model, chosen, asked, host=host)
 

@@ -2,17 +2,15 @@
 
 from collections import deque
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from itertools import islice
 
-import torch
-from torch import Tensor
-
+from lipar.editing.transfer import to_device
 from lipar.job import RestoredBlock
 from lipar.masks.source import SourcePiece, pixel_frames_in
 from lipar.protocols import Autoencoder, Model
 from lipar.video import PixelFrame
-from lipar.watch import StageTimer
+from lipar.watch.stages import WAIT_FOR_FRAMES, StageTimer
 
 
 def cut_frame(autoencoder: Autoencoder, block: RestoredBlock) -> int | None:
@@ -35,7 +33,7 @@ class BlockEncoder:
         frames: at the size to process at.
         model: gives the block length, the device and the number type.
         autoencoder: the model's.
-        timer: measures decoding the file and encoding; None: they are not measured.
+        timer: measures waiting for frames and encoding; None: they are not measured.
     """
 
     def __init__(
@@ -57,25 +55,21 @@ class BlockEncoder:
         latent_frames, block = 0, self._model.block_frames
         while True:
             wanted = pixel_frames_in(self._autoencoder, latent_frames, block)
-            with self._measure("decode"):
-                pixels = self._read(wanted)
-            if not pixels:
+            read = self._read(wanted)
+            if not read:
                 return
-            if len(pixels) < wanted:
+            if len(read) < wanted:
                 self.filled_block = latent_frames // block
-            pixels += pixels[-1:] * (wanted - len(pixels))
-            with self._measure("encode"):
-                frames = torch.stack(pixels)[None].to(self._model.device)
+            read += read[-1:] * (wanted - len(read))
+            with self._timer.measure("encode") if self._timer else nullcontext():
+                frames = to_device([frame.rgb for frame in read], self._model.device)
                 latents = encode(frames.to(self._model.dtype))
             latent_frames += block
             yield SourcePiece(latents=latents, pixels=frames)
 
-    def _measure(self, stage: str) -> AbstractContextManager[None]:
-        return self._timer.measure(stage) if self._timer else nullcontext()
-
-    def _read(self, count: int) -> list[Tensor]:
-        pixels = []
-        for frame in islice(self._frames, count):
-            pixels.append(frame.unit())
-            self.shown.append((frame.pts, frame.duration))
-        return pixels
+    def _read(self, count: int) -> list[PixelFrame]:
+        # the frames come from a thread that reads ahead, so that this is waiting
+        with self._timer.measure(WAIT_FOR_FRAMES, on_host=True) if self._timer else nullcontext():
+            frames = list(islice(self._frames, count))
+        self.shown.extend((frame.pts, frame.duration) for frame in frames)
+        return frames

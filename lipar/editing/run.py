@@ -2,27 +2,28 @@
 
 import time
 from contextlib import ExitStack
+from functools import partial
 
 import torch
 
 from lipar.config import Config
+from lipar.editing.background import BackgroundCalls, BackgroundIterator
+from lipar.editing.edit_output import EditOutput, Pictures
 from lipar.editing.encoder import BlockEncoder, cut_frame
-from lipar.editing.overlay import resize, shade
 from lipar.editing.source import SourceFrames, check_resolution
 from lipar.editing.tally import EditTally
 from lipar.events import EditOptions, EditReport
 from lipar.files.owner import Outputs
 from lipar.files.places import check_writable
 from lipar.job import RestoredBlock
-from lipar.masks.source import SourceFormat
+from lipar.masks.source import SourceFormat, pixel_frames_in
 from lipar.plugin.host import PluginHost
 from lipar.protocols import Autoencoder, Model
 from lipar.scheduler import Scheduler
 from lipar.spec import NO_AUTOENCODER
 from lipar.speedup import ProbePlan, first_steady_block
-from lipar.types import KeepMask, PixelFrames
-from lipar.video import VideoWriter
-from lipar.watch import StageTimer
+from lipar.types import KeepMask
+from lipar.watch.stages import READING, WAIT_FOR_WRITER, WRITING, StageTimer
 
 
 def edit_video(model: Model, config: Config, options: EditOptions, *, host: PluginHost) -> EditReport:
@@ -80,9 +81,8 @@ class _EditRun:
         cache = self.scheduler.job.cache
         first = first_steady_block(cache.sink_frames, cache.window_frames, model.block_frames)
         self.plan = ProbePlan(first, self._whole_blocks())
-        self.encoder = BlockEncoder(source.frames, model, autoencoder, timer)
         self.format = SourceFormat(patch_size=model.patch_size, autoencoder=autoencoder)
-        self.tally = EditTally()
+        self.tally = EditTally(first_steady=first)
 
     def _whole_blocks(self) -> int | None:
         """How many blocks the source fills; None where its length is not known."""
@@ -106,15 +106,14 @@ class _EditRun:
             outputs: owns the files.
         """
         start = time.perf_counter()
-        writers = self._open_writers(stack, outputs)
+        output = EditOutput(self.options, self.source, stack, outputs)
         self.hook.lipar_edit_begun(
             config=self.scheduler.config, options=self.options, model=self.model, frames=self.source.count
         )
         try:
-            self._run_blocks(*writers)
-            with self.timer.measure("write"):
-                for writer in filter(None, writers):
-                    writer.close()  # the encoder has many frames in its buffer
+            self._run_blocks(output)
+            with self.timer.measure("finish", on_host=True):
+                output.close()
                 outputs.publish()
             report = self.tally.report(
                 source_size=self.source.shown_size,
@@ -128,44 +127,42 @@ class _EditRun:
         self.hook.lipar_edit_ended(report=report, error=None, spans=self.timer.take())
         return report
 
-    def _open_writers(self, stack: ExitStack, outputs: Outputs) -> tuple[VideoWriter, VideoWriter | None]:
-        options, source = self.options, self.source
-        size = source.shown_size if options.keep_source_size else source.size
-        writer = stack.enter_context(source.writer(options.output, size, outputs))
-        if options.overlay is None:
-            return writer, None
-        return writer, stack.enter_context(source.writer(options.overlay, size, outputs))
+    def _run_blocks(self, output: EditOutput) -> None:
+        """Read and write in threads while the model computes: a block ahead of it, and two behind."""
+        decode, autoencoder = self.autoencoder.decoder(), self.autoencoder
+        ahead = pixel_frames_in(autoencoder, 1, self.model.block_frames)
+        frames = BackgroundIterator(
+            self.timer.measure_each(READING, self.source.frames), ahead=ahead, name="reading"
+        )
+        writing = BackgroundCalls(partial(self._write, output), behind=2, name="writing")
+        encoder = self.encoder = BlockEncoder(frames, self.model, autoencoder, self.timer)
+        with frames, writing:
+            for block in self.scheduler.run(encoder):
+                spans = self.format.frame_spans(block.first_frame, block.layout.frames)
+                with self.timer.measure("decode to pixels"):
+                    pixels = decode(block.latents)[0]
+                    # the rest are copies that fill up the last block
+                    times = [encoder.shown.popleft() for _ in range(min(len(pixels), len(encoder.shown)))]
+                    masks = _mask_per_pixel_frame(block, spans)
+                    pictures = Pictures.begin(pixels[: len(times)], masks[: len(times)], times)
+                with self.timer.measure(WAIT_FOR_WRITER, on_host=True):
+                    writing.put(pictures)
+                self.tally.add(block, spans, len(times), cut_frame(autoencoder, block))
+                self.hook.lipar_block_written(
+                    block=block, pixel_frames=len(times), spans=self.timer.take(wait=False)
+                )
+            with self.timer.measure("finish", on_host=True):
+                writing.finish()
 
-    def _run_blocks(self, writer: VideoWriter, overlay: VideoWriter | None) -> None:
-        decode = self.autoencoder.decoder()
-        for block in self.scheduler.run(self.encoder):
-            with self.timer.measure("decode to pixels"):
-                pixels = decode(block.latents)
-            spans = self.format.frame_spans(block.first_frame, block.layout.frames)
-            masks = _mask_per_pixel_frame(block, spans) if overlay else None
-            with self.timer.measure("write"):
-                written = self._write(pixels, masks, writer, overlay)
-            self.tally.add(block, spans, written, cut_frame(self.autoencoder, block))
-            self.hook.lipar_block_written(block=block, pixel_frames=written, spans=self.timer.take())
-
-    def _write(
-        self, pixels: PixelFrames, masks: KeepMask | None, writer: VideoWriter, overlay: VideoWriter | None
-    ) -> int:
-        """Write the pixel frames of a block that the source has; gives their number."""
-        written = 0
-        for index, rgb in enumerate(pixels[0].float().cpu()):
-            if not self.encoder.shown:
-                break  # the rest are copies that fill up the last block
-            pts, duration = self.encoder.shown.popleft()
-            full = resize(rgb, writer.size)
-            writer.write(full, pts=pts, duration=duration)
-            if overlay is not None and masks is not None:
-                overlay.write(shade(full, masks[index]), pts=pts, duration=duration)
-            written += 1
-        return written
+    def _write(self, output: EditOutput, pictures: Pictures) -> None:
+        """Write the pictures of a block; called in a thread."""
+        pictures.wait()
+        with self.timer.measure(WRITING, on_host=True):
+            output.write(pictures)
 
 
 def _mask_per_pixel_frame(block: RestoredBlock, spans: list[tuple[int, int]]) -> KeepMask:
     """The keep mask of each pixel frame of a block: that of its latent frame."""
-    repeats = torch.tensor([stop - start for start, stop in spans])
-    return block.layout.keep_mask.cpu().repeat_interleave(repeats, dim=0)
+    # repeat_interleave would have the host wait for the device
+    masks = zip(block.layout.keep_mask, spans)
+    return torch.cat([mask.expand(stop - start, -1, -1) for mask, (start, stop) in masks])

@@ -9,6 +9,7 @@ from lipar.events import EditOptions
 from lipar.files.owner import Outputs
 from lipar.protocols import Autoencoder, Model
 from lipar.video import BT709, PixelFrame, VideoInfo, VideoReader, VideoWriter
+from lipar.video.encoding import Encoding
 
 SYNTHETIC_SIZE = (512, 384)
 """Shape of a generated clip, width and height; its area is the model's own."""
@@ -63,13 +64,14 @@ class SourceFrames:
         self.time_base, self.frame_rate = info.time_base, info.frame_rate or USUAL_FRAME_RATE
         self.frames = reader
 
-    def writer(self, path: Path, size: tuple[int, int], outputs: Outputs) -> VideoWriter:
+    def writer(self, path: Path, size: tuple[int, int], outputs: Outputs, encoding: Encoding) -> VideoWriter:
         """A writer with the timing, the colour space and the sound of the source.
 
         Args:
             path: the file, owned by `outputs`.
             size: width and height to write at.
             outputs: publishes or removes the file.
+            encoding: codec, speed and quality.
         """
         return VideoWriter(
             path,
@@ -79,6 +81,7 @@ class SourceFrames:
             frame_rate=self.frame_rate,
             colour=self.info.colour if self.info else BT709,
             audio_from=self.path,
+            encoding=encoding,
             outputs=outputs,
         )
 

@@ -2,34 +2,23 @@
 
 import attrs
 
+from lipar.editing.block_numbers import BlockNumbers
+from lipar.editing.whole_time import WholeTime
 from lipar.events import EditReport
 from lipar.job import RestoredBlock
 from lipar.speedup import Speedup
 from lipar.watch.stages import PROBE
 
 
-@attrs.frozen(kw_only=True)
-class BlockNumbers:
-    """What the report needs of one block."""
-
-    kept: int
-    """Computed tokens of the latent frames that are shown; copies that fill up the last block are not."""
-    tokens: int
-    """All tokens of these frames."""
-    has_history: bool
-    """False for the first block of a scene, which is computed in full."""
-    kept_fraction: float
-    """Computed fraction of the whole block, copies included: what its time depends on."""
-    seconds: float
-    """Denoising and clean pass."""
-    dense_seconds: float | None
-    """The same with every token computed; None where the block was not probed."""
-
-
 @attrs.define
 class EditTally:
-    """Sums up the blocks of an edit."""
+    """Sums up the blocks of an edit.
 
+    Args:
+        first_steady: index in its scene of the first block with its full context.
+    """
+
+    first_steady: int = 0
     blocks: list[BlockNumbers] = attrs.field(factory=list)
     cuts: list[int] = attrs.field(factory=list)
     """Pixel frames at which blocks start that a scene cut made whole."""
@@ -74,11 +63,12 @@ class EditTally:
         Args:
             source_size: width and height of the source in pixels.
             processed_size: width and height at which the model worked.
-            stage_seconds: seconds of each stage, the dense probes among them.
+            stage_seconds: seconds of each stage, the dense probes and waiting among them.
             seconds: wall time of the edit, dense probes included.
         """
         probed = [(block, block.dense_seconds) for block in self.blocks if block.dense_seconds is not None]
         speedup = Speedup(tuple((dense, block.seconds) for block, dense in probed))
+        whole = WholeTime(wall=seconds, stages=stage_seconds)
         return EditReport(
             frames=self.written,
             blocks=len(self.blocks),
@@ -86,8 +76,10 @@ class EditTally:
             processed_size=processed_size,
             kept_fraction=_kept_fraction(self.blocks) or 0.0,
             steady_kept_fraction=_kept_fraction([block for block in self.blocks if block.has_history]),
-            seconds=seconds - sum(dense for _, dense in probed),
+            seconds=whole.pruned,
+            dense_seconds=whole.dense(self.blocks, self.first_steady) if speedup.figure else None,
             stage_seconds={stage: time for stage, time in stage_seconds.items() if stage != PROBE},
+            probe_seconds=stage_seconds.get(PROBE, 0.0),
             speedup=speedup.figure,
             speedup_range=speedup.range,
             speedup_verdict=speedup.verdict,

@@ -1,4 +1,4 @@
-"""Where a file may be written, checked before the work begins."""
+"""Whether files can be read and written, checked before the work begins and before anything heavy is imported."""
 
 import shutil
 from collections.abc import Collection
@@ -9,6 +9,24 @@ from lipar.video.errors import VideoError, explain
 
 CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 LEAST_FREE_BYTES = 2**20
+NO_VIDEO = "give a video file such as .mp4, .mov, .mkv or .webm"
+
+
+def check_source(path: Path) -> None:
+    """Refuse a path at which there is no video, as far as this can be seen without reading it.
+
+    Args:
+        path: of a file; pipes and devices pass.
+
+    Raises:
+        VideoError: no such file, a directory, or an empty file.
+    """
+    if not path.exists():
+        raise VideoError(f"no such file: {path}")
+    if path.is_dir():
+        raise VideoError(f"{path} is a directory; {NO_VIDEO}")
+    if path.is_file() and path.stat().st_size == 0:
+        raise VideoError(f"{path} is empty (0 bytes); copy or download it again")
 
 
 def check_writable(

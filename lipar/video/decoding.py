@@ -6,12 +6,12 @@ from typing import cast
 
 import av
 
+from lipar.files.places import NO_VIDEO
 from lipar.video.ending import is_cut_off
 from lipar.video.errors import VideoError
 from lipar.video.losses import Announced, Losses
 from lipar.video.order import DisplayOrder
 from lipar.video.packets import (
-    NO_VIDEO,
     Packets,
     VideoPacket,
     codec_name,

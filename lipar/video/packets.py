@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import av
 from av.format import Flags
 
+from lipar.files.places import NO_VIDEO, check_source
 from lipar.video.errors import VideoError
 from lipar.video.timeline import AnyPacket, Timeline
 
@@ -21,7 +22,6 @@ else:  # generic in the stubs only
 NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf"}
 CLOCK_MAY_JUMP = cast(int, Flags.ts_discont.value)
 GIVE_UP_AFTER = 32  # failed reads in a row
-NO_VIDEO = "give a video file such as .mp4, .mov, .mkv or .webm"
 
 
 def open_container(path: Path) -> av.container.InputContainer:
@@ -30,12 +30,7 @@ def open_container(path: Path) -> av.container.InputContainer:
     Raises:
         VideoError: it is missing, empty, or no video; the message says which.
     """
-    if not path.exists():
-        raise VideoError(f"no such file: {path}")
-    if path.is_dir():
-        raise VideoError(f"{path} is a directory; {NO_VIDEO}")
-    if path.is_file() and path.stat().st_size == 0:
-        raise VideoError(f"{path} is empty (0 bytes); copy or download it again")
+    check_source(path)
     try:
         # with the prefix, a name with a colon is not read as a protocol
         container = av.open(f"file:{path}", "r", metadata_errors="replace")

@@ -1,19 +1,19 @@
-"""Writing of video files: H.264 with exact timestamps, correct colours and the source's sound."""
+"""Writing of video files with exact timestamps, correct colours and the source's sound."""
 
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
 import av
-import torch
-from av.codec.context import Flags
 from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
 from lipar.files.owner import Outputs
 from lipar.files.places import CONTAINERS, check_writable
-from lipar.video.colour import BT709, MATRIX_CODES, Colour
+from lipar.video.colour import BT709, Colour
 from lipar.video.convert import rgb_to_frame, to_bytes
+from lipar.video.encoders import add_video_stream
+from lipar.video.encoding import DEFAULT_ENCODING, Encoding
 from lipar.video.errors import VideoError, explain
 from lipar.video.info import VideoInfo
 from lipar.video.packets import VideoPacket
@@ -26,7 +26,7 @@ LATE_START = 1  # seconds; a video that begins later is on a broadcast clock
 
 
 class VideoWriter:
-    """A context manager that writes frames, each shown at the pts it is given, as an H.264 video.
+    """A context manager that writes frames, each shown at the pts it is given, as a video.
 
     The file is made by `with`, or by the first `write`. It gets its name when everything is written; an exception,
     Ctrl-C included, leaves nothing behind. Inside `Outputs`, as in `lipar edit`, SIGTERM is an exception as well.
@@ -43,8 +43,7 @@ class VideoWriter:
         colour: matrix and tags to write; always limited range.
         audio_from: a file whose sound is copied, or encoded as AAC where the container cannot contain it, and whose
             subtitles are copied where the container can contain them. A warning names what is left out.
-        crf: constant quality of x264, 0 (lossless) .. 51; 18 can hardly be distinguished from the source.
-        preset: speed of x264, `ultrafast` .. `veryslow`.
+        encoding: codec, speed and quality.
         outputs: the owner of the file, whose `publish` gives all its files their names; None: `close` does.
 
     Raises:
@@ -61,8 +60,7 @@ class VideoWriter:
         frame_rate: Fraction | None = None,
         colour: Colour = BT709,
         audio_from: str | Path | None = None,
-        crf: int = 18,
-        preset: str = "medium",
+        encoding: Encoding = DEFAULT_ENCODING,
         outputs: Outputs | None = None,
     ) -> None:
         if width < 1 or height < 1:
@@ -70,16 +68,18 @@ class VideoWriter:
         if time_base <= 0 or time_base.denominator > MOST_TICKS:
             raise VideoError(f"time_base must be positive and at least 1/{MOST_TICKS} s, got {time_base}")
         self.path = check_writable(path, source=audio_from)
+        encoding.check_container(self.path)
         self.size = (width, height)
         self.time_base = time_base
         self.frames_written = 0
         self._colour = colour.for_writing()
         self._shift = 0
         self._last_pts: int | None = None
+        self._durations: dict[int | None, int] = {}  # of pictures in the encoder, by pts
         self._scaler = VideoReformatter()
         self._tracks: SourceTracks | None = None
         self._audio_from = None if audio_from is None else Path(audio_from)
-        self._encoding = (frame_rate, crf, preset)
+        self._frame_rate, self._encoding = frame_rate, encoding
         self._owned = outputs is None
         self._outputs = outputs or Outputs()
         self._opened, self._closed = False, False
@@ -97,7 +97,14 @@ class VideoWriter:
         self._opened = True
         try:
             self._container = self._open_container(self._outputs.claim(self.path))
-            self._stream = self._add_video(*self._encoding)
+            self._stream = add_video_stream(
+                self._container,
+                self._encoding,
+                size=self.size,
+                time_base=self.time_base,
+                frame_rate=self._frame_rate,
+                colour=self._colour,
+            )
             if self._audio_from is not None:
                 self._tracks = SourceTracks(self._audio_from, self._container, self.path.name)
             self._container.start_encoding()
@@ -116,8 +123,7 @@ class VideoWriter:
         *,
         size: tuple[int, int] | None = None,
         audio_from: str | Path | None = None,
-        crf: int = 18,
-        preset: str = "medium",
+        encoding: Encoding = DEFAULT_ENCODING,
     ) -> "VideoWriter":
         """A writer for a video with the size, timing and colour of a source, and other pictures.
 
@@ -126,8 +132,7 @@ class VideoWriter:
             info: properties of the source.
             size: width and height; None: those of the source.
             audio_from: as for the class.
-            crf: as for the class.
-            preset: as for the class.
+            encoding: as for the class.
         """
         width, height = size or (info.width, info.height)
         return cls(
@@ -138,8 +143,7 @@ class VideoWriter:
             frame_rate=info.frame_rate,
             colour=info.colour,
             audio_from=audio_from,
-            crf=crf,
-            preset=preset,
+            encoding=encoding,
         )
 
     def _open_container(self, unfinished: Path) -> av.container.OutputContainer:
@@ -153,45 +157,59 @@ class VideoWriter:
             options = {"video_track_timescale": str(scale), "movie_timescale": str(scale)}
         return av.open(f"file:{unfinished}", "w", format=name, options=options)
 
-    def _add_video(self, frame_rate: Fraction | None, crf: int, preset: str) -> av.VideoStream:
-        rate = max(Fraction(1), min(frame_rate or Fraction(25), Fraction(1000))).limit_denominator(1001)
-        # no B-frames: frames stored in the order they are shown have correct durations in every container
-        options = {"crf": str(crf), "preset": preset, "bf": "0"}
-        stream = self._container.add_stream("libx264", rate=rate, options=options)
-        stream.width, stream.height = self.size
-        stream.pix_fmt = "yuv444p" if any(side % 2 for side in self.size) else "yuv420p"
-        context = stream.codec_context
-        context.time_base = stream.time_base = self.time_base
-        context.framerate = rate  # otherwise x264 takes a tick for a frame and writes the highest level
-        context.flags |= Flags.frame_duration  # so that the last frame has the given duration
-        context.colorspace = MATRIX_CODES[self._colour.matrix]
-        context.color_range = 1
-        context.color_primaries = self._colour.primaries
-        context.color_trc = self._colour.transfer
-        return stream
-
     def write(self, rgb: Tensor, *, pts: int, duration: int = 0) -> None:
         """Write one picture.
 
         Args:
-            rgb: `3 h w` on any device, uint8 0..255 or floating point 0..1 (clamped).
+            rgb: `3 h w` on any device, uint8 0..255 or floating point 0..1 (clamped); scaled to the video's size.
             pts: when it is shown, in ticks of `time_base`; later than the picture before.
             duration: how long it is shown, in ticks; used for the last picture only.
+
+        Raises:
+            VideoError: it is no picture, holds NaN, comes too early, or writing fails.
         """
         self.open()
-        self._check(rgb, pts)
+        self.write_picture(self.picture(rgb), pts=pts, duration=duration)
+
+    def picture(self, rgb: Tensor) -> av.VideoFrame:
+        """A picture as it is written: at the video's size, in YUV, planar with 8 bits.
+
+        Args:
+            rgb: as for `write`.
+
+        Raises:
+            VideoError: it is no picture, or holds NaN.
+        """
+        if rgb.ndim != 3 or rgb.shape[0] != 3:
+            raise VideoError(f"a frame must be RGB '3 h w', got {list(rgb.shape)}")
+        bytes_ = to_bytes(rgb[None], self.frames_written)[0]
+        odd = any(side % 2 for side in self.size)
+        return rgb_to_frame(bytes_, self._colour, self.size, "yuv444p" if odd else "yuv420p", self._scaler)
+
+    def write_picture(self, picture: av.VideoFrame, *, pts: int, duration: int = 0) -> None:
+        """Write what `picture` returned, of this writer or of another of the same size and colour.
+
+        Args:
+            picture: its times are set.
+            pts: as for `write`.
+            duration: as for `write`.
+
+        Raises:
+            VideoError: it comes too early, or writing fails.
+        """
+        self.open()
+        self._check_time(pts)
         if self.frames_written == 0:
             self._set_clock(pts)
+        picture.pts = pts + self._shift
+        picture.duration = duration
+        picture.time_base = self.time_base
+        if duration:
+            self._durations[picture.pts] = duration
         try:
-            frame = rgb_to_frame(
-                to_bytes(rgb), self._colour, self.size, self._stream.pix_fmt or "", self._scaler
-            )
-            frame.pts = pts + self._shift
-            frame.duration = duration
-            frame.time_base = self.time_base
             if self._tracks is not None:
-                self._tracks.write_until(frame.pts * self.time_base + AUDIO_LEAD)
-            self._mux(self._stream.encode(frame))
+                self._tracks.write_until(picture.pts * self.time_base + AUDIO_LEAD)
+            self._mux(self._stream.encode(picture))
         except (OSError, av.error.FFmpegError) as error:
             self.abort()
             raise explain(error, self.path.parent, self.frames_written) from error
@@ -211,16 +229,7 @@ class VideoWriter:
         if self._tracks is not None:
             self._tracks.shift = self._shift * self.time_base
 
-    def _check(self, rgb: Tensor, pts: int) -> None:
-        if rgb.ndim != 3 or rgb.shape[0] != 3:
-            raise VideoError(f"a frame must be RGB '3 h w', got {list(rgb.shape)}")
-        if rgb.dtype != torch.uint8 and not rgb.is_floating_point():
-            raise VideoError(f"a frame must be uint8 0..255 or floating point 0..1, got {rgb.dtype}")
-        if rgb.is_floating_point() and not bool(torch.isfinite(rgb).all()):
-            raise VideoError(
-                f"frame {self.frames_written} holds NaN or infinity: the model's numbers overflowed; "
-                "try float32, or another seed or strength"
-            )
+    def _check_time(self, pts: int) -> None:
         if self._last_pts is not None and pts <= self._last_pts:
             raise VideoError(
                 f"frame {self.frames_written} has pts {pts}, but must come after {self._last_pts}; "
@@ -228,6 +237,9 @@ class VideoWriter:
             )
 
     def _mux(self, packets: list[VideoPacket]) -> None:
+        for packet in packets:
+            # x264 passes durations on, SVT-AV1 does not
+            packet.duration = self._durations.pop(packet.pts, packet.duration)
         self._container.mux(packets)
 
     def close(self) -> None:

@@ -40,6 +40,18 @@ class Clock:
         self._last = mark
         return self._last_seconds
 
+    def on_host(self) -> "Clock":
+        """A clock of the host's time that counts from the same moment; waits until the device has reached that."""
+        if self._device.type != "cuda":
+            return self
+        self._last.synchronize()
+        return Clock(torch.device("cpu"))
+
+
+def is_reached(mark: Mark) -> bool:
+    """Whether reading a mark would not wait."""
+    return isinstance(mark, float) or bool(mark.query())
+
 
 class Stopwatch:
     """Seconds since its creation, counted from the end of the work that the device had then."""

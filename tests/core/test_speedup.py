@@ -145,6 +145,38 @@ def test_a_clip_in_which_nothing_can_be_pruned_is_said_to_be_one_with_what_to_tr
     assert said(tmp_path, steady_kept_fraction=1.0, dense=True)[-1].startswith("time:")
 
 
+@pytest.mark.parametrize(
+    ("dense", "line"),
+    [
+        (5.0, "the whole command 2.00x faster than with --dense: 3.0 s instead of an estimated 6.0 s"),
+        (1.4, "the whole command 1.25x slower than with --dense: 3.0 s instead of an estimated 2.4 s"),
+        (2.01, "the whole command as long as with --dense: 3.0 s instead of an estimated 3.0 s"),
+    ],
+)
+def test_the_speed_up_of_the_whole_command_counts_loading_and_is_called_an_estimate(
+    tmp_path, dense: float, line: str
+) -> None:
+    changes = {"dense_seconds": dense, "probe_seconds": 1.5}
+    assert said(tmp_path, **changes)[-1] == f"{line} (not counted: 1.5 s to run blocks both ways)"
+    assert not said(tmp_path)[-1].startswith("the whole command")
+
+
+def test_the_time_line_tells_what_went_on_at_the_same_time(tmp_path) -> None:
+    seconds = {
+        "write": 3.0,
+        "decode": 1.0,
+        "finish": 0.5,
+        "DiT": 2.0,
+        "wait for the writer": 0.25,
+        "encode": 1.5,
+    }
+    assert "loading lipar and the model took 1.0 s more" in said(tmp_path)[2]
+    assert said(tmp_path, stage_seconds=seconds)[3] == (
+        "time: encode 1.50 s, DiT 2.00 s, wait for the writer 0.25 s, finish 0.50 s; meanwhile decode 1.00 s, "
+        "write 3.00 s"
+    )
+
+
 def test_counts_agree_with_their_nouns(tmp_path) -> None:
     assert "1 frame of 64x48" in said(tmp_path, frames=1)[0]
     assert "72 frames of 64x48" in said(tmp_path)[0]

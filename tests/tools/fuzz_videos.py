@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from lipar.video import VideoError, VideoReader, VideoWarning
+from lipar.video.encoding import Encoding
 from lipar.video.testing import copy_video, make_video, moving_gradient
 
 FRAMES = 48
@@ -161,7 +162,7 @@ def judge(path: Path, frames: int) -> tuple[str, str]:
         try:
             with VideoReader(path) as reader:
                 read = len(list(reader))
-            copy_video(path, target, preset="ultrafast")
+            copy_video(path, target, encoding=Encoding.of(quality="ultrafast"))
             with VideoReader(target) as reader:
                 copied = len(list(reader))
         except VideoError as error:

@@ -16,7 +16,7 @@ def test_a_real_clip_is_copied_frame_by_frame(tmp_path, name):
     source, target = CLIPS / f"{name}.mp4", tmp_path / "out.mp4"
     limit = 12
     written, errors = [], []
-    with VideoReader(source) as reader, VideoWriter.like(target, reader.info, preset="veryfast") as writer:
+    with VideoReader(source) as reader, VideoWriter.like(target, reader.info) as writer:
         for frame in reader.take(limit):
             writer.write(frame.rgb, pts=frame.pts, duration=frame.duration)
             written.append(frame.time)

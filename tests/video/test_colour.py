@@ -10,6 +10,7 @@ import torch
 
 from lipar.video import Colour, VideoReader, VideoWarning, VideoWriter, probe
 from lipar.video.colour import resolve_colour
+from lipar.video.encoding import Encoding
 from lipar.video.testing import copy_video, make_video, moving_gradient, yuv_picture
 
 PATCH = 16
@@ -58,13 +59,20 @@ def test_saturated_patches_are_read_in_their_true_colours(tmp_path, matrix, full
     assert error <= (2.5 if bits == 8 else 0.6)
 
 
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
 @pytest.mark.parametrize("matrix", ["bt601", "bt709", "bt2020"])
-def test_saturated_patches_come_back_as_they_were_written(tmp_path, matrix):
+def test_saturated_patches_come_back_as_they_were_written(tmp_path, matrix, codec):
     rgb = PATCHES.mul(255).round().to(torch.uint8)
+    rgb = rgb.repeat(1, 2, 1)  # AV1 takes no fewer rows
     path = tmp_path / "out.mp4"
-    colour = Colour(matrix=matrix)
+    colour, encoding = Colour(matrix=matrix), Encoding.of(codec, 1)
     with VideoWriter(
-        path, width=rgb.shape[2], height=PATCH, time_base=Fraction(1, 24), colour=colour, crf=1
+        path,
+        width=rgb.shape[2],
+        height=rgb.shape[1],
+        time_base=Fraction(1, 24),
+        colour=colour,
+        encoding=encoding,
     ) as writer:
         writer.write(rgb, pts=0)
     with VideoReader(path) as reader:
@@ -125,9 +133,10 @@ def test_rgb_needs_no_matrix(tmp_path):
         assert torch.equal(next(reader).rgb, rgb)
 
 
-def test_written_files_are_tagged_for_every_player(tmp_path):
-    path = tmp_path / "out.mp4"
-    with VideoWriter(path, width=64, height=48, time_base=Fraction(1, 24)) as writer:
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+def test_written_files_are_tagged_for_every_player(tmp_path, codec):
+    path, encoding = tmp_path / "out.mp4", Encoding.of(codec)
+    with VideoWriter(path, width=64, height=48, time_base=Fraction(1, 24), encoding=encoding) as writer:
         writer.write(moving_gradient(1, 64, 48)[0], pts=0)
     with av.open(str(path)) as container:
         context = container.streams.video[0].codec_context

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lipar.video import VideoError, VideoReader, VideoWriter, probe
+from lipar.video.encoding import Encoding
 from lipar.video.testing import corners, moving_gradient
 
 TICK = Fraction(1, 24)
@@ -256,11 +257,78 @@ def test_time_must_go_on(tmp_path):
             writer.write(corners(32, 32), pts=5)
 
 
-def test_options_that_x264_does_not_know_are_an_error(tmp_path):
-    with pytest.raises(VideoError, match="failed"):
-        with VideoWriter(tmp_path / "a.mp4", width=32, height=32, time_base=TICK, preset="quick") as writer:
-            writer.write(corners(32, 32), pts=0)
+@pytest.mark.parametrize(
+    ("codec", "name"),
+    [
+        (codec, f"a.{suffix}")
+        for codec in ("h264", "hevc", "av1")
+        for suffix in ("mp4", "mov", "mkv")
+        if (codec, suffix) != ("av1", "mov")
+    ],
+)
+def test_every_codec_keeps_the_times_of_uneven_frames(tmp_path, codec, name):
+    ticks, base = [0, 40, 100, 180, 200, 500, 620, 700, 780, 860], Fraction(1, 1000)
+    encoding = Encoding.of(codec)
+    with VideoWriter(tmp_path / name, width=64, height=48, time_base=base, encoding=encoding) as writer:
+        for picture, tick in zip(moving_gradient(len(ticks), 64, 48), ticks):
+            writer.write(picture, pts=tick, duration=70)
+    read = frames_of(tmp_path / name)
+    assert [frame.time * 1000 for frame in read] == ticks
+    assert read[-1].duration * read[-1].time_base == Fraction(70, 1000)
+    assert probe(tmp_path / name).video_codec == codec
+
+
+def test_hevc_has_the_tag_that_apples_players_know(tmp_path):
+    encoding = Encoding.of("hevc")
+    with VideoWriter(tmp_path / "a.mp4", width=64, height=48, time_base=TICK, encoding=encoding) as writer:
+        writer.write(corners(64, 48), pts=0)
+    assert b"hvc1" in (tmp_path / "a.mp4").read_bytes()
+
+
+def test_av1_in_mov_is_refused(tmp_path):
+    with pytest.raises(VideoError, match=r"a\.mov cannot contain av1; name it \.mp4 or \.mkv"):
+        VideoWriter(tmp_path / "a.mov", width=64, height=48, time_base=TICK, encoding=Encoding.of("av1"))
     assert left_behind(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("size", "says"),
+    [((63, 47), "no odd sizes, such as 63x47"), ((512, 16), "sides of at least 32 pixels, got 512x16")],
+)
+def test_a_codec_that_does_not_take_the_size_is_an_error(tmp_path, size, says):
+    with pytest.raises(VideoError, match=f"av1 .*{says}; take codec h264"):
+        with VideoWriter(
+            tmp_path / "a.mp4", width=size[0], height=size[1], time_base=TICK, encoding=Encoding.of("av1")
+        ):
+            pass
+    assert left_behind(tmp_path) == []
+
+
+def test_a_lower_number_and_a_slower_preset_are_what_the_encoder_gets(tmp_path):
+    sizes = []
+    for quality in ("veryfast:40", "veryfast:4", "ultrafast:4"):
+        encoding = Encoding.of(quality=quality)
+        with VideoWriter(
+            tmp_path / "a.mp4", width=128, height=96, time_base=TICK, encoding=encoding
+        ) as writer:
+            for index, picture in enumerate(moving_gradient(12, 128, 96)):
+                writer.write(picture, pts=index)
+        sizes.append((tmp_path / "a.mp4").stat().st_size)
+    assert sizes[0] < sizes[1] < sizes[2]
+
+
+def test_a_picture_is_scaled_once_for_two_files(tmp_path):
+    pictures = moving_gradient(3, 64, 48)
+    with (
+        VideoWriter(tmp_path / "a.mp4", width=128, height=96, time_base=TICK) as one,
+        VideoWriter(tmp_path / "b.mp4", width=128, height=96, time_base=TICK) as other,
+    ):
+        for index, rgb in enumerate(pictures):
+            picture = one.picture(rgb)
+            assert (picture.width, picture.height) == (128, 96)
+            one.write_picture(picture, pts=index)
+            other.write_picture(picture, pts=index)
+    assert len(frames_of(tmp_path / "a.mp4")) == len(frames_of(tmp_path / "b.mp4")) == 3
 
 
 def test_a_link_stays_a_link_to_the_new_video(tmp_path):

@@ -17,6 +17,7 @@ SECTIONS = (
     "memory",
     "syncs",
     "profile",
+    "files",
 )
 """What can be measured."""
 LONG_ON_CPU = ("end-to-end",)

@@ -8,7 +8,7 @@ import click
 from lipar.bounds import LAYERS
 from lipar.cli.loading import importing
 from lipar.cli.number import CLIP_FRAMES, ROUNDS, NumbersType, NumberType
-from lipar.cli.options import debug_option, json_option
+from lipar.cli.options import CLIP, debug_option, json_option
 from lipar.config import ENGINES, EngineName
 from lipar_adapters.wan.shapes import SHAPES, shape_named
 from lipar_lab.bench import LONG_ON_CPU, SECTIONS
@@ -88,6 +88,9 @@ def _default_sections(on_cuda: bool) -> tuple[str, ...]:
 @click.option(
     "--section", "sections", multiple=True, type=click.Choice(SECTIONS), help="Only these; repeatable."
 )
+@click.option(
+    "--input", "inputs", multiple=True, type=CLIP, metavar="FILE", help="A video for `files`; repeatable."
+)
 @json_option("Also write the figures here.")
 @click.option(
     "--profile", "trace", type=click.Path(dir_okay=False, path_type=Path), help="Write a Chrome trace."
@@ -113,6 +116,7 @@ def bench(
     lengths: tuple[int, ...],
     steps: tuple[int, ...] | None,
     sections: tuple[str, ...],
+    inputs: tuple[Path, ...],
     json_file: Path | None,
     trace: Path | None,
     quick: bool,
@@ -120,7 +124,8 @@ def bench(
     """Measure what pruning costs and saves at the shapes of real models, with random weights.
 
     Prints ratios of interleaved runs with their spread: keep-all against the library's own forward, block time
-    against kept fraction, mask time, memory. Needs no weights and no video library.
+    against kept fraction, mask time, memory. Needs no weights and no video library. Only with `--section files` or
+    `--input`: the times of `lipar edit` from file to file, pruned and dense.
     """
     with importing():
         import torch
@@ -146,6 +151,7 @@ def bench(
         frames=frames,
         lengths=lengths,
         steps=steps,
+        inputs=tuple(map(str, inputs)),
         sections=sections or _default_sections(on_cuda),
         quantise=quantise,
         engine=engine,

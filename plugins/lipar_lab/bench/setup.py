@@ -42,6 +42,8 @@ class Settings:
     """Latent frames of the videos whose memory is measured."""
     steps: tuple[int, ...] | None
     """Denoise steps as indices of 1000; None: those of the task."""
+    inputs: tuple[str, ...] = ()
+    """Video files for the section `files`; empty: it generates one."""
     sections: tuple[str, ...]
     quantise: str = "none"
     """Number type of the linear layers: `none` or `fp8`, an option of the adapter `random-wan`."""

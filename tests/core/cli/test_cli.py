@@ -23,7 +23,7 @@ import lipar.plugin.host
 from lipar.hookspecs import hookimpl
 from lipar.plugin.registry import Registry
 from lipar.testing.toy import ToyAutoencoder, ToyModel
-from lipar.video import VideoWriter, write_synthetic_clip
+from lipar.video import VideoWriter, probe, write_synthetic_clip
 from lipar_plugins.criteria import L1
 
 
@@ -94,6 +94,15 @@ def test_edit_says_the_speed_up_with_its_spread(run, tmp_path: Path, monkeypatch
     )
 
 
+def test_codec_and_quality_decide_how_the_files_are_written(run, clip: Path, tmp_path: Path):
+    paths = {name: tmp_path / f"{name}.mp4" for name in ("good", "bad", "overlay")}
+    quality = ("--codec", "hevc", "--overlay", paths["overlay"], "--quality")
+    assert run("edit", clip, "-o", paths["bad"], *EDIT, *quality, "ultrafast:50")[0] == 0
+    assert run("edit", clip, "-o", paths["good"], *EDIT, *quality, 5)[0] == 0
+    assert {probe(path).video_codec for path in paths.values()} == {"hevc"}
+    assert paths["good"].stat().st_size > 2 * paths["bad"].stat().st_size
+
+
 def test_edit_without_a_clip_makes_one(run, tmp_path: Path):
     code, out, _ = run("edit", "--prompt", "night", "-o", tmp_path / "out.mp4", "--model", "toy")
     assert code == 0
@@ -132,6 +141,10 @@ EDIT = ["--prompt", "x", "--model", "toy"]
         (["--resolution", "60x48"], "60x48 does not divide into tokens of 8x8"),
         (["--resolution", "big"], "'big' is no size; write WIDTHxHEIGHT"),
         (["--device", "gpu"], "no device named 'gpu'"),
+        (["--codec", "h265"], "no codec named 'h265'; there are: h264, hevc, av1, h264_nvenc"),
+        (["--quality", "good"], "h264 has no quality 'good'; write a number from 0 (best) to 51, by default 17;"),
+        (["--codec", "av1", "--quality", "medium"], "av1 has no quality 'medium'"),
+        (["--codec", "av1", "--overlay", "ov.mov"], "ov.mov cannot contain av1; name it .mp4 or .mkv"),
         (["--log", "events.txt"], "--log: output events.txt ends in '.txt'; it must end in .jsonl"),
         (["--record-masks", "masks.npz"], "--record-masks: output masks.npz ends in '.npz'; it must end in .npy"),
         (["--profile", "clip.mp4"], "it must end in .json; to print the table alone, write --profile last"),

@@ -1,5 +1,6 @@
 """What the command line does before the work: help, mistakes and Ctrl-C do not wait for torch."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -22,9 +23,11 @@ finally:
 """
 
 
-def lipar(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def lipar(
+    *arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", MAIN, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=env)
 
 
 EDIT = ("edit", "--prompt", "x", "-o", "out.mp4")
@@ -55,7 +58,11 @@ def test_help_and_version_load_nothing_heavy(arguments: tuple[str, ...]) -> None
         ((*EDIT, "--set", "prune.tau_shrt=1"), 1, "unknown key 'tau_shrt' in prune"),
         ((*EDIT, "--preset", "fast"), 1, "no preset named 'fast'"),
         ((*EDIT, "--overlay", "no/overlay.mp4"), 1, "--overlay: the folder"),
+        ((*EDIT, "--codec", "h265"), 1, "no codec named 'h265'"),
+        ((*EDIT, "--quality", "good"), 1, "h264 has no quality 'good'"),
         ((*EDIT, "--log", "events.txt"), 1, "it must end in .jsonl"),
+        ((*EDIT, "nowhere.mp4"), 1, "no such file: nowhere.mp4"),
+        ((*EDIT, "."), 1, ". is a directory; give a video file"),
         (("compare", "--prompt", "x"), 2, "Missing argument 'CLIPS...'"),
         (("ablate", "--out", "there", "--kept", "2"), 2, "above 0 and up to 1"),
         (("bench", "--kept", "2"), 2, "2.0 is not in 0.01..1"),
@@ -69,6 +76,12 @@ def test_a_mistake_is_answered_before_anything_heavy_is_loaded(
     assert done.returncode == code and said in done.stderr
     assert done.stderr.endswith("loaded: []")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_completion_in_a_shell_loads_nothing_heavy() -> None:
+    typed = {"_LIPAR_COMPLETE": "bash_complete", "COMP_WORDS": "lipar edit --mo", "COMP_CWORD": "2"}
+    done = lipar(env=os.environ | typed)
+    assert (done.stdout.split(), done.stderr) == (["plain,--model"], "loaded: []")
 
 
 def test_names_of_the_package_are_imported_when_they_are_asked_for() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import attrs
 import pytest
 import torch
+from written_pictures import written_pictures
 
 import lipar
 from lipar.editing.edit import settings_of
@@ -12,7 +13,7 @@ from lipar.events import EditOptions
 from lipar.hookspecs import hookimpl
 from lipar.plugin.registry import Registry
 from lipar.testing.toy import ToyAutoencoder, ToyModel
-from lipar.video import VideoWriter, probe, write_synthetic_clip
+from lipar.video import VideoError, probe, write_synthetic_clip
 
 
 @attrs.frozen
@@ -74,6 +75,21 @@ def test_keywords_are_keys_of_the_config(edit, plugin: ToyPlugin, clip: Path, tm
     assert (config.noise.name, config.adapter.name) == ("kv-cache", "toy")
 
 
+def test_codec_and_quality_are_those_of_the_file_and_bad_ones_are_refused(
+    edit, plugin: ToyPlugin, clip: Path, tmp_path: Path
+) -> None:
+    edit(clip, "night", tmp_path / "out.mkv", codec="av1", quality="10:40")
+    assert probe(tmp_path / "out.mkv").video_codec == "av1"
+    for options, says in (
+        ({"codec": "h265"}, "no codec named 'h265'"),
+        ({"quality": 99}, "h264 has no quality 99"),
+        ({"codec": "hevc_videotoolbox"}, "hevc_videotoolbox does not work on this machine"),
+    ):
+        with pytest.raises(VideoError, match=says):
+            edit(clip, "night", tmp_path / "other.mp4", **options)
+    assert len(plugin.configs) == 1
+
+
 def test_a_config_or_a_dict_of_its_tables_is_taken(
     edit, plugin: ToyPlugin, clip: Path, tmp_path: Path
 ) -> None:
@@ -89,23 +105,13 @@ def test_a_config_or_a_dict_of_its_tables_is_taken(
         edit(clip, "night", tmp_path / "c.mp4", config=config, model=None, seed=1)
 
 
-def test_several_edits_share_a_loaded_model(
-    edit, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pictures: dict[str, list[torch.Tensor]] = {"a": [], "b": []}
-    write = VideoWriter.write
+def test_several_edits_share_a_loaded_model(edit, clip: Path, tmp_path: Path) -> None:
     model = ToyModel(autoencoder=ToyAutoencoder())
-    for name, passed in pictures.items():
-
-        def kept(writer: VideoWriter, rgb: torch.Tensor, passed: list = passed, **when: int) -> None:
-            passed.append(rgb.clone())
-            write(writer, rgb, **when)
-
-        monkeypatch.setattr(VideoWriter, "write", kept)
-        edit(clip, "night", tmp_path / f"{name}.mp4", model=model)
-    # not the bytes of the files: on a busy machine x264 sometimes codes equal pictures in another way
-    assert len(pictures["a"]) == 14
-    assert torch.equal(torch.stack(pictures["a"]), torch.stack(pictures["b"]))
+    with written_pictures() as pictures:
+        for name in ("a.mp4", "b.mp4"):
+            edit(clip, "night", tmp_path / name, model=model)
+    assert len(pictures["a.mp4"]) == 14
+    assert pictures["a.mp4"] == pictures["b.mp4"]
 
 
 def test_the_other_options_are_those_of_the_command(edit, plugin: ToyPlugin, tmp_path: Path) -> None:

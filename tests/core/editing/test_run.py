@@ -3,12 +3,16 @@
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 import torch
+from written_pictures import written_pictures
 
 from lipar.config import Config, build_config
 from lipar.editing.run import edit_video
@@ -87,21 +91,23 @@ def test_strength_0_gives_the_source_back_up_to_the_autoencoder(tmp_path: Path) 
 
 
 def test_the_same_seed_gives_the_same_video_and_another_seed_another(clip: Path, tmp_path: Path) -> None:
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        edit(clip, tmp_path / f"{name}.mp4", build_config(settings=[f"seed={seed}"]))
-    a, b, c = (pixels(tmp_path / f"{name}.mp4") for name in "abc")
-    assert torch.equal(a, b)
-    assert not torch.equal(a, c)
+    with written_pictures() as pictures:
+        for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+            edit(clip, tmp_path / f"{name}.mp4", build_config(settings=[f"seed={seed}"]))
+    a, b, c = (pictures[f"{name}.mp4"] for name in "abc")
+    assert a == b
+    assert a != c
 
 
 def test_probing_the_dense_time_does_not_change_the_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report = edit(None, tmp_path / "probed.mp4", synthetic_frames=70)
-    assert report.probed_blocks == 3 and report.speedup_range is not None
-    monkeypatch.setattr("lipar.speedup.ProbePlan.wants", lambda plan, index: False)
-    assert edit(None, tmp_path / "plain.mp4", synthetic_frames=70).probed_blocks == 0
-    assert torch.equal(pixels(tmp_path / "probed.mp4"), pixels(tmp_path / "plain.mp4"))
+    with written_pictures() as pictures:
+        report = edit(None, tmp_path / "probed.mp4", synthetic_frames=70)
+        assert report.probed_blocks == 3 and report.speedup_range is not None
+        monkeypatch.setattr("lipar.speedup.ProbePlan.wants", lambda plan, index: False)
+        assert edit(None, tmp_path / "plain.mp4", synthetic_frames=70).probed_blocks == 0
+    assert len(pictures["plain.mp4"]) == 70 and pictures["probed.mp4"] == pictures["plain.mp4"]
 
 
 def test_the_report_counts_what_was_kept(clip: Path, tmp_path: Path) -> None:
@@ -112,6 +118,7 @@ def test_the_report_counts_what_was_kept(clip: Path, tmp_path: Path) -> None:
     assert report.kept_fraction == pytest.approx((3 + 4 * report.steady_kept_fraction) / 7)
     assert set(report.stage_seconds) == {
         "decode", "encode", "mask", "DiT", "clean pass", "restore", "decode to pixels", "write",
+        "wait for frames", "wait for the writer", "finish",
     }  # fmt: skip
 
 
@@ -158,6 +165,58 @@ def test_whatever_ends_an_edit_early_leaves_no_file(error: BaseException, clip: 
     with pytest.raises(type(error)):
         edit(clip, tmp_path / "out.mp4", overlay=tmp_path / "ov.mp4", host=load_plugins(Failing(error)))
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("method", ["VideoReader.__next__", "VideoWriter.write_picture"])
+@pytest.mark.parametrize("error", [VideoError("the disk went away"), MemoryError(), KeyboardInterrupt()])
+@pytest.mark.parametrize("frame", [0, 5, 20])
+def test_an_error_in_reading_or_writing_is_raised_as_it_came_and_leaves_no_file_and_no_thread(
+    method: str, error: BaseException, frame: int, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = {"VideoReader": VideoReader, "VideoWriter": VideoWriter}[method.split(".")[0]]
+    name, left = method.split(".")[1], [frame]
+    real = getattr(kind, name)
+
+    def failing(*arguments: object, **options: object) -> object:
+        left[0] -= 1
+        if left[0] < 0:
+            raise error
+        return real(*arguments, **options)
+
+    before, threads = sorted(tmp_path.iterdir()), threading.active_count()
+    monkeypatch.setattr(kind, name, failing)
+    with pytest.raises(type(error)) as caught:
+        edit(clip, tmp_path / "out.mp4")
+    assert caught.value is error
+    assert sorted(tmp_path.iterdir()) == before and threading.active_count() == threads
+
+
+def test_the_pictures_are_those_of_a_run_without_threads(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class InTurn:
+        """In place of both threads."""
+
+        def __init__(self, work: Any, **bounds: object) -> None:
+            self.put = work
+
+        def __enter__(self) -> "InTurn":
+            return self
+
+        def __exit__(self, *error: object) -> None: ...
+
+        def __iter__(self) -> Iterator[object]:
+            return self.put
+
+        def finish(self) -> None: ...
+
+    with written_pictures() as pictures:
+        edit(clip, tmp_path / "a.mp4", overlay=tmp_path / "c.mp4")
+        monkeypatch.setattr("lipar.editing.run.BackgroundIterator", InTurn)
+        monkeypatch.setattr("lipar.editing.run.BackgroundCalls", InTurn)
+        edit(clip, tmp_path / "b.mp4", overlay=tmp_path / "d.mp4")
+    assert len(pictures["a.mp4"]) == len(pictures["c.mp4"]) == 26
+    assert pictures["a.mp4"] == pictures["b.mp4"] and pictures["c.mp4"] == pictures["d.mp4"]
 
 
 def test_an_existing_output_survives_a_failed_edit(clip: Path, tmp_path: Path) -> None:

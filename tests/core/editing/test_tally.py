@@ -47,9 +47,19 @@ def test_dense_probes_give_the_speed_up_and_are_in_no_other_time() -> None:
     for index, dense in enumerate([None, 2.5, 3.0, 3.5]):
         tally.add(block([4, 2, 0], 3 * index, dense), SPANS, written=12, cut=None)
     report = report_of(tally, {"DiT": 4.0, PROBE: 10.0}, 20.0)
-    assert (report.seconds, report.stage_seconds) == (11.0, {"DiT": 4.0})
+    assert (report.seconds, report.stage_seconds) == (10.0, {"DiT": 4.0})
     assert (report.speedup, report.speedup_range, report.probed_blocks) == (3.0, (2.5, 3.5), 3)
+    assert report.probe_seconds == 10.0
     assert report.probed_kept_fraction == 0.5
+
+
+def test_the_time_of_a_dense_edit_is_estimated_only_where_the_speed_up_is_certain() -> None:
+    for probes, dense in (([None, 2.5, 3.0, 3.5], 10.0 + 3 * 2.0), ([None, None, 3.0, 3.5], None)):
+        tally = EditTally()
+        for index, dense_seconds in enumerate(probes):
+            kept = [4, 4, 4] if index == 0 else [4, 2, 0]
+            tally.add(block(kept, 3 * index, dense_seconds), SPANS, written=12, cut=None)
+        assert report_of(tally, {PROBE: 9.0}, 19.0).dense_seconds == dense
 
 
 def test_an_edit_without_blocks_or_without_a_second_block_has_no_steady_fraction() -> None:

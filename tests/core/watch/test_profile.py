@@ -1,22 +1,28 @@
 """The table of stages and the trace."""
 
 import json
+import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from watched_edit import Stop, edit
 
 from lipar.events import Span
+from lipar.video import VideoWriter
 from lipar.watch.profile import Profile
 
 
-def test_the_table_has_every_stage_with_shares_that_add_up(tmp_path: Path) -> None:
+def test_the_table_has_every_stage_and_the_whole_time(tmp_path: Path) -> None:
     profile = Profile()
-    edit(tmp_path, profile, frames=60)
-    rows = [line.split() for line in profile.table().splitlines()[1:-1]]
-    assert {"DiT", "decode", "encode", "mask", "restore", "write", "other"} <= {row[0] for row in rows}
-    shares = [float(row[row.index("%") - 1]) for row in rows]
-    assert sum(shares) == pytest.approx(100, abs=0.1 * len(shares))
+    report = edit(tmp_path, profile, frames=60)
+    *rows, whole = [line.split() for line in profile.table().splitlines()[1:-1]]
+    assert {"DiT", "decode", "encode", "mask", "restore", "write", "wait"} <= {row[0] for row in rows}
+    assert whole[0] == "whole" and float(whole[1]) >= report.seconds - 0.1
+    # stages of the model alone follow one another; those of reading and writing overlap with them
+    beside = {"decode", "write"}
+    shares = [float(row[row.index("%") - 1]) for row in rows if row[0] not in beside or row[1] == "to"]
+    assert 0 < sum(shares) <= 100 + 0.1 * len(shares)
 
 
 def test_mean_and_longest_are_those_of_the_spans() -> None:
@@ -36,12 +42,40 @@ def test_the_trace_is_json_whose_events_nest_block_stage_step(tmp_path: Path) ->
     def inside(name: str) -> list[str]:
         outer = next(span for span in spans if span["name"] == name)
         begin, end = outer["ts"], outer["ts"] + outer["dur"]
-        within = [s for s in spans if begin <= s["ts"] and s["ts"] + s["dur"] <= end + 0.2 and s is not outer]
+        same_row = [span for span in spans if span["tid"] == outer["tid"] and span is not outer]
+        within = [s for s in same_row if begin <= s["ts"] and s["ts"] + s["dur"] <= end + 0.2]
         return [span["name"] for span in within]
 
-    assert {"decode", "encode", "DiT", "step 0", "step 1", "clean pass", "write"} <= set(inside("block 0"))
+    assert {"encode", "DiT", "step 0", "step 1", "clean pass", "decode to pixels"} <= set(inside("block 0"))
     assert inside("DiT") == ["step 0", "step 1"]
     assert next(event["args"]["kept fraction"] for event in events if event["ph"] == "C") == 1.0
+
+
+def test_the_trace_shows_that_frames_are_read_and_written_while_the_model_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = VideoWriter.write_picture
+
+    def slowly(*arguments: object, **options: object) -> None:
+        time.sleep(0.02)
+        write(*arguments, **options)
+
+    monkeypatch.setattr(VideoWriter, "write_picture", slowly)
+    edit(tmp_path, Profile(tmp_path / "trace.json"), frames=60)
+    events = json.loads((tmp_path / "trace.json").read_text())
+    rows = {event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"}
+    assert list(rows.values()) == ["model", "reading", "writing", "waiting"]
+    times = {
+        row: [(e["ts"], e["ts"] + e["dur"]) for e in events if e["ph"] == "X" and rows[e["tid"]] == row]
+        for row in rows.values()
+    }
+    blocks = [(e["ts"], e["ts"] + e["dur"]) for e in events if e["name"].startswith("block ")]
+    for one, next_one in pairwise(blocks):
+        assert one[1] <= next_one[0] + 0.2
+    for row in ("reading", "writing"):
+        assert any(
+            begin < end_of and begin_of < end for begin, end in times[row] for begin_of, end_of in blocks[1:]
+        )
 
 
 def test_the_trace_of_an_interrupted_edit_holds_the_blocks_that_were_done(tmp_path: Path) -> None:

@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 from watched_edit import FRAMES, Remember, edit
+from written_pictures import written_pictures
 
 from lipar.hookspecs import hookimpl
 from lipar.job import RestoredBlock
 from lipar.plugin.host import PluginWarning
-from lipar.video import VideoReader
 from lipar.watch.event_log import EventLog
 from lipar.watch.masks import MaskRecorder
 from lipar.watch.profile import Profile
@@ -26,15 +25,14 @@ def test_every_plugin_is_told_of_every_block_and_of_the_end(tmp_path: Path) -> N
 
 
 def test_watching_changes_no_pixel(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    edit(tmp_path / "a")
     watchers = (
         ProgressBar(), Profile(tmp_path / "t.json"), EventLog(tmp_path / "e.jsonl"), MaskRecorder(tmp_path / "m.npy")
     )  # fmt: skip
-    edit(tmp_path / "b", *watchers)
-    with VideoReader(tmp_path / "a" / "out.mp4") as a, VideoReader(tmp_path / "b" / "out.mp4") as b:
-        assert all(torch.equal(x.rgb, y.rgb) for x, y in zip(a, b, strict=True))
+    with written_pictures() as alone:
+        edit(tmp_path)
+    with written_pictures() as watched:
+        edit(tmp_path, *watchers)
+    assert len(alone["out.mp4"]) == FRAMES and alone == watched
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
@@ -78,4 +76,5 @@ def test_a_second_run_leaves_the_file_of_the_first_alone(watcher: type, name: st
                 for file in (path, alone)
             )
         ]
-        assert kinds[0] == kinds[1]
+        # at which block a frame was read or written is chance
+        assert sorted(kinds[0]) == sorted(kinds[1])

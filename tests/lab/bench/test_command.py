@@ -21,6 +21,7 @@ def test_an_unknown_shape_is_refused_with_all_names():
         (["--size", "30"], "rows x columns"),
         (["--kept", "0.5,2"], "2.0 is not in"),
         (["--kept", "half"], "is no list of"),
+        (["--input", "no.mp4"], "'no.mp4' does not exist"),
         (["--layers", "0"], "must lie in 1..1000 (layers of a transformer"),
     ],
 )

@@ -1,0 +1,95 @@
+"""The files that an edit writes."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+import attrs
+from jaxtyping import Bool, Shaped
+from torch import Tensor
+
+from lipar.editing.source import SourceFrames
+from lipar.editing.transfer import HostCopy
+from lipar.events import EditOptions
+from lipar.files.owner import Outputs
+from lipar.video.convert import begin_bytes, check_finite
+from lipar.video.shade import Shade
+
+
+class EditOutput:
+    """The result and, where it is asked for, the overlay: one frame after another, at the size to write at.
+
+    Args:
+        options: paths, size and encoding.
+        source: gives timing, colour and sound.
+        stack: closes the writers.
+        outputs: owns the files.
+    """
+
+    def __init__(
+        self, options: EditOptions, source: SourceFrames, stack: ExitStack, outputs: Outputs
+    ) -> None:
+        size = source.shown_size if options.keep_source_size else source.size
+        self._writer, *overlays = (
+            stack.enter_context(source.writer(path, size, outputs, options.encoding))
+            for path in (options.output, options.overlay)
+            if path is not None
+        )
+        self._overlay = overlays[0] if overlays else None
+        self._shade = Shade(self._writer) if overlays else None
+
+    def write(self, pictures: "Pictures") -> None:
+        """Write the pictures of a block; they are scaled once, on their way from bytes to YUV.
+
+        Args:
+            pictures: of the next block.
+
+        Raises:
+            VideoError: a frame holds NaN, or writing fails.
+        """
+        check_finite(pictures.finite.wait(), self._writer.frames_written)
+        frames, masks = pictures.frames.wait(), pictures.masks.wait()
+        for rgb, mask, (pts, duration) in zip(frames, masks, pictures.times, strict=True):
+            picture = self._writer.picture(rgb)
+            if self._overlay is not None and self._shade is not None:
+                self._overlay.write_picture(self._shade(picture, mask), pts=pts, duration=duration)
+            self._writer.write_picture(picture, pts=pts, duration=duration)
+
+    def close(self) -> None:
+        """Write what the encoders have in their buffers, and finish the files."""
+        self._writer.close()
+        if self._overlay is not None:
+            self._overlay.close()
+
+
+@attrs.frozen(eq=False)
+class Pictures:
+    """The pictures of a block as they go to the writer: as bytes, and on their way to the host."""
+
+    frames: HostCopy
+    """RGB as bytes."""
+    finite: HostCopy
+    """Of each frame."""
+    masks: HostCopy
+    times: Sequence[tuple[int, int]]
+
+    @classmethod
+    def begin(
+        cls,
+        frames: Shaped[Tensor, "frames 3 height width"],
+        masks: Bool[Tensor, "frames rows cols"],
+        times: Sequence[tuple[int, int]],
+    ) -> "Pictures":
+        """Queue the conversion and the copy of frames; nothing waits for the device.
+
+        Args:
+            frames: RGB on any device, at the size processed; floating point in [0, 1].
+            masks: of kept tokens, for each frame.
+            times: pts and duration of each frame.
+        """
+        rounded, finite = begin_bytes(frames)
+        return cls(HostCopy.begin(rounded), HostCopy.begin(finite), HostCopy.begin(masks), times)
+
+    def wait(self) -> None:
+        """Wait until all copies are complete."""
+        for copy in (self.frames, self.finite, self.masks):
+            copy.wait()
