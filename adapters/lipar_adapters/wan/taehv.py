@@ -6,6 +6,7 @@ a deviation of 1. Its decoder gives four pixel frames for each latent frame, of 
 dropped (`frames_to_trim` there), so that 1 + n latent frames are 1 + 4n pixel frames, as with Wan.
 """
 
+import math
 from pathlib import Path
 
 import torch
@@ -70,6 +71,15 @@ def load_taehv(path: Path, *, dtype: torch.dtype, device: torch.device | str = "
     return Taehv(network.to(device, dtype))
 
 
+def taehv_bytes(path: Path, dtype: torch.dtype) -> int:
+    """Memory that the weights of a file take in `dtype`, from the shapes alone.
+
+    Raises:
+        CheckpointError: it is no file of tensors.
+    """
+    return dtype.itemsize * sum(math.prod(header.shape) for header in read_headers(path).values())
+
+
 class Taehv:
     """TAEHV as a stream (implements `lipar.protocols.Autoencoder`); its state does not grow with the video.
 
@@ -86,7 +96,8 @@ class Taehv:
     def __init__(
         self, network: TaehvNetwork, *, tau_short: float = TAU_SHORT, tau_long: float = TAU_LONG
     ) -> None:
-        self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.network = network.eval().requires_grad_(False)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch does not declare it
         self.spatial_factor: int = 8 * network.version.patch
         self.latent_channels: int = network.version.latent_channels
         self.tau_short = tau_short

@@ -175,7 +175,7 @@ class TaehvNetwork(nn.Module):
         patches = nn.functional.pixel_unshuffle(images, self.version.patch).unflatten(
             0, pixel_frames.shape[:2]
         )
-        return run_layers(self.encoder[: self.head], patches, None)[0]
+        return run_layers(list(self.encoder)[: self.head], patches, None)[0]
 
     def encode_group(self, features: Features, state: State | None) -> tuple[Resized, State]:
         """The latent frame of four pixel frames.
@@ -184,7 +184,7 @@ class TaehvNetwork(nn.Module):
             features: of the four, from `encode_head`; not changed.
             state: after the groups before; None: there are none.
         """
-        return run_layers(self.encoder[self.head :], features, state)
+        return run_layers(list(self.encoder)[self.head :], features, state)
 
     def decode(self, latents: Features, state: State | None) -> tuple[Resized, State]:
         """Four pixel frames for each latent frame, and the state with which the next latents continue."""

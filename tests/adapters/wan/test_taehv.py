@@ -64,13 +64,13 @@ def test_a_latent_frame_is_the_last_of_the_clip_that_ends_with_it(
     folder: Path, name: str, size: tuple[int, int]
 ) -> None:
     frames = clip(9, size)
-    assert_near(loaded(folder, name).encoder()(frames), encoded_whole(name, frames), 2e-5)
+    assert_near(loaded(folder, name).encoder()(frames), encoded_whole(name, frames), 5e-5)
 
 
 def test_a_still_clip_is_encoded_as_by_taehv_itself(folder: Path) -> None:
     frames = clip(1).expand(-1, 9, -1, -1, -1)
     whole = WholeClip(taehv_state()).encode(frames)
-    assert_near(loaded(folder).encoder()(frames), whole, 2e-5)
+    assert_near(loaded(folder).encoder()(frames), whole, 5e-5)
 
 
 @pytest.mark.parametrize("pieces", [[1, 4, 4, 4], [5, 8], [1, 12]])
