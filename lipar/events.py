@@ -78,6 +78,8 @@ class EditReport:
     """Blocks that were run dense as well: with their full context, pruned in part, not filled up with copies."""
     probed_kept_fraction: float | None
     """Mean kept fraction of the probed blocks; None where none was probed."""
+    engine: str
+    """How passes were run, why so, and what that took, in a line; see `lipar.engines.engine`."""
     scene_cuts: tuple[int, ...]
     """Pixel frames at which blocks begin that have a scene cut, the first block excepted."""
     dense_seconds: float | None = None

@@ -24,6 +24,7 @@ from lipar.cli.options import (
     seed_option,
 )
 from lipar.cli.output import say
+from lipar.config import ENGINES
 from lipar.files.locks import check_unlocked
 from lipar.files.places import CONTAINERS, check_source, check_writable
 from lipar.video.encoding import CODECS, Encoding
@@ -43,7 +44,7 @@ _TABLE_ONLY = "table"
     groups={
         "Output": ["output", "overlay", "size", "codec", "quality"],
         "What is computed": ["model", "config_file", "preset", "settings", "strength", "seed", "dense"],
-        "Where and how": ["resolution", "device", "dtype"],
+        "Where and how": ["resolution", "device", "dtype", "engine"],
         "Watching": ["profile", "log", "record_masks", "quiet", "debug"],
     },
 )
@@ -65,6 +66,11 @@ _TABLE_ONLY = "table"
 @click.option("--resolution", type=SizeType(), help="Size to process at.  [default: the model's own]")
 @device_option
 @dtype_option
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    help="How passes are run.  [default: graphs on an NVIDIA GPU, else eager]",
+)
 @click.option(
     "--profile",
     is_flag=False,
@@ -96,6 +102,7 @@ def edit(
     resolution: tuple[int, int] | None,
     device: str | None,
     dtype: str | None,
+    engine: str | None,
     profile: str | None,
     log: Path | None,
     record_masks: Path | None,
@@ -112,7 +119,7 @@ def edit(
         raise click.UsageError("--prompt is empty; say in a few words what the result should look like")
     encoding = Encoding.of(codec, quality)
     encoding.check_container(output, overlay)
-    named = {"strength": strength, "seed": seed}
+    named = {"strength": strength, "seed": seed, "run": None if engine is None else {"engine": engine}}
     config = choice.build(*({key: value} for key, value in named.items() if value is not None))
     trace = Path(profile) if profile and profile != _TABLE_ONLY else None
     _check_paths(source, output, overlay, trace=trace, log=log, masks=record_masks)

@@ -38,6 +38,7 @@ def summarise(report: EditReport, options: EditOptions, config: Config, start: f
         f"{report.frames / report.seconds:.1f} frames/s from file to file, clean pass included "
         f"({report.seconds:.1f} s; loading lipar and the model took {start:.1f} s more)",
         _time_line(report.stage_seconds),
+        f"engine: {report.engine}",
     ]
     if not options.dense:
         lines.append(_speed_line(report))

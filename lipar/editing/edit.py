@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import torch
 
-from lipar.config import Config, PruneConfig, build_config
+from lipar.config import Config, PruneConfig, RunConfig, build_config
 from lipar.editing.model import pick_device, pick_dtype
 from lipar.editing.run import edit_video
 from lipar.events import EditOptions, EditReport
@@ -67,8 +67,8 @@ def edit(
         quality: a number of the codec's own scale, its preset, or both, such as `medium:18`; None: the codec's default.
         quiet: show no progress bar.
         host: the plugins; None: all that are installed.
-        options: keys of the config over `config`: `keep`, `quantile` and the thresholds of its table `prune` directly,
-            and the others by their own names, such as `strength=0.3`, `seed=7` or `noise="kv-cache"`.
+        options: keys of the config over `config`: `keep`, `quantile` and the thresholds of its table `prune`, and
+            `engine` of its table `run`, directly, and the others by their own names, such as `strength=0.3`, `seed=7` or `noise="kv-cache"`.
 
     Returns:
         What was computed, the time per stage, and the speed-up over computing every token where it could be measured.
@@ -116,13 +116,14 @@ def _config_of(config: Config | Mapping[str, Any] | None, options: Mapping[str, 
 
 
 def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Keywords as a table of the config: keys of its table `prune` go there, such as `keep=0.5`.
+    """Keywords as a table of the config: keys of its tables `prune` and `run` go there, such as `keep=0.5`.
 
     Raises:
         TypeError: the config has no key of that name.
     """
-    pruning = {field.name for field in attrs.fields(PruneConfig)}
-    known = pruning | {field.name for field in attrs.fields(Config)}
+    tables = {field.name: "prune" for field in attrs.fields(PruneConfig)}
+    tables |= {field.name: "run" for field in attrs.fields(RunConfig)}
+    known = tables.keys() | {field.name for field in attrs.fields(Config)}
     table: dict[str, Any] = {}
     for key, value in options.items():
         if key not in known:
@@ -130,8 +131,8 @@ def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
             hint = f"did you mean {near[0]!r}?" if near else f"keys of the config: {', '.join(sorted(known))}"
             raise TypeError(f"lipar.edit has no keyword {key!r}; {hint}")
         value = list(value) if isinstance(value, tuple) else value
-        if key in pruning:
-            table.setdefault("prune", {})[key] = value
+        if key in tables:
+            table.setdefault(tables[key], {})[key] = value
         elif isinstance(value, Mapping) and isinstance(table.get(key), dict):
             table[key] |= value
         else:

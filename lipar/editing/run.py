@@ -120,6 +120,7 @@ class _EditRun:
                 processed_size=self.source.size,
                 stage_seconds=self.timer.seconds,
                 seconds=time.perf_counter() - start,
+                engine=self.scheduler.job.engine.summary(),
             )
         except BaseException as error:
             self.hook.lipar_edit_ended(report=None, error=error, spans=[])

@@ -57,6 +57,7 @@ class EditTally:
         processed_size: tuple[int, int],
         stage_seconds: dict[str, float],
         seconds: float,
+        engine: str,
     ) -> EditReport:
         """The report of the whole edit.
 
@@ -65,6 +66,7 @@ class EditTally:
             processed_size: width and height at which the model worked.
             stage_seconds: seconds of each stage, the dense probes and waiting among them.
             seconds: wall time of the edit, dense probes included.
+            engine: how passes were run, in a line.
         """
         probed = [(block, block.dense_seconds) for block in self.blocks if block.dense_seconds is not None]
         speedup = Speedup(tuple((dense, block.seconds) for block, dense in probed))
@@ -87,6 +89,7 @@ class EditTally:
             probed_kept_fraction=(
                 sum(block.kept_fraction for block, _ in probed) / len(probed) if probed else None
             ),
+            engine=engine,
             scene_cuts=tuple(self.cuts),
         )
 

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 import attrs
 from torch import Tensor
 
-from lipar.config import Config
+from lipar.config import Config, ConfigError
 from lipar.enabling.session import Session
 from lipar.enabling.settings import EnableOptions, config_of
 from lipar.enabling.target import EnableWarning, target_for
@@ -93,6 +93,11 @@ def enable(
         raise ValueError("give either a source or a layout; a layout says already what the source would")
     info = kind.describe(target)
     config = config_of(config, options, host, info.facts)
+    if config.run.engine not in ("auto", "eager"):
+        raise ConfigError(
+            f"run.engine = {config.run.engine!r} is for models that lipar runs block by block; to compile the layers of "
+            "this one, call compile_repeated_blocks() on its transformer, before or after lipar.enable"
+        )
     parts = make_parts(host, config)
     kinds = FORWARD_KINDS if layout is not None else FORWARD_KINDS | MASK_KINDS
     giver = Giver(f"lipar.enable on this {type(target).__name__}", info.facts)

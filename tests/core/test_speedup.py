@@ -87,6 +87,7 @@ REPORT = EditReport(
     speedup_verdict="faster",
     probed_blocks=3,
     probed_kept_fraction=0.45,
+    engine="eager (as asked)",
     scene_cuts=(),
 )
 

@@ -228,7 +228,7 @@ class _Wan22(ClipAdapter):
         Raises:
             MissingCheckpointError: the folder is not whole, or there is no file of TAEHV.
             CheckpointError: its files are damaged.
-            ValueError: it is of another model, or TAEHV is; or `quantise` is not possible on this device or in this type.
+            ValueError: it is of another model, or TAEHV is; or `quantise` is not possible here.
         """
         taehv = taehv_file(self.taehv) if self.autoencoder == "taehv" else None
         came = family_of(read_index(self.folder, without=replaced_by(taehv)))
