@@ -105,6 +105,12 @@ def test_no_layer_changes_what_it_was_given() -> None:
     assert all(torch.equal(a, b) for a, b in zip(given, before, strict=True))
 
 
+@torch.no_grad()
+def test_a_state_holds_the_memory_of_one_frame() -> None:
+    _, state = run_layers(layers(), torch.randn(1, 8, 2, 4, 6), None)
+    assert all(entry.untyped_storage().nbytes() == entry.numel() * 4 for entry in state)
+
+
 def test_gradients_are_those_of_the_plain_formulation() -> None:
     network = layers(torch.float64)
     features = torch.randn(1, 3, 2, 3, 4, dtype=torch.float64, requires_grad=True)

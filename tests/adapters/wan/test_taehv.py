@@ -193,3 +193,12 @@ def test_a_part_of_a_file_is_refused(folder: Path, tmp_path: Path) -> None:
     path.write_bytes((folder / "taew2_1.pth").read_bytes()[:100_000])
     with pytest.raises(CheckpointError, match="no readable checkpoint, or a part of one"):
         load_taehv(path, dtype=torch.float32)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("dtype", "within"), [(torch.float32, 0.05), (torch.bfloat16, 0.3)])
+def test_on_a_gpu_it_gives_what_it_gives_on_a_cpu(folder: Path, dtype: torch.dtype, within: float) -> None:
+    frames, latents = clip(9), noise(3)
+    gpu = load_taehv(folder / "taew2_1.pth", dtype=dtype, device="cuda")
+    assert_near(gpu.encoder()(frames).cpu().float(), loaded(folder).encoder()(frames), within)
+    assert_near(gpu.decoder()(latents).cpu().float(), loaded(folder).decoder()(latents), within)
