@@ -68,7 +68,8 @@ def edit(
         quiet: show no progress bar.
         host: the plugins; None: all that are installed.
         options: keys of the config over `config`: `keep`, `quantile` and the thresholds of its table `prune`, and
-            `engine` of its table `run`, directly, and the others by their own names, such as `strength=0.3`, `seed=7` or `noise="kv-cache"`.
+            `engine` of its table `run`, directly; the others by their own names, such as `strength=0.3`, `seed=7` or
+            `noise="kv-cache"`.
 
     Returns:
         What was computed, the time per stage, and the speed-up over computing every token where it could be measured.

@@ -95,8 +95,8 @@ def enable(
     config = config_of(config, options, host, info.facts)
     if config.run.engine not in ("auto", "eager"):
         raise ConfigError(
-            f"run.engine = {config.run.engine!r} is for models that lipar runs block by block; to compile the layers of "
-            "this one, call compile_repeated_blocks() on its transformer, before or after lipar.enable"
+            f"run.engine = {config.run.engine!r} is for models that lipar runs block by block; to compile the layers "
+            "of this one, call compile_repeated_blocks() on its transformer, before or after lipar.enable"
         )
     parts = make_parts(host, config)
     kinds = FORWARD_KINDS if layout is not None else FORWARD_KINDS | MASK_KINDS
