@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -205,8 +204,11 @@ def test_the_pictures_are_those_of_a_run_without_threads(
 
         def __exit__(self, *error: object) -> None: ...
 
-        def __iter__(self) -> Iterator[object]:
-            return self.put
+        def __iter__(self) -> "InTurn":
+            return self
+
+        def __next__(self) -> object:
+            return next(self.put)
 
         def finish(self) -> None: ...
 

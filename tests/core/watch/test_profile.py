@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from watched_edit import Stop, edit
 
 from lipar.events import Span
-from lipar.video import VideoWriter
+from lipar.video import PixelFrame, VideoWriter, synthetic
 from lipar.watch.profile import Profile
 
 
@@ -54,13 +55,20 @@ def test_the_trace_is_json_whose_events_nest_block_stage_step(tmp_path: Path) ->
 def test_the_trace_shows_that_frames_are_read_and_written_while_the_model_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = VideoWriter.write_picture
+    # slower than the model, so that it is at work whenever the model is
+    write, clip = VideoWriter.write_picture, synthetic.synthetic_clip
 
-    def slowly(*arguments: object, **options: object) -> None:
+    def write_slowly(*arguments: object, **options: object) -> None:
         time.sleep(0.02)
         write(*arguments, **options)
 
-    monkeypatch.setattr(VideoWriter, "write_picture", slowly)
+    def read_slowly(*arguments: int) -> Iterator[PixelFrame]:
+        for frame in clip(*arguments):
+            time.sleep(0.02)
+            yield frame
+
+    monkeypatch.setattr(VideoWriter, "write_picture", write_slowly)
+    monkeypatch.setattr(synthetic, "synthetic_clip", read_slowly)
     edit(tmp_path, Profile(tmp_path / "trace.json"), frames=60)
     events = json.loads((tmp_path / "trace.json").read_text())
     rows = {event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"}
