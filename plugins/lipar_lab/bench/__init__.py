@@ -4,5 +4,5 @@ Every figure that compares is a ratio of runs that were interleaved, given with 
 makes the spread wide rather than the figure wrong.
 """
 
-SECTIONS = ("overhead", "sweep", "forward", "pipeline", "mask", "memory", "syncs", "profile")
+SECTIONS = ("overhead", "sweep", "forward", "pipeline", "mask", "autoencoder", "memory", "syncs", "profile")
 """What can be measured."""
