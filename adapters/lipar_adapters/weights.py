@@ -125,7 +125,11 @@ def _shards(index: Path) -> list[Path]:
 
 
 def check_headers(
-    headers: Headers, model: torch.nn.Module, path: Path, ignored: Collection[str] = ()
+    headers: Headers,
+    model: torch.nn.Module,
+    path: Path,
+    ignored: Collection[str] = (),
+    described_by: str = "its config",
 ) -> None:
     """Refuse tensors that are not those of a model.
 
@@ -134,6 +138,7 @@ def check_headers(
         model: as the config describes it, on any device, also on `meta`.
         path: for messages.
         ignored: patterns of names that may be there in addition.
+        described_by: what the sizes of the model come from, for messages.
 
     Raises:
         CheckpointError: tensors are missing, of another shape, not of floating-point numbers, or too many.
@@ -142,15 +147,15 @@ def check_headers(
     missing = wanted.keys() - headers.keys()
     if missing:
         raise unfit(
-            path, f"all tensors of the {kind} that its config describes", f"none named {some(missing)}"
+            path, f"all tensors of the {kind} that {described_by} describes", f"none named {some(missing)}"
         )
     extra = {name for name in headers.keys() - wanted.keys() if not any(re.search(p, name) for p in ignored)}
     if extra:
-        raise unfit(path, f"the tensors of the {kind} that its config describes", f"also {some(extra)}")
+        raise unfit(path, f"the tensors of the {kind} that {described_by} describes", f"also {some(extra)}")
     for name, tensor in wanted.items():
         if headers[name].shape != tuple(tensor.shape):
             came = str(list(headers[name].shape))
-            raise unfit(path, f"{name} of shape {list(tensor.shape)}, as its config describes it", came)
+            raise unfit(path, f"{name} of shape {list(tensor.shape)}, as {described_by} describes it", came)
         if tensor.is_floating_point() and not headers[name].is_float:
             raise unfit(path, f"{name} in floating-point numbers", "whole numbers")
 

@@ -7,6 +7,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
+from lipar.protocols import Autoencoder
 from lipar.regions.stages import StagedDecoder
 from lipar.types import Latents
 from lipar_adapters.wan.decoder_stages import can_be_staged, staged
@@ -26,6 +27,7 @@ class WanAutoencoder:
 
     Args:
         vae: a `diffusers.AutoencoderKLWan`: 16 channels at 1/8 (Wan 2.1, A14B), or 48 at 1/16 (Wan 2.2 TI2V 5B).
+            Its convolutions are computed in a faster form on a CPU from then on.
         tau_short: threshold of the `l1` criterion on these latents; the default is the paper's, for Wan 2.1.
         tau_long: likewise, against the last clean frame.
     """
@@ -43,7 +45,10 @@ class WanAutoencoder:
         stride = 2 ** sum(config.temperal_downsample)
         if stride != self.next_pixel_frames:
             raise ValueError(f"4 pixel frames make one latent frame of Wan; of this autoencoder {stride}")
+        from lipar_adapters.wan.frame_convolutions import compute_by_frames
+
         self.vae = vae.eval().requires_grad_(False)
+        compute_by_frames(vae)
         self.patch: int = config.patch_size or 1
         self.spatial_factor: int = 2 ** len(config.temperal_downsample) * self.patch
         self.latent_channels: int = config.z_dim
@@ -123,7 +128,7 @@ class EncoderStream:
             ValueError: another number of frames, or a size that is no multiple of `spatial_factor`.
         """
         autoencoder = self._autoencoder
-        self._check(pixel_frames)
+        check_pixel_frames(pixel_frames, autoencoder, begun=self._begun)
         frames = pixel_frames.to(autoencoder.device, autoencoder.dtype) * 2 - 1
         if autoencoder.patch > 1:
             frames = rearrange(
@@ -138,21 +143,31 @@ class EncoderStream:
         mean, std = autoencoder.scale()
         return (torch.cat(moments, dim=2).transpose(1, 2)[:, :, : autoencoder.latent_channels] - mean) / std
 
-    def _check(self, pixel_frames: Tensor) -> None:
-        autoencoder = self._autoencoder
-        count, height, width = pixel_frames.shape[1], *pixel_frames.shape[3:]
-        factor, group = autoencoder.spatial_factor, autoencoder.next_pixel_frames
-        if height % factor or width % factor:
-            raise ValueError(
-                f"pixel frames of {height}x{width} do not divide into latents; crop or pad to multiples of {factor}"
-            )
-        first = 0 if self._begun else autoencoder.first_pixel_frames
-        if count <= 0 or count < first or (count - first) % group:
-            wanted = f"{group}n" if self._begun else f"{first} + {group}n"
-            where = "go on with" if self._begun else "begin with"
-            raise ValueError(
-                f"Wan streams {where} {wanted} pixel frames, got {count}; hold frames back or repeat the last"
-            )
+
+def check_pixel_frames(pixel_frames: PixelClip, autoencoder: Autoencoder, *, begun: bool) -> None:
+    """Refuse frames that make no whole latents.
+
+    Args:
+        pixel_frames: the frames of a call of an encoder's stream.
+        autoencoder: says how many pixels and frames make a latent.
+        begun: this is not the first call of the stream.
+
+    Raises:
+        ValueError: their number or their size does not fit.
+    """
+    count, height, width = pixel_frames.shape[1], *pixel_frames.shape[3:]
+    factor, group = autoencoder.spatial_factor, autoencoder.next_pixel_frames
+    if height % factor or width % factor:
+        raise ValueError(
+            f"pixel frames of {height}x{width} do not divide into latents; crop or pad to multiples of {factor}"
+        )
+    first = 0 if begun else autoencoder.first_pixel_frames
+    if count <= 0 or count < first or (count - first) % group:
+        wanted = f"{group}n" if begun else f"{first} + {group}n"
+        where = "go on with" if begun else "begin with"
+        raise ValueError(
+            f"Wan streams {where} {wanted} pixel frames, got {count}; hold frames back or repeat the last"
+        )
 
 
 class DecoderStream:

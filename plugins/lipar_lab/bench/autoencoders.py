@@ -10,18 +10,6 @@ from torch import Tensor, nn
 
 from lipar.regions.stages import StagedDecoder
 from lipar.types import Latents
-from lipar_adapters.frame_layers import (
-    Features,
-    FrameLayer,
-    Images,
-    MemoryBlock,
-    NewImages,
-    Resized,
-    enlarge,
-    per_frame,
-    run_layers,
-    split_in_time,
-)
 from lipar_adapters.frame_stages import staged
 from lipar_lab.bench.setup import Setup
 
@@ -42,13 +30,14 @@ class Subject:
 
 
 def subjects(setup: Setup, frames: int) -> list[Subject]:
-    """What is measured on a device: the bundled autoencoder on a CPU, the two others on a GPU.
+    """What is measured on a device: on a CPU the bundled autoencoder and TAEHV, on a GPU TAEHV and Wan's.
 
     Args:
         setup: the size of the video is that of its shape.
         frames: latent frames.
     """
-    return [tiny(setup, frames)] if not setup.on_cuda else [taehv(setup, frames), wan(setup, frames)]
+    names = [taehv, wan] if setup.on_cuda else [tiny, taehv]
+    return [make(setup, frames) for make in names]
 
 
 def tiny(setup: Setup, frames: int) -> Subject:
@@ -109,83 +98,43 @@ def channels_last(vae: Any) -> Any:
     return vae
 
 
-class TaehvMemoryBlock(MemoryBlock):
-    """Three convolutions, as TAEHV has them."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(2 * channels, channels, 3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(channels, channels, 3, padding=1),
-        )
-
-    def update(self, both: Images) -> NewImages:
-        """What the convolutions make of a frame and the one before."""
-        return self.layers(both)
-
-
-class TaehvGrow(FrameLayer):
-    """Twice the height and width, `parts` times the frames, and a convolution to other channels."""
-
-    def __init__(self, channels_in: int, channels_out: int, parts: int) -> None:
-        super().__init__()
-        self.parts = parts
-        self.split = nn.Conv2d(channels_in, parts * channels_in, 1, bias=False)
-        self.convolution = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
-
-    def forward(self, features: Features) -> Resized:
-        """Features of the new size."""
-        grown = per_frame(self.split, features)
-        if self.parts > 1:
-            grown = split_in_time(grown, self.parts)
-        return per_frame(lambda images: enlarge(images, self.convolution), grown)
-
-
-def taehv(setup: Setup, frames: int, widths: tuple[int, int, int, int] = (256, 128, 64, 64)) -> Subject:
+def taehv(setup: Setup, frames: int) -> Subject:
     """The decoder of TAEHV with random weights.
 
     Args:
         setup: device, number type and size of the video.
         frames: latent frames.
-        widths: channels at 1/8, 1/4, 1/2 and 1/1 of the pixel resolution.
     """
+    from lipar_adapters.wan.taehv_network import VERSIONS, Enlarge, TaehvNetwork
+
     torch.manual_seed(0)
-    latents = _random_latents(setup, frames)
-    layers: list[nn.Module] = [
-        nn.Sequential(nn.Conv2d(latents.shape[2], widths[0], 3, padding=1), nn.ReLU(inplace=True))
-    ]
-    for index, parts in enumerate((1, 2, 2)):
-        layers += [TaehvMemoryBlock(widths[index]) for _ in range(3)]
-        layers.append(TaehvGrow(widths[index], widths[index + 1], parts))
-    layers.append(nn.Sequential(nn.ReLU(), nn.Conv2d(widths[3], 3, 3, padding=1)))
-    for layer in layers:
-        layer.to(setup.device, _dtype(setup), memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
-
-    def prepare(some: Tensor) -> Tensor:
-        return 3 * torch.tanh(some / 3)
-
-    def finish(pixels: Tensor) -> Tensor:
-        return pixels.clamp_(0, 1)
+    network = TaehvNetwork(VERSIONS[3]).to(setup.device, _dtype(setup)).requires_grad_(False)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def new_decoder() -> Callable[[Latents], Tensor]:
         state: Any = None
 
-        def decode(some: Latents) -> Tensor:
+        def decode(latents: Latents) -> Tensor:
             nonlocal state
             with torch.no_grad():
-                pixels, state = run_layers(layers, prepare(some), state)
-                return finish(pixels)
+                pixels, state = network.decode(latents, state)
+                return pixels.clamp_(0, 1)
 
         return decode
 
+    def new_staged() -> StagedDecoder:
+        return staged(
+            list(network.decoder),
+            prepare=lambda latents: latents,
+            finish=lambda pixels: pixels.clamp_(0, 1),
+            scales={Enlarge: 2},
+        )
+
     return Subject(
         name="TAEHV",
-        latents=latents,
+        latents=_random_latents(setup, frames),
         decoder=new_decoder,
-        staged=lambda: staged(layers, prepare=prepare, finish=finish, scales={TaehvGrow: 2}),
+        staged=new_staged,
         trained=False,
     )
 
