@@ -17,6 +17,7 @@ from lipar.job import RestoredBlock
 from lipar.masks.source import SourceFormat
 from lipar.plugin.host import PluginHost
 from lipar.protocols import Autoencoder, Model
+from lipar.regions.choice import PixelDecoder
 from lipar.scheduler import Scheduler
 from lipar.spec import NO_AUTOENCODER
 from lipar.speedup import ProbePlan, first_steady_block
@@ -137,10 +138,10 @@ class _EditRun:
         return writer, stack.enter_context(source.writer(options.overlay, size, outputs))
 
     def _run_blocks(self, writer: VideoWriter, overlay: VideoWriter | None) -> None:
-        decode = self.autoencoder.decoder()
+        decode = PixelDecoder(self.autoencoder, self.scheduler.config.decode, dense=self.options.dense)
         for block in self.scheduler.run(self.encoder):
             with self.timer.measure("decode to pixels"):
-                pixels = decode(block.latents)
+                pixels = decode(block.latents, block.layout)
             spans = self.format.frame_spans(block.first_frame, block.layout.frames)
             masks = _mask_per_pixel_frame(block, spans) if overlay else None
             with self.timer.measure("write"):

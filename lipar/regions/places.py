@@ -5,11 +5,12 @@ from typing import NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lipar.types import Latents
 
+LatentFrame: TypeAlias = Float[Tensor, "b 1 c h w"]
 Cells: TypeAlias = Bool[Tensor, "h w"]
 """True at the cells of a latent frame that are meant; one mask for all videos of a batch."""
 
@@ -73,17 +74,34 @@ class Rect(NamedTuple):
         )
 
 
-def changed_cells(latents: Latents, tolerance: float = 0.0) -> Bool[Tensor, "changes h w"]:
-    """For each frame but the first, where it differs from the one before, in any channel and any video of the batch.
+def changed_cells(
+    latents: Latents, shown: LatentFrame | None, tolerance: float | Tensor
+) -> tuple[Bool[Tensor, "t h w"], LatentFrame]:
+    """Where each frame differs from what is shown there, in any channel and any video of the batch.
 
     Latents are compared, not keep masks: a restorer may change kept tokens, and a kept token may come out as it was.
+    What is compared with is the latent that a place changed to last, so that small changes do not add up unseen.
 
     Args:
         latents: consecutive frames.
-        tolerance: the largest difference that counts as none, in the units of the latents.
+        shown: what this returned for the frames before; None: there are none, and all of the first frame is new.
+        tolerance: the largest difference that counts as none, in the units of the latents; may differ by channel.
+
+    Returns:
+        The changed cells of each frame, and the latents that are shown after the last one.
     """
-    # not `>`: NaN is a change
-    return ~((latents[:, 1:] - latents[:, :-1]).abs() <= tolerance).all(2).all(0)
+    found = []
+    for frame in latents.split(1, 1):
+        if shown is None:
+            shown = frame.clone()
+            found.append(torch.ones_like(frame[0, 0, 0], dtype=torch.bool))
+            continue
+        # not `>`: NaN is a change
+        changed = ~((frame - shown).abs() <= tolerance).all(2).all(0)[0]
+        shown = torch.where(changed, frame, shown)
+        found.append(changed)
+    assert shown is not None
+    return torch.stack(found), shown
 
 
 def grown_cells(cells: Cells, halo: int) -> Cells:

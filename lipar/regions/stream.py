@@ -29,8 +29,8 @@ class Trial:
 
     REGIONS = 4
     """Frames decoded by regions until it is known; the first one is not counted."""
-    SLOWEST = 0.95
-    """Time of such a frame in times of a whole one, above which it is not worth its error."""
+    LEAST_CELLS = 512
+    """Latents of a frame below which there is nothing worth gaining; 256x128 pixels."""
 
     def __init__(self) -> None:
         self._seconds: dict[bool, list[float]] = {True: [], False: []}
@@ -46,7 +46,7 @@ class Trial:
         if not self.is_over:
             return False
         whole, regions = self._seconds[True], self._seconds[False]
-        return statistics.median(regions[1:]) > self.SLOWEST * statistics.median(whole[1:] or whole)
+        return statistics.median(regions[1:]) >= statistics.median(whole[1:] or whole)
 
     def run(self, decode: Callable[[], Tensor], frames: int, *, whole: bool, device: torch.device) -> Tensor:
         """Decode and, until the trial is over, take the time.
@@ -79,15 +79,17 @@ class RegionStream:
 
     Args:
         decoder: a new one; its stream begins here.
-        tolerance: the largest difference between latents that counts as none.
+        tolerance: the largest difference between latents that counts as none; may differ by channel, `c 1 1`.
         trial: decode some frames by regions, and only whole ones from then on if this was no faster. Then the result
             depends on the machine.
     """
 
-    def __init__(self, decoder: StagedDecoder, *, tolerance: float = 0.0, trial: bool = False) -> None:
+    def __init__(
+        self, decoder: StagedDecoder, *, tolerance: float | Tensor = 0.0, trial: bool = False
+    ) -> None:
         self._decoder, self._tolerance = decoder, tolerance
         self._trial = Trial() if trial else None
-        self._before: Tensor | None = None
+        self._shown: Tensor | None = None
         self._moved: Cells | None = None
         self.cells = self.decoded_cells = 0
         """Latent cells that came, and those of them that were decoded."""
@@ -127,18 +129,16 @@ class RegionStream:
 
     def _plans(self, latents: Latents) -> list[Plan]:
         """Where each frame is to be decoded; the host waits for the latents once."""
-        known = latents if self._before is None else torch.cat([self._before, latents], 1)
-        self._before = latents[:, -1:].clone()
-        changes = list(changed_cells(known, self._tolerance).cpu())
-        if len(changes) < latents.shape[1]:
-            changes.insert(0, torch.ones(latents.shape[-2:], dtype=torch.bool))
+        changes, self._shown = changed_cells(latents, self._shown, self._tolerance)
         cost = COST_ON_GPU if latents.device.type == "cuda" else COST_ON_CPU
-        return [self._plan(cells, cost) for cells in changes]
+        return [self._plan(cells, cost) for cells in changes.cpu()]
 
     def _plan(self, changed: Cells, cost: Cost) -> Plan:
         active = grown_cells(changed, HALO)
         if self._moved is not None:
             active |= self._moved
         self._moved = changed
+        if self._trial is not None and active.numel() < Trial.LEAST_CELLS:
+            return None
         rects = rectangles(active, cost)
         return rects if sum(map(cost.of, rects)) < BREAK_EVEN * active.numel() else None

@@ -1,6 +1,6 @@
 """The tiny autoencoder with the interface of `diffusers.AutoencoderKLWan`, as far as Wan's pipelines use it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor
 
+from lipar.regions.stages import StagedDecoder
 from lipar_adapters.frame_layers import State
 from lipar_adapters.tiny.autoencoder import (
     SPATIAL_STRIDE,
@@ -114,3 +115,11 @@ class TinyWanAutoencoder(ModelMixin, ConfigMixin):
             pixel_frames.append(decoded)
         sample = 2 * torch.cat(pixel_frames, 1)[:, TEMPORAL_STRIDE - 1 :].transpose(1, 2) - 1
         return DecoderOutput(sample=sample) if return_dict else (sample,)
+
+    def staged_clip(self) -> tuple[StagedDecoder, Callable[[Tensor], Tensor]]:
+        """A stream that can decode regions, and what makes of its pixel frames of a clip what `decode` returns."""
+
+        def as_sample(pixel_frames: Tensor) -> Tensor:
+            return 2 * pixel_frames[:, TEMPORAL_STRIDE - 1 :].transpose(1, 2) - 1
+
+        return self.autoencoder.staged_decoder(), as_sample

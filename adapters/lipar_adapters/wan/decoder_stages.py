@@ -133,3 +133,24 @@ def staged(
     )
     stages.append(WanStage(head, inside=decoder.conv_out, finish=finish))
     return StagedDecoder(WanTrunk(vae, prepare), stages, time_axis=2)
+
+
+def staged_clip(vae: Any) -> tuple[StagedDecoder, Callable[[Tensor], Tensor]] | None:
+    """A new stream for the latents of a whole clip, as `vae.decode` takes them, but `b t c h w`.
+
+    Returns:
+        The stream, and what makes of its pixel frames `b frames 3 height width` what `decode` returns; None for an
+        autoencoder that cannot decode regions, or is told to decode in tiles or one video after the other.
+    """
+    own: Callable[[], Any] | None = getattr(vae, "staged_clip", None)
+    if own is not None:
+        made: tuple[StagedDecoder, Callable[[Tensor], Tensor]] = own()
+        return made
+    from diffusers import AutoencoderKLWan
+
+    if not isinstance(vae, AutoencoderKLWan) or not can_be_staged(vae) or vae.use_tiling or vae.use_slicing:
+        return None
+    decoder = staged(
+        vae, prepare=lambda latents: latents.transpose(1, 2), finish=lambda pixels: pixels.clamp(-1, 1)
+    )
+    return decoder, lambda pixels: pixels.transpose(1, 2)
