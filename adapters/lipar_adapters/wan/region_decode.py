@@ -47,8 +47,8 @@ class RegionDecode(StandIn):
         form = staged_clip(vae)
         if form is None:
             warnings.warn(
-                f"decode='regions' had no effect: this {type(vae).__name__} cannot decode regions, or is told to decode "
-                "in tiles or slices; its clip was decoded whole",
+                f"decode='regions' had no effect: this {type(vae).__name__} cannot decode regions, or is told to "
+                "decode in tiles or slices; its clip was decoded whole",
                 EnableWarning,
                 stacklevel=2,
             )
