@@ -68,7 +68,7 @@ class Autoencoder(Protocol):
     latent_channels: int
     """Channels of the latents."""
     first_pixel_frames: int
-    """Pixel frames that make the first latent frame of a stream (1 for Wan, 4 for TAEHV)."""
+    """Pixel frames that make the first latent frame of a stream (1 for Wan, 4 for the bundled model)."""
     next_pixel_frames: int
     """Pixel frames for every further latent frame."""
     tau_short: float

@@ -68,6 +68,8 @@ def staged(
     prepare: Callable[[Latents], Tensor],
     finish: Callable[[Tensor], Tensor],
     scales: dict[type[nn.Module], int],
+    drop: int = 0,
+    cost: int = 1,
 ) -> StagedDecoder:
     """A decoder of layers in order; those before the first frame layer are the trunk.
 
@@ -76,6 +78,8 @@ def staged(
         prepare: see `LayerTrunk`.
         finish: makes of the last layer's output pixels in [0, 1]; may change it.
         scales: by how much layers enlarge, by class; others keep the size.
+        drop: pixel frames at the start of the stream that are not given.
+        cost: how much larger the features are than those that `frames_together` was measured on.
     """
     first = next(index for index, layer in enumerate(layers) if isinstance(layer, FrameLayer))
     stages: list[Stage] = []
@@ -85,6 +89,8 @@ def staged(
 
     def together(latents: Tensor) -> int:
         b, _, _, height, width = latents.shape
-        return frames_together(b * height * width, latents.device)
+        return frames_together(cost * b * height * width, latents.device)
 
-    return StagedDecoder(LayerTrunk(prepare, layers[:first]), stages, time_axis=1, together=together)
+    return StagedDecoder(
+        LayerTrunk(prepare, layers[:first]), stages, time_axis=1, together=together, drop=drop
+    )

@@ -13,10 +13,11 @@ import torch
 from lipar import bounds
 from lipar.bounds import Within, falling
 from lipar.plugin.compatibility import CAUSAL
-from lipar.protocols import Model, StreamingAdapter
+from lipar.protocols import Autoencoder, Model, StreamingAdapter
 from lipar.spec import AutoencoderSpec, ModelSpec
 from lipar_adapters.checkpoint_errors import MissingCheckpointError, reading
 from lipar_adapters.wan.run_settings import RunSettings
+from lipar_adapters.wan.taehv_option import only_with_taehv, taehv_file
 
 HOME_PIXELS = 480 * 832
 
@@ -54,8 +55,11 @@ class SelfForcing(StreamingAdapter):
     """Rows that a prompt is padded to with zeros, and cut at."""
     keep_text_encoder: bool = False
     """Keep UMT5 (5.7 billion parameters) in memory between prompts, instead of loading it for each."""
-    autoencoder: Literal["wan", "none"] = "wan"
-    """`wan`: `vae` of `base`; `none`: input and output are latents and `prompt_embeds`, and no `base` is needed."""
+    autoencoder: Literal["wan", "taehv", "none"] = "wan"
+    """`wan`: `vae` of `base`; `taehv`: the small one in the file `taehv`; `none`: input and output are latents and
+    `prompt_embeds`, and no `base` is needed."""
+    taehv: str | None = attrs.field(default=None, validator=only_with_taehv)
+    """The released file `taew2_1.pth`, for `autoencoder = "taehv"`."""
 
     gives = CAUSAL
 
@@ -78,12 +82,14 @@ class SelfForcing(StreamingAdapter):
         """
         self._find()
         from lipar_adapters.wan.autoencoder import TAU_LONG, TAU_SHORT, WanAutoencoder
+        from lipar_adapters.wan.taehv import Taehv
 
         if self.autoencoder == "none":
             return self._run_settings().spec(None)
+        kind = Taehv if self.autoencoder == "taehv" else WanAutoencoder
         autoencoder = AutoencoderSpec(
-            first_pixel_frames=WanAutoencoder.first_pixel_frames,
-            next_pixel_frames=WanAutoencoder.next_pixel_frames,
+            first_pixel_frames=kind.first_pixel_frames,
+            next_pixel_frames=kind.next_pixel_frames,
             tau_short=TAU_SHORT,
             tau_long=TAU_LONG,
         )
@@ -100,14 +106,12 @@ class SelfForcing(StreamingAdapter):
             MemoryWarning: weights and text encoder are about to take more than is free.
         """
         checkpoint, base = self._find()
-        from lipar_adapters.loading import load_diffusers_model
-        from lipar_adapters.wan.autoencoder import WanAutoencoder
         from lipar_adapters.wan.causal import CausalWan
         from lipar_adapters.wan.checkpoints import load_transformer
         from lipar_adapters.wan.text import WanTextEncoder
         from lipar_adapters.wan.timesteps import Float64Timesteps
 
-        text = autoencoder = None
+        text = None
         if base is not None and (base / "text_encoder").is_dir():
             text = WanTextEncoder(
                 base, device=device, dtype=dtype, rows=self.text_rows, keep=self.keep_text_encoder
@@ -117,14 +121,27 @@ class SelfForcing(StreamingAdapter):
         transformer = load_transformer(checkpoint, dtype=dtype, device=device, config=config)
         embedder = transformer.condition_embedder
         embedder.timesteps_proj = Float64Timesteps(transformer.config.freq_dim)
-        if base is not None and self.autoencoder == "wan":
-            from diffusers import AutoencoderKLWan
-
-            vae = load_diffusers_model(AutoencoderKLWan, base / "vae", dtype=dtype, device=device)
-            with reading(base / "vae", "the autoencoder of a Wan model"):
-                autoencoder = WanAutoencoder(vae)
+        autoencoder = self._load_autoencoder(base, device, dtype)
         with reading(checkpoint, "a causal Wan transformer, and the other parts of its model"):
             return CausalWan(transformer, self._run_settings(), autoencoder=autoencoder, encode_prompt=text)
+
+    def _load_autoencoder(
+        self, base: Path | None, device: torch.device, dtype: torch.dtype
+    ) -> Autoencoder | None:
+        if self.autoencoder == "taehv":
+            from lipar_adapters.wan.taehv import load_taehv
+
+            return load_taehv(taehv_file(self.taehv), dtype=dtype, device=device)
+        if self.autoencoder == "none" or base is None:
+            return None
+        from diffusers import AutoencoderKLWan
+
+        from lipar_adapters.loading import load_diffusers_model
+        from lipar_adapters.wan.autoencoder import WanAutoencoder
+
+        vae = load_diffusers_model(AutoencoderKLWan, base / "vae", dtype=dtype, device=device)
+        with reading(base / "vae", "the autoencoder of a Wan model"):
+            return WanAutoencoder(vae)
 
     def _find(self) -> tuple[Path, Path | None]:
         """Where the checkpoint and the other parts lie; all that will be needed is there."""
@@ -137,16 +154,20 @@ class SelfForcing(StreamingAdapter):
         if not checkpoint.exists():
             raise MissingCheckpointError(f"adapter.checkpoint: there is nothing at {checkpoint}")
         base = Path(self.base).expanduser() if self.base is not None else None
-        if base is None and checkpoint.is_dir() and (checkpoint / "vae").is_dir():
+        if base is None and any((checkpoint / part).is_dir() for part in ("vae", "text_encoder")):
             base = checkpoint
         if self.autoencoder == "none":
             return checkpoint, base
+        if self.autoencoder == "taehv":
+            taehv_file(self.taehv)
         if base is None:
             raise MissingCheckpointError(
                 f"{checkpoint} holds a transformer alone; set adapter.base to a local diffusers folder of "
-                "Wan2.1-T2V-1.3B with vae, text_encoder and tokenizer, or adapter.autoencoder to 'none'"
+                f"Wan2.1-T2V-1.3B with {'vae, ' if self.autoencoder == 'wan' else ''}text_encoder and tokenizer, or "
+                "adapter.autoencoder to 'none'"
             )
-        needed = ("vae/config.json", "text_encoder/config.json", "tokenizer/tokenizer_config.json")
+        needed = ["text_encoder/config.json", "tokenizer/tokenizer_config.json"]
+        needed += ["vae/config.json"] if self.autoencoder == "wan" else []
         missing = [name for name in needed if not (base / name).is_file()]
         if missing:
             raise MissingCheckpointError(
@@ -175,11 +196,14 @@ class SelfForcing(StreamingAdapter):
     ) -> None:
         from lipar_adapters.wan.checkpoints import stored_bytes, transformer_folder
         from lipar_adapters.wan.memory import warn_of_weights
+        from lipar_adapters.wan.taehv import taehv_bytes
 
         weights = stored_bytes(transformer_folder(checkpoint) if checkpoint.is_dir() else checkpoint, dtype)
         text = 0
         if base is not None and self.autoencoder == "wan":
             weights += stored_bytes(base / "vae", dtype)
+        if self.autoencoder == "taehv":
+            weights += taehv_bytes(taehv_file(self.taehv), dtype)
         if base is not None and (base / "text_encoder").is_dir():
             text = stored_bytes(base / "text_encoder", dtype)
         warn_of_weights(weights, text, device)

@@ -61,6 +61,7 @@ class StagedDecoder:
         stages: in order; the last one gives pixel frames.
         time_axis: axis of the frames in features and pixel frames.
         together: how many whole frames are computed in one call, from their latents.
+        drop: pixel frames at the start of the stream that are made and not given.
     """
 
     def __init__(
@@ -70,9 +71,10 @@ class StagedDecoder:
         *,
         time_axis: int,
         together: Callable[[Latents], int] = lambda latents: 1,
+        drop: int = 0,
     ) -> None:
         self._trunk, self._together = trunk, together
-        self.time_axis = time_axis
+        self.time_axis, self._drop = time_axis, drop
         self._maps = [_Map(stage, self._last) for stage in stages]
         self._pixels: Tensor | None = None
 
@@ -85,7 +87,9 @@ class StagedDecoder:
                 features = map_.whole(features, some.shape[1])
             self._pixels = self._last(features, some.shape[1])
             pieces.append(features)
-        return torch.cat(pieces, self.time_axis) if len(pieces) > 1 else pieces[0]
+        pixels = torch.cat(pieces, self.time_axis) if len(pieces) > 1 else pieces[0]
+        drop, self._drop = self._drop, 0
+        return pixels.narrow(self.time_axis, drop, pixels.shape[self.time_axis] - drop)
 
     def at(self, latents: Latents, rects: Sequence[Rect]) -> Tensor:
         """Pixel frames of one latent frame, computed at some places only; elsewhere they repeat those before.

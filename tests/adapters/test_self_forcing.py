@@ -1,18 +1,21 @@
 """The Self-Forcing adapter: checkpoints and folders, what is missing, and an edit from pixels to pixels."""
 
 import json
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from taehv_toys import save_taehv, taehv_state
 from wan_toys import original_names, save_wan_folder, toy_transformer
 
 from lipar import Config, ConfigError, Scheduler, build_config, load_plugins
 from lipar.config import PruneConfig
 from lipar.plugin.parts import make_adapter
 from lipar.protocols import Adapter
+from lipar.spec import AutoencoderSpec
 from lipar_adapters.self_forcing import SelfForcing
 from lipar_adapters.wan import checkpoints, memory
 from lipar_adapters.wan.memory import MemoryWarning
@@ -78,7 +81,8 @@ def test_it_is_registered_and_its_options_come_from_the_config(released: Path) -
         ("text_to_video_steps=[]", "text_to_video_steps"),
         ("edit_steps=[1200]", "edit_steps"),
         ("shift=0", "shift"),
-        ("autoencoder=taehv", "'wan' or 'none'"),
+        ("autoencoder=tae", "'wan' or 'taehv' or 'none', got 'tae'"),
+        ("taehv=taew2_1.pth", "the autoencoder is 'wan'; set adapter.autoencoder to 'taehv'"),
         ("chekpoint=x", "no option 'chekpoint'"),
     ],
 )
@@ -163,6 +167,49 @@ def test_a_whole_folder_edits_pixels(folder: Path) -> None:
     assert torch.cat(edited, dim=1).shape == pixel_frames.shape
 
 
+def test_taehv_edits_pixels_without_the_vae_of_wan(folder: Path, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(folder, base)
+    shutil.rmtree(base / "vae")
+    adapter = SelfForcing(
+        checkpoint=str(base),
+        text_rows=24,
+        block_frames=2,
+        autoencoder="taehv",
+        taehv=str(save_taehv(tmp_path)),
+    )
+    model = adapter.load(CPU, torch.float32)
+    model.set_prompt("a pencil sketch")
+    autoencoder = model.autoencoder
+    assert autoencoder is not None and adapter.spec().autoencoder == AutoencoderSpec.of(autoencoder)
+    encode, decode = autoencoder.encoder(), autoencoder.decoder()
+    pixel_frames = torch.rand(1, 13, 3, 32, 48)
+    source = [encode(piece) for piece in pixel_frames.split([5, 8], dim=1)]
+    edited = [decode(block.latents) for block in Scheduler(model, Config()).run(iter(source))]
+    assert torch.cat(edited, dim=1).shape == pixel_frames.shape
+
+
+def test_a_missing_file_of_taehv_is_said_before_anything_is_loaded(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "load_transformer", lambda *_, **__: pytest.fail("weights were loaded"))
+    for file, message in (
+        (None, r"set adapter.taehv to the released taew2_1.pth"),
+        (tmp_path / "no.pth", r"adapter.taehv: there is no file at .*no.pth"),
+    ):
+        adapter = SelfForcing(checkpoint=str(folder), autoencoder="taehv", taehv=file and str(file))
+        with pytest.raises(FileNotFoundError, match=message):
+            adapter.spec()
+        with pytest.raises(FileNotFoundError, match=message):
+            adapter.load(CPU, torch.float32)
+
+
+def test_taehv_of_another_wan_is_refused(folder: Path, tmp_path: Path) -> None:
+    file = str(save_taehv(tmp_path, "taew2_2.pth"))
+    with pytest.raises(ValueError, match="makes latents of 48 channels, and the transformer takes 16"):
+        SelfForcing(checkpoint=str(folder), autoencoder="taehv", taehv=file).load(CPU, torch.float32)
+
+
 def test_without_a_checkpoint_it_says_what_is_needed() -> None:
     with pytest.raises(
         FileNotFoundError, match=r"set adapter.checkpoint to the released self_forcing_dmd.pt"
@@ -239,6 +286,17 @@ def test_it_warns_before_memory_runs_out(folder: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(memory, "free_bytes", lambda _: 1000)
     with pytest.warns(MemoryWarning, match=r"about 0\.\d GiB are needed on cpu and 0\.0 are free"):
         SelfForcing(checkpoint=str(folder)).load(CPU, torch.float32)
+
+
+def test_taehv_is_counted_before_memory_runs_out(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+    monkeypatch.setattr(memory, "warn_of_weights", lambda weights, text, device: counted.append(weights))
+    own = checkpoints.stored_bytes(folder / "transformer", torch.bfloat16)
+    file = save_taehv(tmp_path)
+    SelfForcing(checkpoint=str(folder), autoencoder="taehv", taehv=str(file)).load(CPU, torch.bfloat16)
+    assert counted == [own + 2 * sum(tensor.numel() for tensor in taehv_state().values())]
 
 
 def test_weights_are_counted_from_their_shapes(released: Path, folder: Path) -> None:

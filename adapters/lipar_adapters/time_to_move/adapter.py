@@ -1,6 +1,7 @@
 """The adapter `ttm`: Time-to-Move on the bundled bidirectional model, or on a Wan model from a local folder."""
 
 from functools import partial
+from typing import Literal
 
 import attrs
 import torch
@@ -8,7 +9,8 @@ from attrs.validators import instance_of
 
 from lipar.protocols import ClipAdapter, Pipeline
 from lipar_adapters.time_to_move.motion import MotionModel
-from lipar_adapters.wan.pipelines import A14B, TI2V, family_of, load_pipeline, read_index
+from lipar_adapters.wan.pipelines import A14B, TI2V, family_of, load_pipeline, read_index, replaced_by
+from lipar_adapters.wan.taehv_option import only_with_taehv, taehv_file
 
 TINY = "tiny"
 FROM_FOLDER = {
@@ -24,6 +26,14 @@ NEGATIVE_PROMPT = (
 """Wan's default (`sample_neg_prompt` of its configuration), which TTM's script uses as well."""
 
 
+def _of_the_model(adapter: "TimeToMove", _: "attrs.Attribute[str]", value: str) -> None:
+    if value == "taehv" and adapter.model == TINY:
+        raise ValueError(
+            "TAEHV is for Wan, and the bundled model has an autoencoder of its own; name the folder of a Wan model, or "
+            "leave TAEHV out"
+        )
+
+
 @attrs.frozen(kw_only=True)
 class TimeToMove(ClipAdapter):
     """Time-to-Move: a clip from a first frame that moves as a motion video does; run by `lipar ttm`."""
@@ -32,12 +42,16 @@ class TimeToMove(ClipAdapter):
     """`tiny`, the bundled bidirectional model; or a folder of a Wan image-to-video model in diffusers format."""
     offload: bool = False
     """Keep parts on the CPU until they are needed."""
+    autoencoder: Literal["wan", "taehv"] = attrs.field(default="wan", validator=_of_the_model)
+    """`wan`: that of the model; `taehv`: the small one in the file `taehv`, for a Wan model."""
+    taehv: str | None = attrs.field(default=None, validator=only_with_taehv)
+    """The released file, for `autoencoder = "taehv"`: `taew2_2.pth` for TI2V, `taew2_1.pth` for the others."""
 
     @property
     def gives(self) -> frozenset[str]:
         """A clean first frame only where the image is among the tokens."""
         common = frozenset({"attention-bias", "source"})
-        family = TI2V if self.model == TINY else family_of(read_index(self.model))
+        family = TI2V if self.model == TINY else self._family()
         return common | {"clean-first-frame"} if family == TI2V else common
 
     @staticmethod
@@ -59,11 +73,12 @@ class TimeToMove(ClipAdapter):
             CheckpointError: its files are damaged.
             ValueError: it is of another kind of model.
         """
+        taehv = taehv_file(self.taehv) if self.autoencoder == "taehv" else None
         if self.model == TINY:
             from lipar_adapters.tiny.pipeline import image_to_video_pipeline
 
             return image_to_video_pipeline(device, dtype)
-        return load_pipeline(self.model, device, dtype, image=True, offload=self.offload)
+        return load_pipeline(self.model, device, dtype, image=True, offload=self.offload, taehv=taehv)
 
     def load_motion(self, device: torch.device, dtype: torch.dtype) -> MotionModel:
         """The same pipeline with the defaults of its model.
@@ -83,6 +98,9 @@ class TimeToMove(ClipAdapter):
             )
             read_prompt = partial(warn_of_unknown_words, stacklevel=3)
             return TimeToMoveModel(self.load(device, dtype), defaults, read_prompt=read_prompt)
-        family = family_of(read_index(self.model))
+        family = self._family()
         defaults = Defaults(**FROM_FOLDER[family], negative_prompt=NEGATIVE_PROMPT)
         return TimeToMoveModel(self.load(device, dtype), defaults)
+
+    def _family(self) -> str:
+        return family_of(read_index(self.model, without=replaced_by(self.taehv)))

@@ -41,7 +41,7 @@ GUIDANCE = Within(0, 100, "1 is the prompt alone; released models take 1 to 7")
         "Output": ["output", "compare", "sheet", "json_file"],
         "What is made": ["prompt", "negative_prompt", "size", "frames", "stride", "seed"],
         "The two clocks": ["steps", "tweak", "tstrong", "guidance", "released"],
-        "What is computed": ["model", "dense", "config_file", "preset", "settings"],
+        "What is computed": ["model", "taehv", "dense", "config_file", "preset", "settings"],
         "Where and how": ["device", "dtype", "offload", "quiet", "debug"],
     },
 )
@@ -101,6 +101,12 @@ GUIDANCE = Within(0, 100, "1 is the prompt alone; released models take 1 to 7")
     metavar="tiny|PATH",
     help="The bundled model, or a Wan image-to-video model in diffusers format.",
 )
+@click.option(
+    "--taehv",
+    type=PATH,
+    metavar="FILE.pth",
+    help="Weights of TAEHV, which replaces the autoencoder of a Wan model: faster, at some cost of quality.",
+)
 @dense_option
 @config_options(model=False)
 @device_option
@@ -126,6 +132,7 @@ def ttm(
     guidance: float | None,
     released: bool,
     model: str,
+    taehv: Path | None,
     dense: bool,
     choice: ConfigChoice,
     device: str | None,
@@ -153,7 +160,8 @@ def ttm(
     _check_paths(output, sheet=sheet, json_file=json_file)
     host = plugin_host()
     config = config_of(host, choice)
-    adapter = adapter_of(host, {"model": model, "offload": offload})
+    options = {} if taehv is None else {"autoencoder": "taehv", "taehv": str(taehv)}
+    adapter = adapter_of(host, {"model": model, "offload": offload, **options})
     torch_device = pick_device(device)
     limit = None if frames is None else (frames - 1) * stride + 1
     request = MotionRequest(

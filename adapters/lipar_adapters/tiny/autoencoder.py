@@ -199,11 +199,16 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
         pixels, state = self.decoder(latents * self.std + self.mean, state, group)
         return pixels.div_(2).add_(0.5), state
 
-    def staged_decoder(self) -> StagedDecoder:
-        """A new stream of the decoder that can decode regions; of whole frames it gives what `decode` gives."""
+    def staged_decoder(self, drop: int = 0) -> StagedDecoder:
+        """A new stream of the decoder that can decode regions; of whole frames it gives what `decode` gives.
+
+        Args:
+            drop: pixel frames at its start that are not given.
+        """
         return staged(
             list(self.decoder.layers),
             prepare=lambda latents: latents * self.std + self.mean,
             finish=lambda pixels: pixels.div_(2).add_(0.5).clamp_(0, 1),
             scales={GrowFrames: 2, nn.Sequential: 2},
+            drop=drop,
         )

@@ -1,14 +1,11 @@
 """The tiny autoencoder with the interface of `diffusers.AutoencoderKLWan`, as far as Wan's pipelines use it."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.autoencoders.vae import DecoderOutput
-from diffusers.models.modeling_outputs import AutoencoderKLOutput
-from diffusers.models.modeling_utils import ModelMixin
-from jaxtyping import Float
+from diffusers.configuration_utils import register_to_config
+
+# diffusers looks here for the base class of the autoencoder when it loads a saved pipeline
+from diffusers.models.modeling_utils import ModelMixin as ModelMixin
 from torch import Tensor
 
 from lipar.regions.stages import StagedDecoder
@@ -19,27 +16,10 @@ from lipar_adapters.tiny.autoencoder import (
     TinyVideoAutoencoder,
     hold_first_frame,
 )
-
-LATENTS_TOGETHER = 4
-"""Latent frames encoded or decoded at a time, which bounds the memory."""
+from lipar_adapters.wan.clip_autoencoder import ClipAutoencoder
 
 
-class Certain:
-    """A distribution at one point, since the tiny autoencoder has no variance."""
-
-    def __init__(self, latents: Float[Tensor, "b c t h w"]) -> None:
-        self.mean = latents
-
-    def mode(self) -> Float[Tensor, "b c t h w"]:
-        """The latents."""
-        return self.mean
-
-    def sample(self, generator: torch.Generator | None = None) -> Float[Tensor, "b c t h w"]:
-        """The latents; nothing is drawn."""
-        return self.mean
-
-
-class TinyWanAutoencoder(ModelMixin, ConfigMixin):
+class TinyWanAutoencoder(ClipAutoencoder):
     """`TinyVideoAutoencoder` with channels first, pixels in [-1, 1], and 1 + 4n pixel frames to 1 + n latent ones.
 
     The first pixel frame is encoded four times over, so that it has a latent frame of its own, and three of the four
@@ -71,8 +51,6 @@ class TinyWanAutoencoder(ModelMixin, ConfigMixin):
             latents_mean=latents_mean or [0.0] * z_dim, latents_std=latents_std or [1.0] * z_dim
         )
         self.tau_short, self.tau_long = tau_short, tau_long
-        # Wan's video-to-video reads its factors from here: two of three halvings halve time, too.
-        self.temperal_downsample = [False, True, True]
 
     @classmethod
     def around(
@@ -87,39 +65,30 @@ class TinyWanAutoencoder(ModelMixin, ConfigMixin):
         vae.autoencoder = autoencoder
         return vae.eval()
 
-    def encode(self, pixel_frames: Float[Tensor, "b 3 frames height width"], return_dict: bool = True) -> Any:
-        """Latents of 1 + 4n pixel frames in [-1, 1], as a distribution at one point.
-
-        Raises:
-            ValueError: for another number of frames; or height and width are no multiples of 8.
-        """
-        count = pixel_frames.shape[2]
-        if count % TEMPORAL_STRIDE != 1:
-            fits = max(1, (count - 1) // TEMPORAL_STRIDE * TEMPORAL_STRIDE + 1)
-            raise ValueError(f"{count} pixel frames are not 1 + {TEMPORAL_STRIDE}n; trim them to {fits}")
-        held = hold_first_frame(pixel_frames.transpose(1, 2) / 2 + 0.5)
+    def encoder(self) -> Callable[[Tensor], Tensor]:
+        """See `ClipAutoencoder.encoder`."""
         state: State | None = None
-        latents = []
-        for piece in held.split(LATENTS_TOGETHER * TEMPORAL_STRIDE, 1):
-            encoded, state = self.autoencoder.encode(piece, state)
-            latents.append(encoded)
-        posterior = Certain(torch.cat(latents, 1).transpose(1, 2))
-        return AutoencoderKLOutput(latent_dist=posterior) if return_dict else (posterior,)
 
-    def decode(self, latents: Float[Tensor, "b c t h w"], return_dict: bool = True) -> Any:
-        """Pixel frames in [-1, 1], `b 3 1+4n height width` of 1 + n latent frames."""
+        def encode(pixel_frames: Tensor) -> Tensor:
+            nonlocal state
+            frames = pixel_frames if state else hold_first_frame(pixel_frames)
+            latents, state = self.autoencoder.encode(frames, state)
+            return latents
+
+        return encode
+
+    def decoder(self) -> Callable[[Tensor], Tensor]:
+        """See `ClipAutoencoder.decoder`."""
         state: State | None = None
-        pixel_frames = []
-        for piece in latents.transpose(1, 2).split(LATENTS_TOGETHER, 1):
-            decoded, state = self.autoencoder.decode(piece, state)
-            pixel_frames.append(decoded)
-        sample = 2 * torch.cat(pixel_frames, 1)[:, TEMPORAL_STRIDE - 1 :].transpose(1, 2) - 1
-        return DecoderOutput(sample=sample) if return_dict else (sample,)
 
-    def staged_clip(self) -> tuple[StagedDecoder, Callable[[Tensor], Tensor]]:
-        """A stream that can decode regions, and what makes of its pixel frames of a clip what `decode` returns."""
+        def decode(latents: Tensor) -> Tensor:
+            nonlocal state
+            held = 0 if state else TEMPORAL_STRIDE - 1
+            pixel_frames, state = self.autoencoder.decode(latents, state)
+            return pixel_frames[:, held:]
 
-        def as_sample(pixel_frames: Tensor) -> Tensor:
-            return 2 * pixel_frames[:, TEMPORAL_STRIDE - 1 :].transpose(1, 2) - 1
+        return decode
 
-        return self.autoencoder.staged_decoder(), as_sample
+    def staged_decoder(self) -> StagedDecoder:
+        """A new stream that can decode regions; of whole frames it gives what `decoder` gives."""
+        return self.autoencoder.staged_decoder(drop=TEMPORAL_STRIDE - 1)

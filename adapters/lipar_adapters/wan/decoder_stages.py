@@ -142,10 +142,10 @@ def staged_clip(vae: Any) -> tuple[StagedDecoder, Callable[[Tensor], Tensor]] | 
         The stream, and what makes of its pixel frames `b frames 3 height width` what `decode` returns; None for an
         autoencoder that cannot decode regions, or is told to decode in tiles or one video after the other.
     """
-    own: Callable[[], Any] | None = getattr(vae, "staged_clip", None)
-    if own is not None:
-        made: tuple[StagedDecoder, Callable[[Tensor], Tensor]] = own()
-        return made
+    own: Callable[[], StagedDecoder | None] | None = getattr(vae, "staged_decoder", None)
+    if own is not None:  # one of lipar's, whose stream gives pixels in [0, 1]
+        made = own()
+        return None if made is None else (made, lambda pixels: 2 * pixels.transpose(1, 2) - 1)
     from diffusers import AutoencoderKLWan
 
     if not isinstance(vae, AutoencoderKLWan) or not can_be_staged(vae) or vae.use_tiling or vae.use_slicing:

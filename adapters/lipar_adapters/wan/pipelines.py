@@ -1,9 +1,10 @@
 """Wan pipelines from local diffusers folders, and the adapters that load them."""
 
 import re
+from collections.abc import Collection
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import attrs
 import torch
@@ -19,14 +20,19 @@ from lipar_adapters.loading import (
     load_transformers_model,
 )
 from lipar_adapters.model_config import read_config, read_json
+from lipar_adapters.wan.taehv_option import only_with_taehv, taehv_file
 
 INDEX = "model_index.json"
 TI2V, A14B, WAN21 = "wan2.2-ti2v", "wan2.2-a14b", "wan2.1"
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.bin.index.json")
 
 
-def read_index(folder: str | Path) -> dict[str, Any]:
+def read_index(folder: str | Path, *, without: Collection[str] = ()) -> dict[str, Any]:
     """A pipeline's `model_index.json`, after checking that all parts it names are present.
+
+    Args:
+        folder: a pipeline in diffusers format.
+        without: parts that come from elsewhere, so that their folders may be missing.
 
     Raises:
         MissingCheckpointError: the folder is not whole; says what is missing.
@@ -47,7 +53,7 @@ def read_index(folder: str | Path) -> dict[str, Any]:
     missing += ["transformer"] if not {"transformer", "transformer_2"} & parts.keys() else []
     if missing:
         raise unfit(path, "the parts of a Wan pipeline", f"none named {some(missing)}")
-    missing = [part for part in parts if not _is_whole(folder / part)]
+    missing = [part for part in parts if part not in without and not _is_whole(folder / part)]
     if missing:
         raise MissingCheckpointError(
             f"{folder} is not whole; missing: {', '.join(missing)}. lipar never downloads; put the files there"
@@ -84,7 +90,13 @@ def family_of(index: dict[str, Any]) -> str:
 
 
 def load_pipeline(
-    folder: str | Path, device: torch.device, dtype: torch.dtype, *, image: bool, offload: bool = False
+    folder: str | Path,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    image: bool,
+    offload: bool = False,
+    taehv: Path | None = None,
 ) -> Pipeline:
     """A stock pipeline from local files; the autoencoder in float32, as Wan's authors advise.
 
@@ -94,11 +106,13 @@ def load_pipeline(
         dtype: type of the transformers and the text encoder.
         image: a `WanImageToVideoPipeline`, else a `WanPipeline`.
         offload: keep parts on the CPU until they are needed (needs a GPU).
+        taehv: file of TAEHV, which then is the autoencoder, in `dtype`; None: that of the folder.
 
     Raises:
-        MissingCheckpointError: the folder is not whole.
+        MissingCheckpointError: the folder is not whole, or there is no file of TAEHV.
         CheckpointError: its files are damaged.
-        ValueError: the model does not take an image, or takes nothing else; or offload on a CPU.
+        ValueError: TAEHV is that of another Wan; the model does not take an image, or takes nothing else; or offload
+            on a CPU.
     """
     from diffusers import WanImageToVideoPipeline, WanPipeline
     from transformers import AutoTokenizer
@@ -106,18 +120,20 @@ def load_pipeline(
     if offload and device.type == "cpu":
         raise ValueError("there is nothing to offload from a CPU; leave offload out, or name a GPU")
     folder = Path(folder).expanduser()
-    index = read_index(folder)
-    takes_channels = _takes_channels(folder, index)
+    index = read_index(folder, without=replaced_by(taehv))
+    channels_in, channels_out = _channels(folder, index)
+    takes_channels = channels_in != channels_out
     if family_of(index) != TI2V and takes_channels != image:
         wanted, came = ("image", "text") if image else ("text", "image")
         raise ValueError(
             f"{folder} holds Wan's {came}-to-video model, and {wanted}-to-video is needed; name a folder of that model"
         )
     kind = WanImageToVideoPipeline if image else WanPipeline
-    models = {
+    models = {} if taehv is None else {"vae": _load_taehv(taehv, channels_out, dtype)}
+    models |= {
         part: _load_part(folder, part, library, name, torch.float32 if part == "vae" else dtype)
         for part, (library, name) in _parts(index, folder / INDEX).items()
-        if (folder / part / "config.json").is_file()
+        if part not in models and (folder / part / "config.json").is_file()
     }
     if "tokenizer" in index and "text_encoder" in models:
         models["tokenizer"] = load_tokenizer(AutoTokenizer, folder / "tokenizer")
@@ -139,11 +155,29 @@ def _load_part(folder: Path, part: str, library: str, name: str, dtype: torch.dt
     return load(kind, folder / part, dtype=dtype)
 
 
-def _takes_channels(folder: Path, index: dict[str, Any]) -> bool:
-    """Whether the image comes on channels of its own, so that the model cannot do without."""
+def replaced_by(taehv: str | Path | None) -> Collection[str]:
+    """Parts of a pipeline's folder that are not read where a file of TAEHV is named."""
+    return () if taehv is None else ("vae",)
+
+
+def _load_taehv(path: Path, channels: int, dtype: torch.dtype) -> Any:
+    from lipar_adapters.taehv_pipeline import TaehvWanAutoencoder
+    from lipar_adapters.wan.taehv import load_taehv
+
+    autoencoder = load_taehv(path, dtype=dtype)
+    if autoencoder.latent_channels != channels:
+        raise ValueError(
+            f"{path} makes latents of {autoencoder.latent_channels} channels, and the transformer gives {channels}; "
+            "take taew2_1.pth for Wan 2.1 and Wan 2.2 A14B, taew2_2.pth for Wan 2.2 TI2V 5B"
+        )
+    return TaehvWanAutoencoder.around(autoencoder)
+
+
+def _channels(folder: Path, index: dict[str, Any]) -> tuple[int, int]:
+    """Channels in and out; more come in where the image has channels of its own, and the model needs one then."""
     part = "transformer" if (index.get("transformer") or [None])[0] else "transformer_2"
     config = read_config(folder / part / "config.json", needed=("in_channels", "out_channels"))
-    return bool(config["in_channels"] != config["out_channels"])
+    return config["in_channels"], config["out_channels"]
 
 
 @attrs.frozen(kw_only=True)
@@ -156,6 +190,10 @@ class _Wan22(ClipAdapter):
     """An image-to-video pipeline; else text-to-video, which `video_to_video` takes. A14B has a folder for each."""
     offload: bool = False
     """Keep parts on the CPU until they are needed."""
+    autoencoder: Literal["wan", "taehv"] = "wan"
+    """`wan`: `vae` of the folder, in float32; `taehv`: the small one in the file `taehv`."""
+    taehv: str | None = attrs.field(default=None, validator=only_with_taehv)
+    """The released file, for `autoencoder = "taehv"`: `taew2_2.pth` for TI2V, `taew2_1.pth` for A14B."""
 
     family: ClassVar[str]
     example: ClassVar[str]
@@ -177,16 +215,17 @@ class _Wan22(ClipAdapter):
         """A `WanImageToVideoPipeline`, or a `WanPipeline`.
 
         Raises:
-            MissingCheckpointError: the folder is not whole.
+            MissingCheckpointError: the folder is not whole, or there is no file of TAEHV.
             CheckpointError: its files are damaged.
-            ValueError: it is of another model.
+            ValueError: it is of another model, or TAEHV is.
         """
-        came = family_of(read_index(self.folder))
+        taehv = taehv_file(self.taehv) if self.autoencoder == "taehv" else None
+        came = family_of(read_index(self.folder, without=replaced_by(taehv)))
         if came != self.family:
             raise ValueError(
                 f"{self.folder} is of {came}, not of {self.family}; take that adapter, or another folder"
             )
-        return load_pipeline(self.folder, device, dtype, image=self.image, offload=self.offload)
+        return load_pipeline(self.folder, device, dtype, image=self.image, offload=self.offload, taehv=taehv)
 
 
 @attrs.frozen(kw_only=True)

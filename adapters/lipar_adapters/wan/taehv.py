@@ -6,16 +6,19 @@ a deviation of 1. Its decoder gives four pixel frames for each latent frame, of 
 dropped (`frames_to_trim` there), so that 1 + n latent frames are 1 + 4n pixel frames, as with Wan.
 """
 
+import math
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from lipar.regions.stages import StagedDecoder
 from lipar.types import Latents
 from lipar_adapters.checkpoint_errors import MissingCheckpointError, reading, unfit
 from lipar_adapters.frame_layers import State
+from lipar_adapters.frame_stages import staged
 from lipar_adapters.wan.autoencoder import TAU_LONG, TAU_SHORT, PixelClip, check_pixel_frames
-from lipar_adapters.wan.taehv_network import VERSIONS, TaehvNetwork, Version
+from lipar_adapters.wan.taehv_network import PER_CELL, VERSIONS, Enlarge, TaehvNetwork, Version
 from lipar_adapters.weights import check_finite, check_headers, read_headers, read_pickle
 
 FIRST_LAYER = "encoder.0.weight"
@@ -70,6 +73,15 @@ def load_taehv(path: Path, *, dtype: torch.dtype, device: torch.device | str = "
     return Taehv(network.to(device, dtype))
 
 
+def taehv_bytes(path: Path, dtype: torch.dtype) -> int:
+    """Memory that the weights of a file take in `dtype`, from the shapes alone.
+
+    Raises:
+        CheckpointError: it is no file of tensors.
+    """
+    return dtype.itemsize * sum(math.prod(header.shape) for header in read_headers(path).values())
+
+
 class Taehv:
     """TAEHV as a stream (implements `lipar.protocols.Autoencoder`); its state does not grow with the video.
 
@@ -86,7 +98,8 @@ class Taehv:
     def __init__(
         self, network: TaehvNetwork, *, tau_short: float = TAU_SHORT, tau_long: float = TAU_LONG
     ) -> None:
-        self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.network = network.eval().requires_grad_(False)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch does not declare it
         self.spatial_factor: int = 8 * network.version.patch
         self.latent_channels: int = network.version.latent_channels
         self.tau_short = tau_short
@@ -109,6 +122,19 @@ class Taehv:
     def decoder(self) -> "DecoderStream":
         """A fresh stream of latents; each call takes any number of frames."""
         return DecoderStream(self)
+
+    def staged_decoder(self) -> StagedDecoder | None:
+        """A fresh stream that can decode regions; None for the release whose pixels are patches."""
+        if self.network.version.patch > 1:
+            return None
+        return staged(
+            list(self.network.decoder),
+            prepare=lambda latents: latents.to(self.device, self.dtype),
+            finish=lambda pixels: pixels.clamp_(0, 1),
+            scales={Enlarge: 2},
+            drop=self.next_pixel_frames - self.first_pixel_frames,
+            cost=PER_CELL,
+        )
 
 
 class EncoderStream:

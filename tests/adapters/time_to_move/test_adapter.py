@@ -1,7 +1,10 @@
 """The adapter `ttm`: what each model gives, its defaults, and that it is what `lipar ttm` asks for."""
 
+import shutil
+
 import pytest
 import torch
+from taehv_toys import save_taehv
 from wan_toys import save_pipeline
 
 from lipar.plugin.compatibility import Giver
@@ -40,3 +43,14 @@ def test_the_bundled_model_has_fewer_steps_and_no_negative_prompt():
     defaults = TimeToMove().load_motion(torch.device("cpu"), torch.float32).defaults
     assert (defaults.steps, defaults.tweak_index, defaults.tstrong_index) == (20, 12, 16)
     assert defaults.negative_prompt is None
+
+
+def test_taehv_is_for_wan_models(folders, tmp_path):
+    with pytest.raises(ValueError, match="the bundled model has an autoencoder of its own"):
+        TimeToMove(autoencoder="taehv", taehv="taew2_1.pth")
+    folder = shutil.copytree(folders["i2v-a14b"], tmp_path / "wan")
+    shutil.rmtree(folder / "vae")
+    adapter = TimeToMove(model=str(folder), autoencoder="taehv", taehv=str(save_taehv(tmp_path)))
+    assert "clean-first-frame" not in adapter.gives
+    pipe = adapter.load_motion(torch.device("cpu"), torch.float32).pipe
+    assert type(pipe.vae).__name__ == "TaehvWanAutoencoder"

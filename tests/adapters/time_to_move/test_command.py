@@ -7,6 +7,7 @@ import pytest
 import torch
 from command_runs import run_command
 from PIL import Image
+from taehv_toys import save_taehv
 from wan_toys import save_pipeline, write_motion_folder
 
 import lipar
@@ -226,3 +227,13 @@ def test_a_start_from_pure_noise_takes_every_step_and_says_so(run, models, tmp_p
     assert code == 0, said
     assert "steps 0 to 3 of 3 from pure noise; the masked region" in said
     assert json.loads(figures.read_text())["tweak_index"] == -1
+
+
+def test_taehv_can_take_the_place_of_a_wan_autoencoder(run, models, tmp_path):
+    file = save_taehv(tmp_path)
+    code, said, _ = run("--model", models["i2v-a14b"], "--taehv", file, "--size", "64x48", *STEPS)
+    assert code == 0, said
+    assert len(frames_of(tmp_path / "out.mp4")) == 9
+    code, _, error = run("--taehv", file)
+    assert code != 0
+    assert "the bundled model has an autoencoder of its own" in error

@@ -43,7 +43,7 @@ def test_a_stream_gives_what_the_whole_clip_gives(
     clip = torch.rand(1, 3, 25, 16, 16) * 2 - 1
     latents = vae.encode(clip).latent_dist.mode()
     pixels = vae.decode(latents).sample
-    monkeypatch.setattr("lipar_adapters.tiny.wan_interface.LATENTS_TOGETHER", 100)
+    monkeypatch.setattr("lipar_adapters.wan.clip_autoencoder.LATENTS_TOGETHER", 100)
     assert_near(vae.encode(clip).latent_dist.mode(), latents, 1e-5)
     assert_near(vae.decode(latents).sample, pixels, 1e-5)
 

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from taehv_toys import save_taehv
 from wan_toys import save_pipeline
 
 from lipar import ConfigError, build_config, load_plugins
@@ -91,3 +92,33 @@ def test_commands_that_go_block_by_block_refuse_models_that_make_whole_clips(nam
 def test_offloading_from_a_cpu_is_refused(folders):
     with pytest.raises(ValueError, match="nothing to offload from a CPU"):
         Wan22TI2V(folder=str(folders["t2v-5b"]), offload=True).load(CPU, torch.float32)
+
+
+@pytest.mark.parametrize(("adapter", "kind"), [(Wan22TI2V, "t2v-5b"), (Wan22A14B, "i2v-a14b")])
+def test_taehv_replaces_the_autoencoder_of_the_folder(folders, tmp_path, adapter, kind):
+    folder = shutil.copytree(folders[kind], tmp_path / "part")
+    shutil.rmtree(folder / "vae")
+    file = str(save_taehv(tmp_path))  # the toys of both families have 16 channels
+    pipe = adapter(folder=str(folder), autoencoder="taehv", taehv=file).load(CPU, torch.bfloat16)
+    assert type(pipe.vae).__name__ == "TaehvWanAutoencoder"
+    assert pipe.vae.dtype == torch.bfloat16
+    assert (pipe.vae_scale_factor_temporal, pipe.vae_scale_factor_spatial) == (4, 8)
+
+
+def test_taehv_of_another_wan_is_refused(folders, tmp_path):
+    file = str(save_taehv(tmp_path, "taew2_2.pth"))
+    adapter = Wan22A14B(folder=str(folders["i2v-a14b"]), autoencoder="taehv", taehv=file)
+    with pytest.raises(ValueError, match=r"makes latents of 48 channels, and the transformer gives 16; take"):
+        adapter.load(CPU, torch.float32)
+
+
+def test_taehv_without_its_file_is_refused(folders, tmp_path):
+    folder = str(folders["t2v-5b"])
+    for options, said in (
+        ({}, "set adapter.taehv to the released taew2_1.pth"),
+        ({"taehv": str(tmp_path / "no.pth")}, r"adapter.taehv: there is no file at .*no\.pth"),
+    ):
+        with pytest.raises(FileNotFoundError, match=said):
+            Wan22TI2V(folder=folder, autoencoder="taehv", **options).load(CPU, torch.float32)
+    with pytest.raises(ValueError, match="the autoencoder is 'wan'"):
+        Wan22TI2V(folder=folder, taehv="taew2_2.pth")
