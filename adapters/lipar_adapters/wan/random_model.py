@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lipar.protocols import BlockAttention
+from lipar.protocols import Autoencoder, BlockAttention
 from lipar.types import Latents
 from lipar_adapters.wan.causal import CausalWan
 from lipar_adapters.wan.run_settings import run_settings_of
@@ -45,6 +45,17 @@ class RandomWanModel(CausalWan):
         """The same through the seam; the prompt is projected in every forward, as in the stock forward."""
         with self._hooked_seam.using(attention):
             return _forward(self._hooked, latents, timestep, self.prompt_embeds)
+
+    def random_autoencoder(self, kind: str = "taehv") -> Autoencoder:
+        """See `lipar_lab.bench.model.BenchModel.random_autoencoder`."""
+        from lipar_adapters.wan.random_autoencoders import random_taehv, random_wan
+
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices), torch.device(self.device):
+            torch.manual_seed(0)
+            if kind == "taehv":
+                return random_taehv(self.latent_channels, self.dtype)
+            return random_wan(self.latent_channels, self.dtype, channels_last=kind == "wan-channels-last")
 
     def stock_pipeline(self) -> Any:
         """A `WanPipeline` without text encoder and autoencoder."""

@@ -53,7 +53,7 @@ class RegionDecode(StandIn):
                 stacklevel=2,
             )
             return stock(z, return_dict=return_dict)
-        hook = getattr(vae, "_hf_hook", None)
+        hook: Any = getattr(vae, "_hf_hook", None)
         if hasattr(hook, "pre_forward"):
             hook.pre_forward(vae)  # moves weights that are offloaded, as diffusers does before `decode`
         deviations = torch.tensor(vae.config.latents_std, device=z.device).view(-1, 1, 1)

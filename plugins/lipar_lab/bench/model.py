@@ -4,7 +4,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from lipar.protocols import BlockAttention, Model
+from lipar.protocols import Autoencoder, BlockAttention, Model
 from lipar.types import Latents
 from lipar_adapters.wan.shapes import Shape
 
@@ -26,6 +26,14 @@ class BenchModel(Model, Protocol):
 
     def forward_at(self, latents: Latents, timestep: Tensor, attention: BlockAttention) -> Latents:
         """The same forward through lipar, nothing reused from earlier calls; zeros at pruned tokens."""
+        ...
+
+    def random_autoencoder(self, kind: str = "taehv") -> Autoencoder:
+        """A new autoencoder with random weights for its latents, on its device and in its type.
+
+        Args:
+            kind: `taehv`; `wan`, that of Wan 2.1; or `wan-channels-last`, whose convolutions take channels last.
+        """
         ...
 
     def stock_pipeline(self) -> Any:

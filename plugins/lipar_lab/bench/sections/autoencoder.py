@@ -26,8 +26,8 @@ SQUARE = 16
 
 
 def fits(setup: Setup) -> bool:
-    """Latents have 16 channels at 1/8, tokens two rows and columns of them."""
-    return setup.model.shape.latent_channels == 16 or not setup.on_cuda
+    """Causal models, whose tokens are two rows and columns of latents at 1/8."""
+    return setup.model.shape.causal
 
 
 def measure(setup: Setup) -> Iterator[dict[str, Any]]:
@@ -101,7 +101,7 @@ def measure_regions(subject: Subject, fractions: list[float], *, repeats: int) -
     return {
         "autoencoder": subject.name,
         "trained": subject.trained,
-        "size": [8 * rows, 8 * cols],
+        "size": [subject.autoencoder.spatial_factor * side for side in (rows, cols)],
         "seconds": times,
         "whole_milliseconds": 1000
         * sorted(times["whole"])[len(times["whole"]) // 2]
@@ -111,7 +111,7 @@ def measure_regions(subject: Subject, fractions: list[float], *, repeats: int) -
 
 
 def _run_whole(subject: Subject, latents: Tensor) -> float:
-    return _timed(subject.decoder(), latents)
+    return _timed(subject.autoencoder.decoder(), latents)
 
 
 def _run_regions(subject: Subject, latents: Tensor) -> float:
@@ -135,7 +135,7 @@ def _timed(decode: Callable[[Latents], Tensor], latents: Tensor) -> float:
 
 def _compare(subject: Subject, latents: Tensor) -> dict[str, Any]:
     """The share of places that is decoded, and the error against whole frames."""
-    whole, regions = subject.decoder(), RegionStream(subject.staged())
+    whole, regions = subject.autoencoder.decoder(), RegionStream(subject.staged())
     frame, square = math.inf, math.inf
     for index, block in enumerate(latents.split(BLOCK, 1)):
         if index == 1:

@@ -6,18 +6,29 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lipar_lab.bench.autoencoders import sliding_picture, subjects, taehv, tiny, wan
+from lipar.plugin.host import load_plugins
+from lipar_adapters.wan.random_autoencoders import random_taehv, random_wan
+from lipar_lab.bench.autoencoders import sliding_picture, subjects, tiny
 from lipar_lab.bench.sections.autoencoder import changing_only_at, lines, measure_regions, moving_box
 
 
-def setup(rows=8, cols=8, on_cuda=False):
-    shape = SimpleNamespace(latent_channels=16, rows=rows, cols=cols, patch=2)
-    return SimpleNamespace(
-        model=SimpleNamespace(shape=shape),
-        settings=SimpleNamespace(dtype="float32"),
-        device=torch.device("cpu"),
-        on_cuda=on_cuda,
-    )
+class Model:
+    """A model as far as the section asks it."""
+
+    shape = SimpleNamespace(latent_channels=4, rows=8, cols=8, patch=2, causal=True)
+    device, dtype = torch.device("cpu"), torch.float32
+
+    def random_autoencoder(self, kind):
+        if kind == "taehv":
+            return random_taehv(4, self.dtype)
+        small = {"base_dim": 4, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 1}
+        return random_wan(4, self.dtype, channels_last=kind == "wan-channels-last", **small)
+
+
+def setup(on_cuda=False, rows=8):
+    model = Model()
+    model.shape = SimpleNamespace(**vars(Model.shape) | {"rows": rows, "cols": rows})
+    return SimpleNamespace(model=model, device=model.device, host=load_plugins(), on_cuda=on_cuda)
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5, 1.0])
@@ -51,17 +62,13 @@ def test_the_bundled_autoencoder_is_measured_with_its_error():
     assert lines(figures)[0].startswith("decoding by regions, tiny, 128x128 pixels, whole ")
 
 
-def test_random_weights_have_no_error_to_report():
-    small = {"base_dim": 4, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 1}
-    for subject in (taehv(setup(2, 2), 12), wan(setup(4, 4), 12, **small)):
+def test_on_a_gpu_random_weights_are_timed_and_have_no_error():
+    made = subjects(setup(on_cuda=True, rows=2), 12)
+    assert [subject.name for subject in made] == ["taehv", "wan", "wan-channels-last"]
+    for subject in made:
         figures = measure_regions(subject, [0.5], repeats=1)
         assert "worst_frame" not in figures["rows"][0] and "worst frame" not in lines(figures)[1]
 
 
-def test_a_gpu_has_other_subjects(monkeypatch):
-    import lipar_lab.bench.autoencoders as module
-
-    for name in ("tiny", "taehv", "wan"):
-        monkeypatch.setattr(module, name, lambda setup, frames, name=name: name)
-    assert subjects(setup(), 12) == ["tiny", "taehv"]
-    assert subjects(setup(on_cuda=True), 12) == ["taehv", "wan"]
+def test_on_a_cpu_the_bundled_autoencoder_is_measured():
+    assert [subject.name for subject in subjects(setup(), 12)] == ["tiny"]
