@@ -18,7 +18,7 @@ HALO = 1
 """Cells around a changed one that are decoded as well."""
 BREAK_EVEN = 0.9
 """A frame is decoded whole where its places would cost this share of it, or more."""
-COST_ON_CPU, COST_ON_GPU = Cost(margin=2, each=16), Cost(margin=2, each=128)
+COST_ON_CPU, COST_ON_GPU = Cost(margin=2.0, each=16.0), Cost(margin=2.0, each=128.0)
 """On a GPU, the calls for one more place take as long as the work on many cells."""
 Plan: TypeAlias = list[Rect] | None
 """Where a frame is decoded; None: everywhere."""

@@ -14,6 +14,13 @@ STILL = toy_latents(1).expand(1, 6, -1, -1, -1)
 class Stubborn:
     """An autoencoder that cannot decode regions."""
 
+    spatial_factor, latent_channels = 4, 4
+    first_pixel_frames = next_pixel_frames = 4
+    tau_short, tau_long = 0.1, 0.2
+
+    def encoder(self):
+        raise NotImplementedError
+
     def decoder(self):
         return toy_decoder().whole
 

@@ -22,7 +22,7 @@ def covered(rects, shape):
     return count
 
 
-@given(masks(), st.sampled_from([Cost(0, 0), Cost(2, 3), Cost(2, 40)]))
+@given(masks(), st.sampled_from([Cost(0.0, 0.0), Cost(2.0, 3.0), Cost(2.0, 40.0)]))
 def test_rectangles_are_disjoint_inside_the_frame_and_cover_all_cells(cells, cost):
     rects = rectangles(cells, cost)
     assert all(
@@ -35,20 +35,20 @@ def test_rectangles_are_disjoint_inside_the_frame_and_cover_all_cells(cells, cos
 
 @given(masks(most=6))
 def test_rectangles_hold_nothing_else_where_calls_and_margins_are_free(cells):
-    assert torch.equal(covered(rectangles(cells, Cost(0, 0)), cells.shape) == 1, cells)
+    assert torch.equal(covered(rectangles(cells, Cost(0.0, 0.0)), cells.shape) == 1, cells)
 
 
 def test_rectangles_are_joined_where_one_costs_less():
     cells = torch.zeros(4, 10, dtype=torch.bool)
     cells[1, 1:4] = cells[1, 5:8] = True
-    assert len(rectangles(cells, Cost(0, 0))) == 2
-    assert rectangles(cells, Cost(0, 5)) == [Rect(1, 2, 1, 8)]
+    assert len(rectangles(cells, Cost(0.0, 0.0))) == 2
+    assert rectangles(cells, Cost(0.0, 5.0)) == [Rect(1, 2, 1, 8)]
 
 
 def test_a_mask_of_many_runs_is_coarsened():
     cells = torch.zeros(41, 61, dtype=torch.bool)
     cells[::2, ::2] = True
-    rects = rectangles(cells, Cost(0, 0))
+    rects = rectangles(cells, Cost(0.0, 0.0))
     assert len(rects) <= MOST_RUNS
     assert bool((covered(rects, cells.shape)[cells] == 1).all())
 
