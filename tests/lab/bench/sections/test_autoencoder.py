@@ -1,34 +1,23 @@
 """The section `autoencoder`."""
 
+from functools import partial
 from itertools import pairwise
-from types import SimpleNamespace
 
 import pytest
 import torch
 
 from lipar.plugin.host import load_plugins
-from lipar_adapters.wan.random_autoencoders import random_taehv, random_wan
-from lipar_lab.bench.autoencoders import sliding_picture, subjects, tiny
-from lipar_lab.bench.sections.autoencoder import changing_only_at, lines, measure_regions, moving_box
+from lipar_adapters.wan.random_autoencoders import random_wan
+from lipar_lab.bench.autoencoders import ON_GPU, random, sliding_picture, subjects, tiny
+from lipar_lab.bench.sections.autoencoder import changing_only_at, fits, lines, measure_regions, moving_box
+from lipar_lab.bench.setup import Setup, load_model
 
 
-class Model:
-    """A model as far as the section asks it."""
-
-    shape = SimpleNamespace(latent_channels=4, rows=8, cols=8, patch=2, causal=True)
-    device, dtype = torch.device("cpu"), torch.float32
-
-    def random_autoencoder(self, kind):
-        if kind == "taehv":
-            return random_taehv(4, self.dtype)
-        small = {"base_dim": 4, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 1}
-        return random_wan(4, self.dtype, channels_last=kind == "wan-channels-last", **small)
-
-
-def setup(on_cuda=False, rows=8):
-    model = Model()
-    model.shape = SimpleNamespace(**vars(Model.shape) | {"rows": rows, "cols": rows})
-    return SimpleNamespace(model=model, device=model.device, host=load_plugins(), on_cuda=on_cuda)
+def setup(rows=8):
+    """What a section is given for the toy shape on a CPU, as far as this one asks."""
+    device = torch.device("cpu")
+    model = load_model("toy", 1, device, torch.float32, (rows, rows))
+    return Setup(settings=None, model=model, host=load_plugins(), device=device, trace=None, peak_flops=1.0)
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5, 1.0])
@@ -62,13 +51,15 @@ def test_the_bundled_autoencoder_is_measured_with_its_error():
     assert lines(figures)[0].startswith("decoding by regions, tiny, 128x128 pixels, whole ")
 
 
-def test_on_a_gpu_random_weights_are_timed_and_have_no_error():
-    made = subjects(setup(on_cuda=True, rows=2), 12)
-    assert [subject.name for subject in made] == ["taehv", "wan", "wan-channels-last"]
-    for subject in made:
-        figures = measure_regions(subject, [0.5], repeats=1)
-        assert "worst_frame" not in figures["rows"][0] and "worst frame" not in lines(figures)[1]
+@pytest.mark.parametrize("name", ON_GPU)
+def test_random_weights_are_timed_and_have_no_error(monkeypatch, name):
+    small = partial(random_wan, base_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1)
+    monkeypatch.setattr("lipar_adapters.wan.random_autoencoders.random_wan", small)
+    figures = measure_regions(random(setup(rows=2), name, 12), [0.5], repeats=1)
+    assert figures["autoencoder"] == name and figures["rows"][0]["ratio"].pairs == 1
+    assert "worst_frame" not in figures["rows"][0] and "worst frame" not in lines(figures)[1]
 
 
 def test_on_a_cpu_the_bundled_autoencoder_is_measured():
+    assert fits(setup())
     assert [subject.name for subject in subjects(setup(), 12)] == ["tiny"]
