@@ -120,6 +120,16 @@ class SelfRedundancyConfig:
             raise ConfigError("recheck counts from the first reading; set full_steps as well")
 
 
+@attrs.frozen(kw_only=True)
+class DecodeConfig:
+    """How latents become pixels."""
+
+    regions: Literal["auto", "on", "off"] = "off"
+    """Decode only where latents changed, within a small error. `auto`: in `lipar edit`, unless every token is computed
+    or a trial on the first frames shows that it is no faster on this machine. Of a pipeline under `lipar.enable` only
+    `on` changes the decoding."""
+
+
 MOST_PARTS = 100
 """Refiners in a chain, or criteria in a combination, at most; each takes time in every block."""
 _DEFAULT_REFINERS = ("median", "gaussian-threshold", "median", "open-close", "dilate", "keep-movers")
@@ -139,6 +149,7 @@ class Config:
     restorer: PartConfig = PartConfig("copy", chosen=False)
     cache: CacheConfig = CacheConfig()
     run: RunConfig = RunConfig()
+    decode: DecodeConfig = DecodeConfig()
     steps: tuple[int, ...] | None = attrs.field(default=None, validator=optional(falling))
     """Step indices of 1000, falling; None: the model's own list. Both are scaled to begin at `strength`."""
     strength: float | None = attrs.field(
@@ -165,6 +176,13 @@ class Config:
 
 
 _DEFAULT = Config()
+_SECTIONS: dict[str, type[Any]] = {
+    "prune": PruneConfig,
+    "cache": CacheConfig,
+    "decode": DecodeConfig,
+    "run": RunConfig,
+    "self_redundancy": SelfRedundancyConfig,
+}
 
 
 def _structure_section(value: Any, section: type[Any], where: str) -> Any:
@@ -202,14 +220,8 @@ def parse_config(table: Mapping[str, Any]) -> Config:
             if not isinstance(value, list | tuple):
                 raise ConfigError(f"refiners must be a list of names or tables, got {shown(value)}")
             given[key] = tuple(PartConfig.parse(entry, f"refiners[{i}]") for i, entry in enumerate(value))
-        elif key == "prune":
-            given[key] = _structure_section(value, PruneConfig, key)
-        elif key == "run":
-            given[key] = _structure_section(value, RunConfig, key)
-        elif key == "cache":
-            given[key] = _structure_section(value, CacheConfig, key)
-        elif key == "self_redundancy":
-            given[key] = _structure_section(value, SelfRedundancyConfig, key)
+        elif key in _SECTIONS:
+            given[key] = _structure_section(value, _SECTIONS[key], key)
         elif key == "steps":
             given[key] = structure_value(value, tuple[int, ...], key)
         else:

@@ -12,6 +12,7 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_utils import ModelMixin as ModelMixin
 from torch import Tensor
 
+from lipar.regions.stages import StagedDecoder
 from lipar_adapters.wan.clip_autoencoder import GROUP, ClipAutoencoder
 from lipar_adapters.wan.taehv import Taehv
 from lipar_adapters.wan.taehv_network import VERSIONS, TaehvNetwork
@@ -57,3 +58,7 @@ class TaehvWanAutoencoder(ClipAutoencoder):
     def decoder(self) -> Callable[[Tensor], Tensor]:
         """See `ClipAutoencoder.decoder`."""
         return Taehv(self.network).decoder()
+
+    def staged_decoder(self) -> StagedDecoder | None:
+        """A new stream that can decode regions, see `Taehv.staged_decoder`."""
+        return Taehv(self.network).staged_decoder()

@@ -19,6 +19,7 @@ from lipar.job import RestoredBlock
 from lipar.masks.source import SourceFormat, pixel_frames_in
 from lipar.plugin.host import PluginHost
 from lipar.protocols import Autoencoder, Model
+from lipar.regions.choice import PixelDecoder
 from lipar.scheduler import Scheduler
 from lipar.spec import NO_AUTOENCODER
 from lipar.speedup import ProbePlan, first_steady_block
@@ -130,7 +131,8 @@ class _EditRun:
 
     def _run_blocks(self, output: EditOutput) -> None:
         """Read and write in threads while the model computes: a block ahead of it, and two behind."""
-        decode, autoencoder = self.autoencoder.decoder(), self.autoencoder
+        autoencoder = self.autoencoder
+        decode = PixelDecoder(autoencoder, self.scheduler.config.decode, dense=self.options.dense)
         ahead = pixel_frames_in(autoencoder, 1, self.model.block_frames)
         frames = BackgroundIterator(
             self.timer.measure_each(READING, self.source.frames), ahead=ahead, name="reading"
@@ -141,7 +143,7 @@ class _EditRun:
             for block in self.scheduler.run(encoder):
                 spans = self.format.frame_spans(block.first_frame, block.layout.frames)
                 with self.timer.measure("decode to pixels"):
-                    pixels = decode(block.latents)[0]
+                    pixels = decode(block.latents, block.layout)[0]
                     # the rest are copies that fill up the last block
                     times = [encoder.shown.popleft() for _ in range(min(len(pixels), len(encoder.shown)))]
                     masks = _mask_per_pixel_frame(block, spans)

@@ -48,7 +48,8 @@ def enable(
         layout: which tokens are kept, instead of a source; the first frame must be kept in full.
         host: the plugins; None: all that are installed.
         options: single keys of a config: `keep`, `quantile`, `tau_short`, `tau_long`, `full_steps`, `criterion`,
-            `noise` and others of `lipar.enabling.settings.EnableOptions`. They override a dict.
+            `noise` and others of `lipar.enabling.settings.EnableOptions`. They override a dict. With
+            `decode="regions"` the pipeline's autoencoder decodes only what changed from frame to frame.
 
     Returns:
         `target`. Without source, layout and `full_steps` every token is computed, and a warning says so.
@@ -112,6 +113,12 @@ def enable(
         warnings.warn(
             "no source and no layout was given: every token is kept, nothing is saved; pass source=video, or set "
             "full_steps (self_redundancy.full_steps in a config)",
+            EnableWarning,
+            stacklevel=2,
+        )
+    if config.decode.regions == "on" and info.encode is None:
+        warnings.warn(
+            "decode='regions' has no effect: this object has no autoencoder; enable its pipeline",
             EnableWarning,
             stacklevel=2,
         )

@@ -3,11 +3,12 @@
 import difflib
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict
 
 import attrs
 
-from lipar.config import Config, PartConfig, PruneConfig, SelfRedundancyConfig, build_config
+from lipar.bounds import shown
+from lipar.config import Config, ConfigError, PartConfig, PruneConfig, SelfRedundancyConfig, build_config
 from lipar.plugin.compatibility import needs_of
 from lipar.plugin.host import PluginHost
 
@@ -40,6 +41,8 @@ class EnableOptions(TypedDict, total=False):
     """`self_redundancy.full_steps`: steps that compute everything before redundancy is measured, without a source."""
     recheck: int
     """`self_redundancy.recheck`: every so many steps one computes everything, and redundancy is measured again."""
+    decode: Literal["regions", "whole"]
+    """`decode.regions`: `regions` is `on`, for the autoencoder of a pipeline; `whole` is `off`, the default."""
     criterion: PartChoice
     refiners: Sequence[PartChoice]
     recovery: PartChoice
@@ -113,6 +116,18 @@ def _table_of(options: Mapping[str, Any]) -> dict[str, Any]:
             known = ", ".join(EnableOptions.__annotations__)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise TypeError(f"lipar.enable has no keyword {name!r}; config keywords: {known}{hint}")
+        if name == "decode":
+            table[name] = _decode_table(value)
+            continue
         section = next((key for key, kind in _SECTIONS.items() if name in attrs.fields_dict(kind)), None)
         (table if section is None else table.setdefault(section, {}))[name] = value
     return table
+
+
+def _decode_table(value: Any) -> Any:
+    """What the keyword `decode` says as a table; a table as it is in a config stays."""
+    if isinstance(value, Mapping):
+        return value
+    if value not in ("regions", "whole"):
+        raise ConfigError(f"decode is 'regions' or 'whole', got {shown(value)}")
+    return {"regions": "on" if value == "regions" else "off"}

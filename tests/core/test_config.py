@@ -126,3 +126,10 @@ def test_steps_alone_say_the_strength():
     assert build_config(preset="released").strength == 0.4
     assert Config(steps=(1000,)).strength == 1.0
     assert Config(steps=(400, 300), strength=None).scaled_steps == (400, 300)
+
+
+def test_regions_are_auto_on_or_off():
+    assert build_config().decode.regions == "auto"
+    assert build_config(settings=["decode.regions=off"]).decode.regions == "off"
+    with pytest.raises(ConfigError, match=r"decode\.regions must be 'auto' or 'on' or 'off', got 'some'"):
+        build_config(settings=["decode.regions=some"])

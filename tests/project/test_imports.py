@@ -42,7 +42,7 @@ LEVELS = [
     {"attention", "masks"},
     {"plugin"},
     {"sampling", "watch"},
-    {"enabling"},
+    {"enabling", "regions"},
     {"editing"},
     {"cli"},
     {"testing"},

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lipar.plugin.compatibility import CAUSAL
 from lipar.protocols import Model, StreamingAdapter
+from lipar.regions.stages import StagedDecoder
 from lipar.spec import AutoencoderSpec, ModelSpec
 from lipar.types import Latents
 from lipar_adapters.checkpoint_errors import MissingCheckpointError, reading
@@ -125,6 +126,11 @@ class TinyAutoencoder:
     def decoder(self) -> "DecoderStream":
         """A fresh stream of latents."""
         return DecoderStream(self.vae)
+
+    def staged_decoder(self) -> StagedDecoder:
+        """A fresh stream that can decode regions."""
+        decoder: StagedDecoder = self.vae.staged_decoder()
+        return decoder
 
 
 class EncoderStream:

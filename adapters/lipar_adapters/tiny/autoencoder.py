@@ -15,6 +15,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lipar.regions.stages import StagedDecoder
 from lipar_adapters.frame_layers import (
     Features,
     FrameLayer,
@@ -30,6 +31,7 @@ from lipar_adapters.frame_layers import (
     run_in_groups,
     split_in_time,
 )
+from lipar_adapters.frame_stages import staged
 
 PixelFrames: TypeAlias = Float[Tensor, "b frames 3 height width"]
 Latents: TypeAlias = Float[Tensor, "b t c h w"]
@@ -196,3 +198,17 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
         group = frames_together(b * height * width, latents.device)
         pixels, state = self.decoder(latents * self.std + self.mean, state, group)
         return pixels.div_(2).add_(0.5), state
+
+    def staged_decoder(self, drop: int = 0) -> StagedDecoder:
+        """A new stream of the decoder that can decode regions; of whole frames it gives what `decode` gives.
+
+        Args:
+            drop: pixel frames at its start that are not given.
+        """
+        return staged(
+            list(self.decoder.layers),
+            prepare=lambda latents: latents * self.std + self.mean,
+            finish=lambda pixels: pixels.div_(2).add_(0.5).clamp_(0, 1),
+            scales={GrowFrames: 2, nn.Sequential: 2},
+            drop=drop,
+        )

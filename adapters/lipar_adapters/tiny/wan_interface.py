@@ -8,6 +8,7 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_utils import ModelMixin as ModelMixin
 from torch import Tensor
 
+from lipar.regions.stages import StagedDecoder
 from lipar_adapters.frame_layers import State
 from lipar_adapters.tiny.autoencoder import (
     SPATIAL_STRIDE,
@@ -87,3 +88,7 @@ class TinyWanAutoencoder(ClipAutoencoder):
             return pixel_frames[:, held:]
 
         return decode
+
+    def staged_decoder(self) -> StagedDecoder:
+        """A new stream that can decode regions; of whole frames it gives what `decoder` gives."""
+        return self.autoencoder.staged_decoder(drop=TEMPORAL_STRIDE - 1)

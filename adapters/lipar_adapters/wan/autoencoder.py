@@ -8,8 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lipar.protocols import Autoencoder
+from lipar.regions.stages import StagedDecoder
 from lipar.types import Latents
 from lipar.watch.slow_convolutions import warn_of_slow_convolutions
+from lipar_adapters.wan.decoder_stages import can_be_staged, staged
 
 PixelClip: TypeAlias = Float[Tensor, "b pixel_frames 3 height width"]
 """RGB video in [0, 1]; axes have other names than those of latents, so that both can stand in one signature."""
@@ -84,6 +86,22 @@ class WanAutoencoder:
     def decoder(self) -> "DecoderStream":
         """A fresh stream of latents; each call takes any number of frames."""
         return DecoderStream(self)
+
+    def staged_decoder(self) -> StagedDecoder | None:
+        """A fresh stream that can decode regions; None for the decoder of Wan 2.2 TI2V 5B, which has none."""
+        if not can_be_staged(self.vae):
+            return None
+        return staged(self.vae, prepare=self.raw, finish=_as_pixels)
+
+    def raw(self, latents: Latents) -> Tensor:
+        """What the library's decoder takes, `b c t h w`, of latents in the scale that the DiT sees."""
+        mean, std = self.scale()
+        return (latents.to(self.device, self.dtype) * std + mean).transpose(1, 2)
+
+
+def _as_pixels(output: Tensor) -> Tensor:
+    """Pixels in [0, 1] of the decoder's output."""
+    return output.clamp(-1, 1) / 2 + 0.5
 
 
 class _Features:
@@ -168,8 +186,7 @@ class DecoderStream:
     def __call__(self, latents: Latents) -> PixelClip:
         """Pixel frames of the next latent frames: 1 + 4n at first, then 4n."""
         autoencoder = self._autoencoder
-        mean, std = autoencoder.scale()
-        raw = (latents.to(autoencoder.device, autoencoder.dtype) * std + mean).transpose(1, 2)
+        raw = autoencoder.raw(latents)
         pieces = []
         with torch.no_grad():
             for frame in raw.split(1, dim=2):
@@ -181,4 +198,4 @@ class DecoderStream:
             frames = rearrange(
                 frames, "b t (c q p) h w -> b t c (h p) (w q)", p=autoencoder.patch, q=autoencoder.patch
             )
-        return frames.clamp(-1, 1) / 2 + 0.5
+        return _as_pixels(frames)

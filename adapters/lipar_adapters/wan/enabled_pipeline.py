@@ -18,6 +18,7 @@ from lipar.enabling.target import EnableWarning
 from lipar.video.given_frames import check_as_diffusers_reads
 from lipar_adapters.wan.begin import check_flow
 from lipar_adapters.wan.refusals import check_stock
+from lipar_adapters.wan.region_decode import RegionDecode
 from lipar_adapters.wan.seam import CallOfPipeline, WanSeam, seam_of
 from lipar_adapters.wan.stand_in import StandIn, replaced
 
@@ -66,6 +67,7 @@ class EnabledPipeline:
         vars(pipe).pop(RECORD, None)
         for name in (LoopBar.name, SourceReader.name, VideoCheck.name):
             StandIn.take_off(pipe, name)
+        RegionDecode.take_off_of(pipe)
 
     def begin_call(self, undo: ExitStack) -> None:
         """Put the session on the transformers that the pipeline has now.
@@ -80,6 +82,7 @@ class EnabledPipeline:
         """
         if EnabledPipeline.on(self.pipe) is not self:
             return  # it was disabled, and its progress bar was kept
+        RegionDecode.take_off_of(self.pipe)  # the call before may have returned latents
         check_flow(self.pipe.scheduler)
         session, checks = self.session, self.session.parts.checks
         pruned, foreign = session.counts.forwards, session.foreign_forwards
@@ -91,6 +94,8 @@ class EnabledPipeline:
             checks.settle() if failed is None else checks.forget()  # those of the last forward
             if failed is None and session.counts.forwards == pruned and session.foreign_forwards > foreign:
                 self._warn_of_nothing()
+            if failed is None and EnabledPipeline.on(self.pipe) is self:
+                RegionDecode.put_on(self.pipe, session.config.decode)
 
         undo.push(end_call)
         for name, transformer in experts(self.pipe):

@@ -46,19 +46,16 @@ class RandomWanModel(CausalWan):
         with self._hooked_seam.using(attention):
             return _forward(self._hooked, latents, timestep, self.prompt_embeds)
 
-    def random_autoencoder(self) -> Autoencoder:
-        """TAEHV for latents of this many channels: the release for Wan 2.1 or 2.2, or one of its form."""
-        from lipar_adapters.wan.taehv import Taehv
-        from lipar_adapters.wan.taehv_network import VERSIONS, TaehvNetwork, Version
+    def random_autoencoder(self, kind: str = "taehv") -> Autoencoder:
+        """See `lipar_lab.bench.model.BenchModel.random_autoencoder`."""
+        from lipar_adapters.wan.random_autoencoders import random_taehv, random_wan
 
-        channels = self.latent_channels
-        released = [version for version in VERSIONS.values() if version.latent_channels == channels]
-        version = released[0] if released else Version("of random weights", channels, 1)
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices), torch.device(self.device):
             torch.manual_seed(0)
-            network = TaehvNetwork(version)
-        return Taehv(network.to(self.dtype))
+            if kind == "taehv":
+                return random_taehv(self.latent_channels, self.dtype)
+            return random_wan(self.latent_channels, self.dtype, channels_last=kind == "wan-channels-last")
 
     def stock_pipeline(self) -> Any:
         """A `WanPipeline` without text encoder and autoencoder."""

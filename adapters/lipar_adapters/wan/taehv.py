@@ -12,11 +12,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lipar.regions.stages import StagedDecoder
 from lipar.types import Latents
 from lipar_adapters.checkpoint_errors import MissingCheckpointError, reading, unfit
 from lipar_adapters.frame_layers import State
+from lipar_adapters.frame_stages import staged
 from lipar_adapters.wan.autoencoder import TAU_LONG, TAU_SHORT, PixelClip, check_pixel_frames
-from lipar_adapters.wan.taehv_network import VERSIONS, TaehvNetwork, Version
+from lipar_adapters.wan.taehv_network import PER_CELL, VERSIONS, Enlarge, TaehvNetwork, Version
 from lipar_adapters.weights import check_finite, check_headers, read_headers, read_pickle
 
 FIRST_LAYER = "encoder.0.weight"
@@ -120,6 +122,19 @@ class Taehv:
     def decoder(self) -> "DecoderStream":
         """A fresh stream of latents; each call takes any number of frames."""
         return DecoderStream(self)
+
+    def staged_decoder(self) -> StagedDecoder | None:
+        """A fresh stream that can decode regions; None for the release whose pixels are patches."""
+        if self.network.version.patch > 1:
+            return None
+        return staged(
+            list(self.network.decoder),
+            prepare=lambda latents: latents.to(self.device, self.dtype),
+            finish=lambda pixels: pixels.clamp_(0, 1),
+            scales={Enlarge: 2},
+            drop=self.next_pixel_frames - self.first_pixel_frames,
+            cost=PER_CELL,
+        )
 
 
 class EncoderStream:

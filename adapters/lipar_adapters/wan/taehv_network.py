@@ -27,7 +27,7 @@ from lipar_adapters.frame_layers import (
 )
 
 WIDTH = 64
-_PER_CELL = 8
+PER_CELL = 8
 """How much larger the features of TAEHV are than those that `frames_together` was measured on."""
 
 
@@ -189,7 +189,7 @@ class TaehvNetwork(nn.Module):
     def decode(self, latents: Features, state: State | None) -> tuple[Resized, State]:
         """Four pixel frames for each latent frame, and the state with which the next latents continue."""
         b, _, _, rows, columns = latents.shape
-        group = frames_together(_PER_CELL * b * rows * columns, latents.device)
+        group = frames_together(PER_CELL * b * rows * columns, latents.device)
         pixels, state = run_in_groups(self.decoder, latents, state, group)
         if self.version.patch > 1:
             images = nn.functional.pixel_shuffle(pixels.flatten(0, 1), self.version.patch)

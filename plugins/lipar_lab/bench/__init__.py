@@ -14,6 +14,7 @@ SECTIONS = (
     "mask",
     "budget",
     "end-to-end",
+    "autoencoder",
     "memory",
     "syncs",
     "profile",

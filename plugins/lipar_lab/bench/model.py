@@ -28,8 +28,12 @@ class BenchModel(Model, Protocol):
         """The same forward through lipar, nothing reused from earlier calls; zeros at pruned tokens."""
         ...
 
-    def random_autoencoder(self) -> Autoencoder:
-        """A new autoencoder with random weights for its latents, on its device and in its type."""
+    def random_autoencoder(self, kind: str = "taehv") -> Autoencoder:
+        """A new autoencoder with random weights for its latents, on its device and in its type.
+
+        Args:
+            kind: `taehv`; `wan`, that of Wan 2.1; or `wan-channels-last`, whose convolutions take channels last.
+        """
         ...
 
     def stock_pipeline(self) -> Any:
