@@ -60,7 +60,9 @@ class MemoryBlock(nn.Module, ABC):
         both[:, :1, channels:] = 0 if previous is None else previous
         both[:, 1:, channels:] = features[:, :-1]
         update = self.update(both.flatten(0, 1)).unflatten(0, (b, frames))
-        return update.add_(features).relu_(), features[:, -1:]
+        # a copy, since a view of one frame would keep the memory of all
+        last = features if frames == 1 else features[:, -1:].clone()
+        return update.add_(features).relu_(), last
 
 
 def per_frame(module: Callable[[Tensor], Tensor], features: Features) -> Resized:
@@ -87,8 +89,8 @@ def join_in_time(features: Features, parts: int) -> Resized:
 def enlarge(images: Images, convolution: nn.Conv2d) -> NewImages:
     """Twice the height and width by repetition, then a 3x3 convolution; computed as one transposed convolution.
 
-    Of the nine places that a weight row of the convolution sees, several show the same pixel: four weights, their
-    sums, are enough for each output pixel. This takes 4/9 of the products, and no enlarged copy of `images`.
+    The nine weights of an output pixel meet four different input pixels, each repeated: four sums of the weights are
+    enough. This takes 4/9 of the products, and no enlarged copy of `images`.
 
     Args:
         images: channels-last.

@@ -78,7 +78,7 @@ def plainly(network: Iterable[nn.Module], features: Tensor) -> Tensor:
 def test_layers_give_what_their_plain_formulation_gives(size: tuple[int, int]) -> None:
     network, features = layers(), torch.randn(2, 4, 2, *size)
     made, _ = run_layers(network, features, None)
-    assert_near(made, plainly(network, features), 1e-5)
+    assert_near(made, plainly(network, features), 4e-5)
 
 
 @torch.no_grad()
@@ -90,7 +90,7 @@ def test_groups_of_frames_and_calls_continue_each_other(group: int) -> None:
     for piece in features.split([2, 4, 1], 1):
         some, state = run_in_groups(network, piece, state, group)
         made.append(some)
-    assert_near(torch.cat(made, 1), plainly(network, features), 1e-5)
+    assert_near(torch.cat(made, 1), plainly(network, features), 4e-5)
     assert state is not None
     assert [tuple(entry.shape) for entry in state] == [(1, 1, 3, 4, 6), (1, 1, 3, 8, 12), (1, 1, 3, 8, 12)]
 
@@ -103,6 +103,12 @@ def test_no_layer_changes_what_it_was_given() -> None:
     before = [tensor.clone() for tensor in given]
     run_layers(network, features, state)
     assert all(torch.equal(a, b) for a, b in zip(given, before, strict=True))
+
+
+@torch.no_grad()
+def test_a_state_holds_the_memory_of_one_frame() -> None:
+    _, state = run_layers(layers(), torch.randn(1, 8, 2, 4, 6), None)
+    assert all(entry.untyped_storage().nbytes() == entry.numel() * 4 for entry in state)
 
 
 def test_gradients_are_those_of_the_plain_formulation() -> None:

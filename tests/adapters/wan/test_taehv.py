@@ -64,13 +64,13 @@ def test_a_latent_frame_is_the_last_of_the_clip_that_ends_with_it(
     folder: Path, name: str, size: tuple[int, int]
 ) -> None:
     frames = clip(9, size)
-    assert_near(loaded(folder, name).encoder()(frames), encoded_whole(name, frames), 2e-5)
+    assert_near(loaded(folder, name).encoder()(frames), encoded_whole(name, frames), 5e-5)
 
 
 def test_a_still_clip_is_encoded_as_by_taehv_itself(folder: Path) -> None:
     frames = clip(1).expand(-1, 9, -1, -1, -1)
     whole = WholeClip(taehv_state()).encode(frames)
-    assert_near(loaded(folder).encoder()(frames), whole, 2e-5)
+    assert_near(loaded(folder).encoder()(frames), whole, 5e-5)
 
 
 @pytest.mark.parametrize("pieces", [[1, 4, 4, 4], [5, 8], [1, 12]])
@@ -193,3 +193,12 @@ def test_a_part_of_a_file_is_refused(folder: Path, tmp_path: Path) -> None:
     path.write_bytes((folder / "taew2_1.pth").read_bytes()[:100_000])
     with pytest.raises(CheckpointError, match="no readable checkpoint, or a part of one"):
         load_taehv(path, dtype=torch.float32)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("dtype", "within"), [(torch.float32, 0.05), (torch.bfloat16, 0.3)])
+def test_on_a_gpu_it_gives_what_it_gives_on_a_cpu(folder: Path, dtype: torch.dtype, within: float) -> None:
+    frames, latents = clip(9), noise(3)
+    gpu = load_taehv(folder / "taew2_1.pth", dtype=dtype, device="cuda")
+    assert_near(gpu.encoder()(frames).cpu().float(), loaded(folder).encoder()(frames), within)
+    assert_near(gpu.decoder()(latents).cpu().float(), loaded(folder).decoder()(latents), within)
