@@ -21,9 +21,9 @@ def to_device(pictures: Sequence[Tensor], device: torch.device) -> PixelFrames:
     if len({picture.dtype for picture in pictures}) > 1:
         pictures = [_unit(picture) for picture in pictures]
     host = torch.stack(list(pictures))
-    if device.type == "cuda":
-        host = host.pin_memory()
-    return _unit(host.to(device, non_blocking=True))[None]
+    if device.type != "cuda":
+        return _unit(host.to(device))[None]
+    return _unit(host.pin_memory().to(device, non_blocking=True))[None]
 
 
 def _unit(picture: Tensor) -> Tensor:
@@ -42,13 +42,13 @@ class HostCopy:
 
     @classmethod
     def begin(cls, tensor: Tensor) -> "HostCopy":
-        """Queue the copy behind the work that the device has; on a CPU it is the tensor itself.
+        """Queue the copy behind the work that a GPU has; elsewhere it is complete, on a CPU the tensor itself.
 
         Args:
             tensor: on any device.
         """
         if tensor.device.type != "cuda":
-            return cls(tensor, None)
+            return cls(tensor.cpu(), None)
         host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
         host.copy_(tensor, non_blocking=True)
         done = torch.cuda.Event(blocking=True)
