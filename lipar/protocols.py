@@ -225,7 +225,7 @@ class NoiseSource(Part):
         """Keys and values of the kept tokens as donors, `b n heads head_dim` each; see `donor_rows`."""
         return donation.k, donation.v
 
-    def donor_shift(self, donation: Donation) -> tuple[Heads, Heads] | None:
+    def donor_shift(self, donation: Donation) -> tuple[Tensor, Tensor] | None:
         """What is added to keys and values of the frame before the block, `b 1 heads head_dim`; see `donor_rows`."""
         return None
 

@@ -20,6 +20,8 @@ from torch import Tensor
 from lipar.attention.rope import PreparedRotation, rotate
 from lipar.types import Context, Heads, Indices
 
+_MEAN_CHANNELS = 32
+"""Channels of one program of `mean_of_rows`."""
 _FLOATS = frozenset({torch.float32, torch.bfloat16, torch.float16})
 
 
@@ -33,7 +35,7 @@ class Donors:
     """Tokens of a frame."""
 
 
-Shift = tuple[Heads, Heads]
+Shift = tuple[Float[Tensor, "b 1 heads head_dim"], Float[Tensor, "b 1 heads head_dim"]]
 """What is added to keys and values of the frame before the block, `b 1 heads head_dim` each."""
 
 
@@ -102,6 +104,29 @@ def write_kept(
     return out
 
 
+def mean_of_rows(k: Heads, v: Heads, weights: Float[Tensor, " n"], out: tuple[Tensor, Tensor]) -> None:
+    """Weighted means of keys and of values over their tokens.
+
+    Args:
+        k: keys.
+        v: values of the same tokens.
+        weights: in float32; those before the first positive one are zero and their tokens are not read.
+        out: where to write both, `b 1 heads head_dim`.
+    """
+    if not takes(k, v, *out):
+        for states, mean in zip((k, v), out, strict=True):
+            torch.matmul(weights[None].to(k.dtype), states.flatten(2), out=mean.flatten(2))
+        return
+    batch, tokens, heads, head_dim = k.shape
+    width = heads * head_dim
+    first = torch.count_nonzero(weights == 0)
+    with torch.cuda.device(k.device):
+        _kernels().mean_of_rows[(-(-width // _MEAN_CHANNELS), batch, 2)](
+            k, v, weights, first, *out, _strides(k), _strides(v), tokens,
+            WIDTH=width, CHANNELS=_MEAN_CHANNELS, ROWS=64, num_warps=4,
+        )  # fmt: skip
+
+
 def rotate_both(q: Heads, k: Heads, rotation: PreparedRotation) -> tuple[Heads, Heads]:
     """Rotate queries and keys of the same tokens; `rotation` as for `rotate`, of any form."""
     doubled = rotation.cos.shape[-1] == q.shape[-1]
@@ -162,11 +187,13 @@ def write_donors(
         )  # fmt: skip
 
 
-def merge_parts(parts: Heads, log_sums: Float[Tensor, "b heads n"]) -> Heads:
+def merge_parts(
+    parts: Float[Tensor, "parts n heads head_dim"], log_sums: Float[Tensor, "parts heads n"]
+) -> Float[Tensor, "1 n heads head_dim"]:
     """Attention over all keys from attention over parts of them.
 
     Args:
-        parts: output over each part, on axis b.
+        parts: output over each part.
         log_sums: log of the sum of exponentials of each query's scores over that part, in float32.
 
     Returns:

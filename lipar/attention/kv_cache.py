@@ -278,7 +278,7 @@ class KVCache:
         self._layers[:] = layers
         return layers
 
-    def _allocate(self, like: Heads, shape: tuple[int, ...]) -> Context:
+    def _allocate(self, like: Tensor, shape: tuple[int, ...]) -> Tensor:
         try:
             return like.new_empty(shape)
         except RuntimeError as error:  # what the allocators of all devices raise when there is no memory left

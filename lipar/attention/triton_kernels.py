@@ -155,3 +155,34 @@ def merge_parts(
         total += weight * states.to(tl.float32)
         weights += weight
     tl.store(out + token * WIDTH + channel, (total / weights).to(out.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def mean_of_rows(
+    k, v, weights, first, out_k, out_v, k_strides, v_strides, tokens,
+    WIDTH: tl.constexpr, CHANNELS: tl.constexpr, ROWS: tl.constexpr,
+):  # fmt: skip
+    """out[b] = sum of weights[n] states[b, n] over n from `first` on, of keys and of values."""
+    entry = tl.program_id(1).to(tl.int64)
+    of_values = tl.program_id(2) == 1
+    channel = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
+    inside = channel < WIDTH
+    states = k + entry * k_strides[0]
+    out = out_k
+    stride = k_strides[1]
+    if of_values:
+        states = v + entry * v_strides[0]
+        out = out_v
+        stride = v_strides[1]
+    total = tl.zeros([ROWS, CHANNELS], tl.float32)
+    begin = tl.load(first).to(tl.int32)
+    for row in range(begin, tokens, ROWS):
+        rows = row + tl.arange(0, ROWS)
+        weight = tl.load(weights + rows, mask=rows < tokens, other=0.0)
+        read = tl.load(
+            states + rows[:, None].to(tl.int64) * stride + channel[None, :],
+            mask=(rows < tokens)[:, None] & inside[None, :],
+            other=0.0,
+        )
+        total += weight[:, None] * read.to(tl.float32)
+    tl.store(out + entry * WIDTH + channel, tl.sum(total, 0).to(out.dtype.element_ty), mask=inside)

@@ -166,7 +166,7 @@ class NoiseGuard(PartGuard):
         answer = self.ask(lambda: self.part.donor_states(donation))
         return self._pair(answer, "donor states", donation.k.shape, donation)
 
-    def donor_shift(self, donation: Donation) -> tuple[Heads, Heads] | None:
+    def donor_shift(self, donation: Donation) -> tuple[Tensor, Tensor] | None:
         """The part's shift of keys and values."""
         answer = self.ask(lambda: self.part.donor_shift(donation))
         if answer is None:

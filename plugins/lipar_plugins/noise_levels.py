@@ -15,6 +15,7 @@ from attrs.validators import in_
 from torch import Tensor
 
 from lipar.attention.donors import clean_copies, in_block_first, in_block_times, sequence_donors
+from lipar.attention.kernels import mean_of_rows
 from lipar.bounds import Within
 from lipar.layout import TokenLayout
 from lipar.protocols import Donation
@@ -46,7 +47,7 @@ def gap(noisy: Level, clean: Level) -> Level:
 
     Noise cannot lower a variance; where the difference of a few tokens is negative, that is chance, and 0 is taken.
     """
-    mean_k, mean_v, *variances = (a - b for a, b in zip(noisy, clean, strict=True))
+    mean_k, mean_v, *variances = torch._foreach_sub(noisy, clean)
     return mean_k, mean_v, *(variance.clamp(min=0) for variance in variances)
 
 
@@ -95,11 +96,9 @@ def of_last_frame(donation: Donation, *, spread: bool, out: Level | None = None)
         for old, new in zip(out or (), level, strict=False):
             old.copy_(new)
         return out or level
-    # products of fixed sizes, whichever tokens are kept, so that a CUDA graph can run them again
-    weights = layout.last_frame_weights[None].to(donation.k.dtype)
+    # over all tokens with weights, whichever are kept, so that a CUDA graph can run it again
     level = out or _memory_of((donation.k[:, :1], donation.v[:, :1]))
-    for mean, x in zip(level, (donation.k, donation.v), strict=True):
-        torch.matmul(weights, x.flatten(2), out=mean.flatten(2))
+    mean_of_rows(donation.k, donation.v, layout.last_frame_weights, (level[0], level[1]))
     return level
 
 
@@ -150,7 +149,7 @@ class StepShift(DonorRule):
             return None
         return layout.sources(places) if self.in_block else layout.position(places)
 
-    def donor_shift(self, donation: Donation) -> tuple[Heads, Heads] | None:
+    def donor_shift(self, donation: Donation) -> tuple[Tensor, Tensor] | None:
         """The shift of this layer and step; None before the first block has ended."""
         shift = self._known_shift(donation)
         return None if shift is None else (shift[0], shift[1])
@@ -170,8 +169,7 @@ class StepShift(DonorRule):
                 torch.lerp(new, old, self.momentum) for new, old in zip(measured, known, strict=True)
             )
         # in the same memory for every block: CUDA graphs read it there
-        for stored, new in zip(self._shift[key], measured, strict=True):
-            stored.copy_(new)
+        torch._foreach_copy_(self._shift[key], measured)
 
     def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
         """The frame before the block, or of a kept token earlier in it."""

@@ -129,7 +129,7 @@ def test_steps_alone_say_the_strength():
 
 
 def test_regions_are_auto_on_or_off():
-    assert build_config().decode.regions == "auto"
-    assert build_config(settings=["decode.regions=off"]).decode.regions == "off"
+    assert build_config().decode.regions == "off"
+    assert build_config(settings=["decode.regions=auto"]).decode.regions == "auto"
     with pytest.raises(ConfigError, match=r"decode\.regions must be 'auto' or 'on' or 'off', got 'some'"):
         build_config(settings=["decode.regions=some"])

@@ -143,7 +143,7 @@ def test_a_clip_in_which_nothing_can_be_pruned_is_said_to_be_one_with_what_to_tr
     assert "prune.tau_short" in HARDLY_PRUNES and "camera" in HARDLY_PRUNES
     assert HARDLY_PRUNES not in said(tmp_path, steady_kept_fraction=0.9)
     assert HARDLY_PRUNES not in said(tmp_path, steady_kept_fraction=None)
-    assert said(tmp_path, steady_kept_fraction=1.0, dense=True)[-1].startswith("time:")
+    assert said(tmp_path, steady_kept_fraction=1.0, dense=True)[-1].startswith("engine:")
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ ORDER = [
 LEVELS = [
     {"files", "video"},
     {"attention", "masks"},
+    {"engines"},
     {"plugin"},
     {"sampling", "watch"},
     {"enabling", "regions"},

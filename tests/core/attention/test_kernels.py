@@ -150,3 +150,17 @@ def test_parts_of_attention_merge_to_the_whole(device: str) -> None:
         log_sums.append(part.logsumexp(-1))
     merged = kernels.merge_parts(torch.cat(parts), torch.cat(log_sums))
     assert_near(merged, whole, 1e-5)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=ON_A_GPU)])
+@SIZES
+def test_means_are_over_the_weighted_rows(shape: tuple[int, ...], device: str) -> None:
+    k, v = (drawn(shape, torch.float32, strided=True, device=device) for _ in range(2))
+    batch, tokens, heads, head_dim = shape
+    count = max(tokens // 3, 1)
+    weights = torch.zeros(tokens, device=device)
+    weights[-count:] = 1 / count
+    out = tuple(torch.empty(batch, 1, heads, head_dim, device=device) for _ in range(2))
+    kernels.mean_of_rows(k, v, weights, out)
+    for states, mean in zip((k, v), out, strict=True):
+        assert_near(mean, states[:, -count:].mean(1, keepdim=True), 1e-5)

@@ -28,7 +28,11 @@ def report_of(
     tally: EditTally, stage_seconds: dict[str, float] | None = None, seconds: float = 1.0
 ) -> EditReport:
     return tally.report(
-        source_size=(80, 48), processed_size=(64, 32), stage_seconds=stage_seconds or {}, seconds=seconds
+        source_size=(80, 48),
+        processed_size=(64, 32),
+        stage_seconds=stage_seconds or {},
+        seconds=seconds,
+        engine="eager (as asked)",
     )
 
 
