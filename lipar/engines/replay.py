@@ -14,7 +14,7 @@ The first pass with a key runs eagerly, which also loads its kernels and compile
 of the noise source as it was, the second one is recorded.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import attrs
 import torch
@@ -50,10 +50,17 @@ class Slot:
     def load(self, context: BlockContext, latents: Latents, forward_pass: ForwardPass) -> None:
         """Copy what a pass reads into the slot's memory."""
         if self.loaded is not context:
-            torch._foreach_copy_(list(self.context.tensors()), list(context.tensors()))
+            _overwrite(self.context.tensors(), context.tensors())
             self.loaded = context
         self.latents.copy_(latents)
         self.timestep.fill_(forward_pass.timestep)
+
+
+def _overwrite(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
+    """Copy tensors into others of the same sizes; those of one type in one launch."""
+    for dtype in {target.dtype for target in targets}:
+        pairs = [pair for pair in zip(targets, sources, strict=True) if pair[0].dtype == dtype]
+        torch._foreach_copy_([target for target, _ in pairs], [source for _, source in pairs])
 
 
 @attrs.define(eq=False)
