@@ -25,13 +25,14 @@ def test_on_a_cpu_there_is_nothing_to_copy() -> None:
     assert copy.wait() is tensor and copy.count == 2
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype:UserWarning")
 @pytest.mark.gpu
 def test_a_gpu_gives_the_same_values_and_is_not_waited_for() -> None:
     gpu = torch.device("cuda")
     every_byte = torch.arange(256, dtype=torch.uint8).expand(3, 1, 256)
     to_device([every_byte], gpu)  # memory is locked, and kernels are loaded, once
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        torch.cuda.set_sync_debug_mode("error")
         moved = to_device([every_byte], gpu)
         copy = HostCopy.begin(moved)
     finally:
