@@ -152,18 +152,24 @@ class TokenLayout:
         inside = (self.kept >= self.token_count - self.tokens_per_frame).float()
         return inside / inside.sum().clamp(min=1)
 
+    @cached_property
+    def before_last_frame(self) -> Int[Tensor, ""]:
+        """How many of the kept tokens are before the block's last frame, on the device."""
+        return (self.last_frame_weights == 0).sum()
+
     def sources(self, places: Indices) -> Indices:
         """Row of each place's restoration source in [frame before the block | kept tokens]."""
         return self._source_row[places]
 
     def tensors(self) -> tuple[Tensor, ...]:
         """What a forward pass reads. With as many kept tokens, the tensors of another layout have the same sizes."""
-        return self.keep_mask, self._kept_then_pruned, self._source_row, self.last_frame_weights
+        order = (self._kept_then_pruned, self._source_row)
+        return self.keep_mask, *order, self.last_frame_weights, self.before_last_frame
 
     def with_own_tensors(self) -> "TokenLayout":
         """The same layout with copies of `tensors`, which may be overwritten by those of another one."""
         copied = attrs.evolve(self, keep_mask=self.keep_mask.clone())
-        for name in ("_kept_then_pruned", "_source_row", "last_frame_weights"):
+        for name in ("_kept_then_pruned", "_source_row", "last_frame_weights", "before_last_frame"):
             object.__setattr__(copied, name, getattr(self, name).clone())
         object.__setattr__(copied, "kept_per_frame", self.kept_per_frame)
         return copied

@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lipar.attention.rope import PreparedRotation, rotate
@@ -104,13 +104,16 @@ def write_kept(
     return out
 
 
-def mean_of_rows(k: Heads, v: Heads, weights: Float[Tensor, " n"], out: tuple[Tensor, Tensor]) -> None:
+def mean_of_rows(
+    k: Heads, v: Heads, weights: Float[Tensor, " n"], first: Int[Tensor, ""], out: tuple[Tensor, Tensor]
+) -> None:
     """Weighted means of keys and of values over their tokens.
 
     Args:
         k: keys.
         v: values of the same tokens.
-        weights: in float32; those before the first positive one are zero and their tokens are not read.
+        weights: in float32.
+        first: the weights before this one are zero, and their tokens need not be read.
         out: where to write both, `b 1 heads head_dim`.
     """
     if not takes(k, v, *out):
@@ -119,7 +122,6 @@ def mean_of_rows(k: Heads, v: Heads, weights: Float[Tensor, " n"], out: tuple[Te
         return
     batch, tokens, heads, head_dim = k.shape
     width = heads * head_dim
-    first = torch.count_nonzero(weights == 0)
     with torch.cuda.device(k.device):
         _kernels().mean_of_rows[(-(-width // _MEAN_CHANNELS), batch, 2)](
             k, v, weights, first, *out, _strides(k), _strides(v), tokens,

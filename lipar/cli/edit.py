@@ -128,6 +128,7 @@ def edit(
         from lipar.cli.summary import summarise
         from lipar.editing.model import pick_device, pick_dtype
         from lipar.editing.run import edit_video
+        from lipar.engines.engine import check_device
         from lipar.events import EditOptions
         from lipar.plugin.compatibility import check_config
         from lipar.video.encoders import check_encoder
@@ -139,6 +140,7 @@ def edit(
         adapter = check_config(host, config, dense=dense)
         source = None if source is None else _readable(source)
         torch_device = pick_device(device)
+        check_device(config.run.engine, torch_device)
     with loading(f"the model {config.adapter.name}", quiet=quiet):
         loaded = adapter.load(torch_device, pick_dtype(dtype, torch_device))
     options = EditOptions(

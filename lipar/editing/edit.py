@@ -11,6 +11,7 @@ import torch
 from lipar.config import Config, PruneConfig, RunConfig, build_config
 from lipar.editing.model import pick_device, pick_dtype
 from lipar.editing.run import edit_video
+from lipar.engines.engine import check_device
 from lipar.events import EditOptions, EditReport
 from lipar.plugin.compatibility import check_config
 from lipar.plugin.host import PluginHost, load_plugins
@@ -100,6 +101,7 @@ def edit(
     if model is None or isinstance(model, str):
         adapter = check_config(host, chosen, dense=dense)
         place = pick_device(device)
+        check_device(chosen.run.engine, place)
         model = adapter.load(place, pick_dtype(dtype, place))
     with host.extended(*([] if quiet else [ProgressBar()])):
         return edit_video(model, chosen, asked, host=host)

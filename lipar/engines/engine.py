@@ -190,11 +190,32 @@ def make_engine(model: Model, wanted: str) -> Engine:
     return GraphEngine(model, "as asked")
 
 
-def _why_no_graphs(model: Model) -> str | None:
-    if model.device.type != "cuda":
-        return f"the model is on {model.device.type}, and CUDA graphs need an NVIDIA GPU"
+def check_device(wanted: str, device: torch.device) -> None:
+    """Refuse an engine that cannot run on a device, before a model is loaded for it.
+
+    Args:
+        wanted: one of `ENGINES`.
+        device: where the model will be.
+
+    Raises:
+        ConfigError: it cannot run there.
+    """
+    if wanted == "graphs" and (why_not := _why_not_there(device)) is not None:
+        raise ConfigError(f"run.engine: 'graphs': {why_not}; take 'eager' or 'auto'")
+
+
+def _why_not_there(device: torch.device) -> str | None:
+    if device.type != "cuda":
+        return f"the model is on {device.type}, and CUDA graphs need an NVIDIA GPU"
     if torch.version.hip is not None or not has_triton():
         return "Triton is missing, which PyTorch's builds for NVIDIA GPUs bring along"
+    return None
+
+
+def _why_no_graphs(model: Model) -> str | None:
+    why_not = _why_not_there(model.device)
+    if why_not is not None:
+        return why_not
     return None if isinstance(model, ReplayableModel) else _no_layers(model)
 
 

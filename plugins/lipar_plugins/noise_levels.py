@@ -6,7 +6,7 @@ have to run through the whole network as a noisy latent, which costs what prunin
 only be given the right mean and variance, channel by channel; nothing here does more.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Literal, TypeAlias
 
 import attrs
@@ -47,8 +47,14 @@ def gap(noisy: Level, clean: Level) -> Level:
 
     Noise cannot lower a variance; where the difference of a few tokens is negative, that is chance, and 0 is taken.
     """
-    mean_k, mean_v, *variances = torch._foreach_sub(noisy, clean)
-    return mean_k, mean_v, *(variance.clamp(min=0) for variance in variances)
+    return gaps([noisy], clean)[0]
+
+
+def gaps(noisy: Sequence[Level], clean: Level) -> list[Level]:
+    """As `gap`, of several levels to one; the differences of all are one launch on a GPU."""
+    parts = torch._foreach_sub([part for level in noisy for part in level], list(clean) * len(noisy))
+    each = [parts[first : first + len(clean)] for first in range(0, len(parts), len(clean))]
+    return [(*added[:2], *(variance.clamp(min=0) for variance in added[2:])) for added in each]
 
 
 def raised(donation: Donation, k: Heads, v: Heads, added: Level) -> tuple[Heads, Heads]:
@@ -81,24 +87,25 @@ def _memory_of(level: Level) -> Level:
         return tuple(torch.empty_like(part, memory_format=torch.contiguous_format) for part in level)
 
 
-def of_last_frame(donation: Donation, *, spread: bool, out: Level | None = None) -> Level:
+def of_last_frame(donation: Donation, *, spread: bool, into: Level | None = None) -> Level:
     """Level of this pass's kept tokens in the block's last frame, of which there is at least one.
 
     Args:
         donation: a layer in one pass.
         spread: measure the variances, too.
-        out: where to write; None: new tensors.
+        into: where to write; None: new tensors.
     """
     layout = donation.layout
     if spread:
         row = layout.kept_count - layout.kept_per_frame[-1]
         level = level_of(donation.k[:, row:], donation.v[:, row:], spread=True)
-        for old, new in zip(out or (), level, strict=False):
+        for old, new in zip(into or (), level, strict=False):
             old.copy_(new)
-        return out or level
+        return into or level
     # over all tokens with weights, whichever are kept, so that a CUDA graph can run it again
-    level = out or _memory_of((donation.k[:, :1], donation.v[:, :1]))
-    mean_of_rows(donation.k, donation.v, layout.last_frame_weights, (level[0], level[1]))
+    level = into or _memory_of((donation.k[:, :1], donation.v[:, :1]))
+    out = (level[0], level[1])
+    mean_of_rows(donation.k, donation.v, layout.last_frame_weights, layout.before_last_frame, out)
     return level
 
 
@@ -184,16 +191,16 @@ class StepShift(DonorRule):
             if stored is None or stored[0].shape[0] != donation.k.shape[0]:
                 one = (donation.k[:, :1], donation.v[:, :1])
                 stored = self._noisy[key] = _memory_of(one * 2 if self.fresh_noise else one)
-            of_last_frame(donation, spread=self.fresh_noise, out=stored)
+            of_last_frame(donation, spread=self.fresh_noise, into=stored)
 
     def observe_clean(self, donation: Donation) -> None:
         """Compare what was measured in this block's steps with the same tokens in its clean pass."""
         if not self._measures(donation):
             return
         clean = of_last_frame(donation, spread=self.fresh_noise)
-        for (layer_idx, step), noisy in self._noisy.items():
-            if layer_idx == donation.layer_idx:
-                self._learn((layer_idx, step), gap(noisy, clean))
+        keys = [key for key in self._noisy if key[0] == donation.layer_idx]
+        for key, added in zip(keys, gaps([self._noisy[key] for key in keys], clean), strict=True):
+            self._learn(key, added)
 
     def _measures(self, donation: Donation) -> bool:
         return self.measured_on == "previous-block" and donation.layout.kept_per_frame[-1] > 0

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import lipar
 from lipar import Scheduler
 from lipar.config import Config, ConfigError, PruneConfig, RunConfig, build_config
 from lipar.engines.engine import CompiledEngine, Engine, GraphEngine, make_engine
@@ -23,6 +24,15 @@ def test_on_a_cpu_a_run_is_eager_and_says_why():
 def test_graphs_are_refused_on_a_cpu_with_what_to_take():
     with pytest.raises(ValueError, match=r"'graphs': the model is on cpu.*take 'eager' or 'auto'"):
         make_engine(ToyModel(), "graphs")
+
+
+def test_graphs_on_a_cpu_are_refused_before_a_model_is_loaded(monkeypatch, tmp_path):
+    def load(*_):
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr("lipar_adapters.tiny.adapter.Tiny.load", load)
+    with pytest.raises(ConfigError, match="CUDA graphs need an NVIDIA GPU"):
+        lipar.edit(None, "snow", tmp_path / "out.mp4", device="cpu", engine="graphs", quiet=True)
 
 
 def test_an_unknown_name_is_refused_with_all_names():
