@@ -195,10 +195,10 @@ class StepShift(DonorRule):
 
     def observe_clean(self, donation: Donation) -> None:
         """Compare what was measured in this block's steps with the same tokens in its clean pass."""
-        if not self._measures(donation):
+        keys = [key for key in self._noisy if key[0] == donation.layer_idx]
+        if not keys or not self._measures(donation):
             return
         clean = of_last_frame(donation, spread=self.fresh_noise)
-        keys = [key for key in self._noisy if key[0] == donation.layer_idx]
         for key, added in zip(keys, gaps([self._noisy[key] for key in keys], clean), strict=True):
             self._learn(key, added)
 

@@ -134,6 +134,15 @@ def test_step_shift_keeps_a_few_vectors_and_no_frames():
     assert not noise._noisy
 
 
+def test_a_clean_pass_without_steps_before_it_leaves_step_shift_as_it_was():
+    noise = StepShift()
+    layout = TokenLayout(whole, first_frame=3)
+    noise.observe_clean(
+        donation(layout, drawn(BLOCK, 0), drawn(BLOCK, 1), (drawn(FRAME, 2), drawn(FRAME, 3)))
+    )
+    assert noise.replay_key() == (0, 0)
+
+
 @pytest.mark.parametrize("options", [{"measured_on": "sink"}, {"momentum": 1.0}, {"momentum": -0.1}])
 def test_options_of_step_shift_that_mean_nothing_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
