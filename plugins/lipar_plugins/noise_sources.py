@@ -14,7 +14,8 @@ from lipar.plugin.registry import Registry
 from lipar.protocols import Donation
 from lipar.types import Heads, Indices
 from lipar_plugins.donors import DonorRule
-from lipar_plugins.noise_levels import Filtering, ImageCondition, StepShift
+from lipar_plugins.noise_levels import Filtering, ImageCondition
+from lipar_plugins.step_shift import StepShift
 
 
 @attrs.define

@@ -10,8 +10,9 @@ from lipar.protocols import Donation, ForwardPass
 from lipar.testing.closeness import assert_near
 from lipar.testing.strategies import keep_masks, seeds
 from lipar_plugins.donors import DonorRule
-from lipar_plugins.noise_levels import Filtering, ImageCondition, StepShift
+from lipar_plugins.noise_levels import Filtering, ImageCondition
 from lipar_plugins.noise_sources import CleanHistory, NoisyChain, StepMatched
+from lipar_plugins.step_shift import StepShift
 
 HEADS, HEAD_DIM, GRID = 2, 4, (3, 2, 3)
 FRAME, BLOCK = 6, 18

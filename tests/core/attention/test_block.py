@@ -16,9 +16,10 @@ from lipar.layout import TokenLayout
 from lipar.protocols import ForwardPass, NoiseSource, Recovery
 from lipar.testing.closeness import assert_near, error
 from lipar.testing.strategies import keep_masks, seeds
-from lipar_plugins.noise_levels import Filtering, ImageCondition, StepShift
+from lipar_plugins.noise_levels import Filtering, ImageCondition
 from lipar_plugins.noise_sources import CleanHistory, NoisyChain, StepMatched
 from lipar_plugins.recoveries import MDegree, NaiveCopy, NoRecovery, Proportional
+from lipar_plugins.step_shift import StepShift
 
 HEADS, HEAD_DIM = 2, 12
 GRID = (3, 2, 3)
