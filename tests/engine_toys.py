@@ -25,6 +25,7 @@ class GivenCounts:
         kept = self.counts[first_frame // 3] if job.history is not None else 48
         mask = torch.zeros(48, dtype=torch.bool)
         mask[torch.randperm(48, generator=torch.Generator().manual_seed(first_frame))[:kept]] = True
+        mask = mask.to(job.model.device)
         return TokenLayout(mask.view(GRID), first_frame=first_frame, has_history=job.history is not None)
 
 

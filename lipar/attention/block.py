@@ -180,15 +180,12 @@ class BlockContext:
         """The noise source's state, see `NoiseSource.replay_key`; None: it cannot be recorded."""
         return () if self._noise is None else self._noise.replay_key()
 
+    @cached_property
     def signature(self) -> Hashable | None:
         """What the passes of two blocks must have in common to do the same to different `tensors`.
 
         None: they cannot be recorded, since a mask of its own size is read in every block.
         """
-        return self._signature
-
-    @cached_property
-    def _signature(self) -> Hashable | None:
         layout, regions = self.layout, (self._denoise, self._clean)
         if any(region.attended is not None or region.bias is not None for region in regions):
             return None

@@ -206,10 +206,16 @@ def merge_parts(
         return (parts.float() * weights).sum(0, keepdim=True).to(parts.dtype)
     count, tokens, heads, head_dim = parts.shape
     out = parts.new_empty(1, tokens, heads, head_dim)
-    sizes = {name: value for name, value in _sizes(heads, head_dim).items() if name != "enable_fp_fusion"}
     with torch.cuda.device(parts.device):
         _kernels().merge_parts[(tokens,)](
-            parts, log_sums.contiguous(), out, _strides(parts), tokens, HEADS=heads, PARTS=count, **sizes
+            parts,
+            log_sums.contiguous(),
+            out,
+            _strides(parts),
+            tokens,
+            HEADS=heads,
+            PARTS=count,
+            **_sizes(heads, head_dim),
         )
     return out
 

@@ -1,10 +1,12 @@
-"""The engines by name: `eager`, `compiled` and `graphs`, and which of them a run takes by itself.
+"""The engines by name, and which of them a run takes by itself.
 
-engine     layers     a pass                             keys and values are written
-eager      as loaded  launched operation by operation    by PyTorch
-compiled   compiled   likewise                           by the kernels of `lipar.attention.kernels`
-graphs     compiled   recorded once for each size,       by the kernels
-                      then replayed as a CUDA graph
+    engine     layers     a pass                             keys and values are written
+    eager      as loaded  launched operation by operation    by PyTorch
+    compiled   compiled   likewise                           by the kernels of `lipar.attention.kernels`
+    graphs     compiled   recorded once for each size,       by the kernels
+                          then replayed as a CUDA graph
+
+`auto` takes `graphs` on an NVIDIA GPU where the model can be recorded, and `eager` elsewhere.
 """
 
 import time
@@ -16,8 +18,8 @@ from lipar.attention.block import BlockContext
 from lipar.attention.kernels import has_triton
 from lipar.config import ENGINES, ConfigError
 from lipar.engines.recording import CudaRecorder, Recorder
-from lipar.engines.replay import Replay
-from lipar.model import CompilableModel, ForwardPass, Model, PassDone, ReplayableModel
+from lipar.engines.replay import Replay, until_done
+from lipar.model import CompilableModel, ForwardPass, Model, ReplayableModel
 from lipar.types import Latents
 
 
@@ -54,10 +56,7 @@ class Engine:
         context.begin_pass(forward_pass, flow_used=not (forward_pass.clean and self.ends_early))
 
     def _forward(self, latents: Latents, forward_pass: ForwardPass, context: BlockContext) -> Latents:
-        try:
-            return self.model.forward(latents, forward_pass, context)
-        except PassDone:
-            return torch.zeros_like(latents)
+        return until_done(lambda: self.model.forward(latents, forward_pass, context), latents)
 
     def _set_layers(self, compiled: bool) -> None:
         # another run of this model may have used another engine

@@ -14,7 +14,7 @@ The first pass with a key runs eagerly, which also loads its kernels and compile
 of the noise source as it was, the second one is recorded.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import attrs
 import torch
@@ -28,6 +28,21 @@ from lipar.types import Latents
 
 MOST_RECORDINGS = 256
 """Recordings of a run at most; a run that would need more has sizes that do not come again."""
+MOST_KEYS = 4096
+"""Keys that are remembered until they come again, at most."""
+
+
+def until_done(run: Callable[[], Latents], latents: Latents) -> Latents:
+    """The flow that a model computes; zeros if the pass ends before, since its flow is not used (`PassDone`).
+
+    Args:
+        run: computes it.
+        latents: of the size of the flow.
+    """
+    try:
+        return run()
+    except PassDone:
+        return torch.zeros_like(latents)
 
 
 @attrs.define(eq=False)
@@ -100,6 +115,10 @@ class Replay:
         if key is None or (key not in self._recordings and key not in self._steady):
             flow = self._eager(latents, forward_pass, context)
             if key is not None and context.noise_key() == key[2]:
+                if (
+                    len(self._steady) >= MOST_KEYS
+                ):  # sizes that do not come again, as of a window without limit
+                    self._steady.clear()
                 self._steady.add(key)
             return flow
         slot = self._slots.get(size)
@@ -122,10 +141,7 @@ class Replay:
 
     def _eager(self, latents: Latents, forward_pass: ForwardPass, context: BlockContext) -> Latents:
         self.counts["eager"] += 1
-        try:
-            return self.model.forward(latents, forward_pass, context)
-        except PassDone:
-            return torch.zeros_like(latents)
+        return until_done(lambda: self.model.forward(latents, forward_pass, context), latents)
 
     def _record(self, slot: Slot, context: BlockContext) -> Recording:
         kind = context.kind_of_pass
@@ -134,17 +150,16 @@ class Replay:
         def run() -> Tensor:
             # what the pass does is fixed by its kind; the slot's own block may have been in another one since
             slot.context.resume_pass(forward_pass, kind)
-            try:
-                with torch.no_grad():
-                    return self.model.flow(slot.latents, slot.timestep, slot.context)
-            except PassDone:
-                return torch.zeros_like(slot.latents)
+            with torch.no_grad():
+                return until_done(
+                    lambda: self.model.flow(slot.latents, slot.timestep, slot.context), slot.latents
+                )
 
         return self.recorder.record(run)
 
     def _size(self, latents: Latents, context: BlockContext) -> Hashable | None:
         """The key of everything but the kind of pass and the noise source; None: the pass cannot be recorded."""
-        signature = context.signature()
+        signature = context.signature
         if signature is None:
             self._note("the recovery weighs places, or leaves kept tokens out of attention")
             return None

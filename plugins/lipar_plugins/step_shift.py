@@ -79,6 +79,9 @@ class StepShift(DonorRule):
     """Levels of the last frame's kept tokens in this block, by layer and step."""
     _shift: dict[tuple[int, int], Level] = attrs.field(factory=dict, init=False)
 
+    _memory: dict[tuple[str, int, int], Level] = attrs.field(factory=dict, init=False)
+    """Where both are, for as long as the source lives: CUDA graphs read and write there, also after a reset."""
+
     def donors(self, donation: Donation) -> tuple[Heads, Heads]:
         """Clean copies plus the shift of this step, or a kept token earlier in the block."""
         k, v = clean_copies(donation)
@@ -106,14 +109,18 @@ class StepShift(DonorRule):
 
     def _learn(self, key: tuple[int, int], measured: Level) -> None:
         known = self._shift.get(key)
-        if known is None or known[0].shape != measured[0].shape:
-            self._shift[key] = _memory_of(measured)
-        elif self.momentum:
+        if known is not None and self.momentum:
             measured = tuple(
                 torch.lerp(new, old, self.momentum) for new, old in zip(measured, known, strict=True)
             )
-        # in the same memory for every block: CUDA graphs read it there
+        self._shift[key] = self._memory_for("shift", key, measured)
         torch._foreach_copy_(self._shift[key], measured)
+
+    def _memory_for(self, what: str, key: tuple[int, int], like: Level) -> Level:
+        stored = self._memory.get((what, *key))
+        if stored is None or stored[0].shape != like[0].shape:
+            stored = self._memory[(what, *key)] = _memory_of(like)
+        return stored
 
     def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
         """The frame before the block, or of a kept token earlier in it."""
@@ -124,10 +131,9 @@ class StepShift(DonorRule):
         """Measure the kept tokens of the last frame, for the shift of the next block."""
         if self._measures(donation):
             key = (donation.layer_idx, donation.forward_pass.step)
-            stored = self._noisy.get(key)
-            if stored is None or stored[0].shape[0] != donation.k.shape[0]:
-                one = (donation.k[:, :1], donation.v[:, :1])
-                stored = self._noisy[key] = _memory_of(one * 2 if self.fresh_noise else one)
+            one = (donation.k[:, :1], donation.v[:, :1])
+            stored = self._memory_for("noisy", key, one * 2 if self.fresh_noise else one)
+            self._noisy[key] = stored
             of_last_frame(donation, spread=self.fresh_noise, into=stored)
 
     def observe_clean(self, donation: Donation) -> None:

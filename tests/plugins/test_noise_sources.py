@@ -135,6 +135,18 @@ def test_step_shift_keeps_a_few_vectors_and_no_frames():
     assert not noise._noisy
 
 
+def test_step_shift_keeps_its_memory_at_a_reset_and_forgets_what_is_in_it():
+    """A CUDA graph that was recorded before a scene cut reads and writes there after it."""
+    noise, clean, offset = StepShift(), (drawn(BLOCK, 0), drawn(BLOCK, 1)), (drawn(1, 2), drawn(1, 3))
+    found = []
+    for _ in range(2):
+        shown_a_block(noise, whole, clean, offset)
+        found.append([part.data_ptr() for held in (noise._noisy, noise._shift) for part in held[0, 0]])
+        noise.reset()
+        assert noise.replay_key() == (0, 0)
+    assert found[0] == found[1]
+
+
 def test_a_clean_pass_without_steps_before_it_leaves_step_shift_as_it_was():
     noise = StepShift()
     layout = TokenLayout(whole, first_frame=3)

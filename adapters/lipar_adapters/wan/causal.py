@@ -166,10 +166,10 @@ class CausalWan:
                     block._compiled_call_impl = None
 
     def replay_key(self) -> Hashable | None:
-        """The prompt's size and whether layers are compiled; None until the prompt has been projected."""
+        """Where the projected prompt is, and whether layers are compiled; None until the prompt has been projected."""
         if self.prompt_embeds is None or not self.seam.has_projected(self.prompt_embeds):
             return None
-        return tuple(self.prompt_embeds.shape), self._layers_compiled
+        return self.seam.text_memory(), self._layers_compiled
 
     def why_not_replayed(self) -> str | None:
         """A hook or cache of another library on the transformer, or weights that move between devices."""

@@ -154,15 +154,9 @@ class MemoisedTextAttention(StandInProcessor):
     def project(self, encoder_hidden_states: Tensor) -> None:
         """Project the embedded prompt in every layer, `b rows d`."""
         for attn, layer_idx in self.layer_of.items():
-            states = self._project(attn, encoder_hidden_states)
-            # tensors of the inference mode could not be overwritten outside of it
-            with torch.inference_mode(False), torch.no_grad():
-                before = self.projected.get(layer_idx)
-                if before is None or any(map(_differ, before, states)):
-                    before = torch.empty_like(states[0]), torch.empty_like(states[1])
-                    self.projected[layer_idx] = before
-                for buffer, new in zip(before, states, strict=True):
-                    buffer.copy_(new)
+            before = self.projected.get(layer_idx, (None, None))
+            k, v = map(in_place, before, self._project(attn, encoder_hidden_states))
+            self.projected[layer_idx] = k, v
 
     def _project(self, attn: Any, encoder_hidden_states: Tensor) -> tuple[Tensor, Tensor]:
         if getattr(attn, "fused_projections", False):
@@ -203,8 +197,15 @@ def _in_waves(kernel: AttentionKernel, q: Tensor, k: Tensor, v: Tensor, *bias: T
     return kernel(q, k, v, *bias) if attended is None else attended
 
 
-def _differ(one: Tensor, other: Tensor) -> bool:
-    return one.shape != other.shape or one.dtype != other.dtype or one.device != other.device
+def in_place(stored: Tensor | None, new: Tensor) -> Tensor:
+    """The values of a tensor in the memory of another, if that fits, else in new memory: CUDA graphs read it there."""
+    # a tensor of the inference mode could not be overwritten outside of it
+    with torch.inference_mode(False), torch.no_grad():
+        fits = stored is not None and (stored.shape, stored.dtype, stored.device) == (
+            new.shape, new.dtype, new.device,
+        )  # fmt: skip
+        memory = stored if stored is not None and fits else torch.empty_like(new)
+        return memory.copy_(new)
 
 
 def stock_of(attn: Any) -> Any:

@@ -13,7 +13,7 @@ can be added and removed in any order. A seam is found by its hooks on the root 
 below may be replaced at any time, by diffusers' setters or by a LoRA: each pruned forward adds what is missing there.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -33,6 +33,7 @@ from lipar_adapters.wan.processors import (
     MemoisedTextAttention,
     SeamState,
     StandInProcessor,
+    in_place,
     is_stock,
     restore_processors,
     stock_of,
@@ -178,6 +179,14 @@ class WanSeam(SeamState):
         unchanged = self._prompt[1] == prompt_embeds._version
         return unchanged and self._reads_text_once and self._projected_for == self._prompts_seen
 
+    def text_memory(self) -> Hashable:
+        """Where the projected prompt is: another one if a prompt of another size came since."""
+        stand_ins = [one for one in self._stand_ins if isinstance(one, MemoisedTextAttention)]
+        projected = [
+            states.data_ptr() for one in stand_ins for pair in one.projected.values() for states in pair
+        ]
+        return (None if self._text_row is None else self._text_row.data_ptr(), *projected)
+
     def foreign_hook(self) -> str | None:
         """A hook on the transformer that is not lipar's, in words; None: there is none."""
         own = {handle.id for handle in (*self._root_handles, *self._handles)}
@@ -315,8 +324,7 @@ class WanSeam(SeamState):
                 stand_in.project(output[2])
         self._projected_for = self._prompts_seen
         assert self._prompt is not None
-        # of its own memory, which a CUDA graph may read longer than the prompt lives
-        self._text_row = self._prompt[0][:, :1].clone()
+        self._text_row = in_place(self._text_row, self._prompt[0][:, :1])
 
     def _end(self, module: nn.Module, args: Any, output: Any) -> None:
         self._forget_forward()

@@ -10,6 +10,7 @@ import torch
 from engine_toys import run, scheduler, source
 from wan_toys import toy_transformer
 
+from lipar.engines.engine import GraphEngine
 from lipar.testing.closeness import assert_near
 from lipar_adapters.wan.causal import CausalWan
 from lipar_adapters.wan.run_settings import RunSettings
@@ -19,8 +20,8 @@ def encoded(prompts):
     return torch.stack([torch.randn(8, 64, generator=torch.Generator().manual_seed(len(p))) for p in prompts])
 
 
-def model(**settings):
-    transformer = toy_transformer(in_channels=4, out_channels=4)
+def model(on="cpu", **settings):
+    transformer = toy_transformer(in_channels=4, out_channels=4).to(on)
     return CausalWan(transformer, RunSettings(**settings), encode_prompt=encoded)
 
 
@@ -54,6 +55,55 @@ def test_a_new_prompt_is_projected_by_an_eager_pass_into_the_memory_that_recordi
         assert_near(one, other, 3e-5)
     # blocks 0 to 2, and the first pass with the new prompt
     assert made.job.engine.replay.counts["eager"] == 3 * 4 + 1
+
+
+def test_prompts_of_one_size_share_their_memory_and_another_size_gives_another_key():
+    wan = model()
+    made = scheduler([20] * 4, replayed=False, model=wan)
+    keys = []
+    prompts = [encoded(["snow"]), encoded(["autumn"]), encoded(["snow"])[:, :5], encoded(["snow"])]
+    for prompt, _ in zip(prompts, made.run([source(4)]), strict=True):
+        keys.append(wan.replay_key())
+        wan.prompt_embeds = prompt
+        assert wan.replay_key() is None  # not projected yet
+    assert keys[0] == keys[1] == keys[2] != keys[3]
+
+
+# the compiler's advice to round products to TensorFloat32
+@pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores:UserWarning")
+@pytest.mark.gpu
+@pytest.mark.parametrize("noise", ["kv-cache", "step-shift"])
+@pytest.mark.parametrize("compiles", [False, True])
+def test_cuda_graphs_give_what_eager_passes_give_across_scenes_and_prompts(noise, compiles):
+    """Two scenes of full windows, and a new prompt in each; memory is returned in between, so that none is stale."""
+
+    def edited(engine):
+        wan = model(on="cuda")
+        made = scheduler([20] * 24, replayed=False, noise=noise, model=wan)
+        if engine is not None:
+            made.job.engine, made.job.cache._fused = engine(wan), True
+        found = []
+        for index, block in enumerate(made.run([source(24).cuda()])):
+            found.append(block.latents.cpu())
+            if index in (7, 19):
+                wan.set_prompt(f"prompt {index}")
+            if index == 11:  # as the scheduler does at a cut
+                made.job.cache.reset()
+                made.job.parts.noise.reset()
+                made.job.history = None
+            torch.cuda.empty_cache()
+        return found, made
+
+    def graphs(wan):
+        return GraphEngine(wan, "in a test", compiles=compiles)
+
+    try:
+        (replayed, made), (eager, _) = edited(graphs), edited(None)
+    finally:
+        torch._dynamo.reset()
+    assert made.job.engine.replay.counts["replayed"] > 40
+    for one, other in zip(replayed, eager, strict=True):
+        assert_near(one, other, 1e-4)
 
 
 def test_a_hook_of_another_library_is_noticed_before_the_next_block():
