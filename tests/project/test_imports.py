@@ -38,7 +38,7 @@ ORDER = [
 ]
 """A module of the core imports, directly or not, none that comes after it in this list."""
 LEVELS = [
-    {"files", "video"},
+    {"files", "metrics", "video"},
     {"attention", "masks"},
     {"engines"},
     {"plugin"},
@@ -177,8 +177,13 @@ def test_the_laboratory_imports_only_modules_of_adapters_that_load_nothing_heavy
 
 
 def test_only_modules_for_video_files_know_pyav() -> None:
-    found = offences("lipar", {"av", "cv2"}, when=ANY_TIME)
+    found = offences("lipar", {"av"}, when=ANY_TIME)
     assert [offence for offence in found if not offence.startswith("lipar.video")] == []
+
+
+def test_only_metrics_know_opencv() -> None:
+    found = offences("lipar", {"cv2"}, when=ANY_TIME)
+    assert [offence for offence in found if not offence.startswith("lipar.metrics")] == []
 
 
 def needs(*, when: set[str]) -> dict[str, set[str]]:

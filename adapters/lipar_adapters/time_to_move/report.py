@@ -7,7 +7,7 @@ import attrs
 import torch
 
 from lipar.messages import counted
-from lipar.video.quality import psnr
+from lipar.metrics.fidelity import psnr
 from lipar_adapters.time_to_move.motion import MotionClip, MotionScene
 
 
@@ -73,7 +73,7 @@ def figures_of(
 
 
 def _warp_errors(scene: MotionScene, clip: MotionClip, dense: MotionClip) -> dict[str, Any]:
-    from lipar.video.warp_error import FLOW_METHOD, warp_error
+    from lipar.metrics.warp_error import FLOW_METHOD, warp_error
 
     if scene.frames < 2:
         return {}

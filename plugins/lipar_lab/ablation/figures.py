@@ -1,45 +1,18 @@
 """The figures of one run against the dense run, over the blocks after the first."""
 
+import math
 from typing import Any
 
 import attrs
-import torch
-import torch.nn.functional as F
 from jaxtyping import Bool
 from torch import Tensor
 
+from lipar.metrics.fidelity import psnr
+from lipar.metrics.sharpness import high_frequencies
+from lipar.metrics.stillness import PixelClip, PixelMask, flicker, still_pixels
 from lipar.types import Latents
-from lipar.video.quality import PixelClip, PixelMask, flicker, still_pixels
 
 LatentMask = Bool[Tensor, "t h w"]
-
-
-def psnr(a: Tensor, b: Tensor, *, peak: float = 1.0, where: Tensor | None = None) -> float | None:
-    """Peak signal-to-noise ratio in dB; None where the two are equal or nothing is compared.
-
-    Args:
-        a: values of any shape.
-        b: values of the same shape.
-        peak: largest possible difference.
-        where: a mask that broadcasts to `a`; None: everything.
-    """
-    squared = (a.double() - b.double()).square()
-    if where is not None:
-        squared = squared[where.expand_as(squared)]
-    if squared.numel() == 0:
-        return None
-    error = float(squared.mean())
-    return None if error == 0 else float(10 * torch.log10(torch.tensor(peak**2 / error, dtype=torch.float64)))
-
-
-def high_frequencies(clip: PixelClip, where: PixelMask | None = None) -> float | None:
-    """Mean squared difference of luma and its binomial 3x3 blur; None where nothing is measured."""
-    luma = (clip * clip.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    row = luma.new_tensor([0.25, 0.5, 0.25])
-    blurred = F.conv2d(F.pad(luma, (1, 1, 1, 1), mode="replicate"), torch.outer(row, row)[None, None])
-    squared = (luma - blurred).double().square()[:, 0]
-    squared = squared if where is None else squared[where]
-    return float(squared.mean()) if squared.numel() else None
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -89,11 +62,17 @@ def figures(
     kept, kept_pixels = latent_mask[None, :, None], pixel_mask[:, None]
     energy = high_frequencies(pixels)
     return {
-        "psnr_latent": psnr(latents, dense.latents, peak=peak),
-        "psnr_latent_kept": psnr(latents, dense.latents, peak=peak, where=kept),
-        "psnr_pixel": psnr(pixels, dense.pixels),
-        "psnr_pixel_kept": psnr(pixels, dense.pixels, where=kept_pixels),
-        "psnr_target": None if dense.target is None else psnr(pixels, dense.target),
+        "psnr_latent": _psnr(latents, dense.latents, peak=peak),
+        "psnr_latent_kept": _psnr(latents, dense.latents, peak=peak, where=kept),
+        "psnr_pixel": _psnr(pixels, dense.pixels),
+        "psnr_pixel_kept": _psnr(pixels, dense.pixels, where=kept_pixels),
+        "psnr_target": None if dense.target is None else _psnr(pixels, dense.target),
         "high_frequencies": energy / dense.energy if energy is not None and dense.energy else None,
         "flicker": flicker(pixels, dense.still),
     }
+
+
+def _psnr(a: Tensor, b: Tensor, *, peak: float = 1.0, where: Tensor | None = None) -> float | None:
+    """PSNR in dB; None, which JSON knows, where the two are equal or nothing is compared."""
+    decibels = psnr(a, b, peak=peak, where=where)
+    return decibels if math.isfinite(decibels) else None

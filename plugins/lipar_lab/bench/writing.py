@@ -16,12 +16,12 @@ import torch.nn.functional as F
 from av.video.reformatter import ColorRange, VideoReformatter
 from torch import Tensor
 
+from lipar.metrics.fidelity import psnr
 from lipar.speedup import paired_ratio
 from lipar.video import VideoReader, VideoWriter
 from lipar.video.colour import MATRIX_CODES
 from lipar.video.convert import SCALING
 from lipar.video.encoding import DEFAULT_ENCODING, Encoding
-from lipar.video.quality import psnr
 from lipar_lab.bench.ratios import interleave
 
 Size: TypeAlias = tuple[int, int]

@@ -17,6 +17,7 @@ from lipar.hookspecs import hookimpl
 from lipar.job import Job, RestoredBlock
 from lipar.layout import TokenLayout
 from lipar.masks.source import SourcePiece, moved
+from lipar.metrics.fidelity import psnr
 from lipar.plugin.host import PluginHost
 from lipar.protocols import Model
 from lipar.scheduler import Scheduler
@@ -120,13 +121,6 @@ def _decoded(model: Model, blocks: Sequence[RestoredBlock]) -> Iterator[Tensor]:
     with torch.no_grad():
         for block in blocks:
             yield decode(block.latents).float().cpu()
-
-
-def psnr(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
-    """Peak signal-to-noise ratio in dB over all pairs of tensors, in [0, 1]; infinite where all are equal."""
-    squared = sum(float((x - y).double().square().sum()) for x, y in zip(a, b, strict=True))
-    count = sum(x.numel() for x in a)
-    return math.inf if squared == 0 else -10 * math.log10(squared / count)
 
 
 def compare_clip(
@@ -233,7 +227,7 @@ def _compared(
         speedup_range=speedup.range,
         speedup_verdict=speedup.verdict,
         timed_blocks=len(pairs),
-        psnr=psnr(pixels[1:], dense_pixels[1:]) if len(pixels) > 1 else math.inf,
+        psnr=psnr(torch.cat(pixels[1:], 1), torch.cat(dense_pixels[1:], 1)) if len(pixels) > 1 else math.inf,
         scene_cuts=tuple(frame for frame in cuts if frame is not None),
         kept_per_block=tuple(block.layout.kept_count for block in blocks),
     )

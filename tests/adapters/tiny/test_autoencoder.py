@@ -50,7 +50,7 @@ def test_frames_that_fill_no_group_of_four_are_refused(small: TinyVideoAutoencod
 
 @torch.no_grad()
 def test_the_bundled_autoencoder_keeps_held_back_clips() -> None:
-    from lipar.video.quality import psnr
+    from lipar.metrics.fidelity import psnr
     from lipar_adapters.tiny.recipe.evaluate import held_back_clips
 
     parts = load()

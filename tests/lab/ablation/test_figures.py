@@ -3,34 +3,8 @@
 import pytest
 import torch
 
-from lipar_lab.ablation.figures import Baseline, figures, flicker, high_frequencies, psnr, still_pixels
-
-
-def test_psnr_of_a_known_error_and_none_where_equal() -> None:
-    a = torch.rand(2, 3, 8, 8)
-    assert psnr(a, a + 0.1) == pytest.approx(20, rel=1e-5)
-    assert psnr(a, a + 0.1, peak=10.0) == pytest.approx(40, rel=1e-5)
-    assert psnr(a, a.clone()) is None
-
-
-def test_psnr_reads_only_what_the_mask_shows() -> None:
-    a = torch.zeros(2, 3, 4, 4)
-    b = a.clone()
-    b[:, :, 0] = 0.1
-    first_row = torch.zeros(2, 1, 4, 4, dtype=torch.bool)
-    first_row[:, :, 0] = True
-    assert psnr(a, b, where=first_row) == pytest.approx(20, rel=1e-5)
-    assert psnr(a, b, where=~first_row) is None
-    assert psnr(a, b, where=torch.zeros_like(first_row)) is None
-
-
-def test_high_frequencies_fall_under_blur_and_vanish_on_flat_colour() -> None:
-    noise = torch.rand(2, 3, 32, 32)
-    blurred = torch.nn.functional.avg_pool2d(noise, 3, 1, 1)
-    energy, softer = high_frequencies(noise), high_frequencies(blurred)
-    assert energy is not None and softer is not None
-    assert 0 < softer < 0.3 * energy
-    assert high_frequencies(torch.full((2, 3, 8, 8), 0.4)) == pytest.approx(0, abs=1e-12)
+from lipar.metrics.stillness import flicker, still_pixels
+from lipar_lab.ablation.figures import Baseline, figures
 
 
 def test_flicker_is_measured_where_the_source_is_still() -> None:

@@ -13,7 +13,7 @@ from lipar.layout import TokenLayout
 from lipar.plugin.host import load_plugins
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 from lipar.video import write_synthetic_clip
-from lipar_lab.compare.rows import RANDOM, Comparison, compare_clip, encode_clip, psnr
+from lipar_lab.compare.rows import RANDOM, Comparison, compare_clip, encode_clip
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +26,6 @@ def model() -> ToyModel:
     model = ToyModel(autoencoder=ToyAutoencoder())
     model.set_prompt("night")
     return model
-
-
-def test_psnr_is_over_all_pairs_of_tensors() -> None:
-    a = [torch.zeros(2, 3), torch.zeros(6)]
-    assert psnr(a, [torch.full((2, 3), 0.1), torch.full((6,), 0.1)]) == pytest.approx(20)
-    assert psnr(a, [torch.zeros(2, 3), torch.full((6,), math.sqrt(0.02))]) == pytest.approx(20)
-    assert psnr(a, a) == math.inf
 
 
 def test_a_clip_is_encoded_in_blocks(model: ToyModel, clip: Path) -> None:

@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from lipar.video.quality import flicker, psnr, still_pixels
+from lipar.metrics.fidelity import psnr
+from lipar.metrics.stillness import flicker, still_pixels
 from lipar_adapters.tiny.clips.library import build_library
 from lipar_adapters.tiny.clips.looks import LOOKS, apply_look, edges
 from lipar_adapters.tiny.clips.scenes import make_scenes, render

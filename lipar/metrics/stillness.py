@@ -1,6 +1,4 @@
-"""How near a clip is to another, and how steady it is where its source stands still."""
-
-import math
+"""How steady a clip is where its source is still."""
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +12,6 @@ STILL = 2 / 255
 """Mean change from frame to frame, in [0, 1], below which a cell of the source counts as still."""
 CELL = 8
 """Side of a cell in pixels."""
-
-
-def psnr(a: Tensor, b: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of pixels in [0, 1], any shape; infinite where the two are equal."""
-    error = float((a.double() - b.double()).square().mean())
-    return math.inf if error == 0 else -10 * math.log10(error)
 
 
 def still_pixels(source: PixelClip, cell: int = CELL) -> PixelMask:

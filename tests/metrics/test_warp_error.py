@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lipar.video.warp_error import motion_between, warp_error
+from lipar.metrics.warp_error import motion_between, warp_error
 
 pytest.importorskip("cv2", reason="optical flow needs OpenCV")
 

@@ -1,17 +1,9 @@
-"""Closeness of two clips, and flicker on still pixels."""
-
-import math
+"""Still pixels of a source, and flicker on them."""
 
 import pytest
 import torch
 
-from lipar.video.quality import flicker, psnr, still_pixels
-
-
-def test_a_difference_of_a_tenth_is_twenty_decibels() -> None:
-    clip = torch.rand(2, 3, 8, 8)
-    assert psnr(clip, clip + 0.1) == pytest.approx(20, rel=1e-5)
-    assert psnr(clip, clip) == math.inf
+from lipar.metrics.stillness import flicker, still_pixels
 
 
 def test_cells_that_change_are_not_still_and_the_first_frame_has_no_still_pixel() -> None:
