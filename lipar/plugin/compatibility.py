@@ -286,8 +286,8 @@ def check_savings(config: Config, parts: Parts) -> None:
     if parts.recovery.fills and parts.noise.frames_held(1):
         raise ConfigError(
             f"noise {config.noise.name!r} stores the keys and values of every token and step, and with reuse "
-            f"{config.reuse.name!r} a step computes only some; choose noise 'step-shift' or 'kv-cache', or set reuse to "
-            "'none'"
+            f"{config.reuse.name!r} a step computes only some; choose noise 'step-shift' or 'kv-cache', or set "
+            "reuse to 'none'"
         )
 
 

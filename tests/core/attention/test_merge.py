@@ -87,7 +87,7 @@ def test_a_group_is_rotated_as_the_token_that_it_is_at(match):
 
 
 def test_groups_that_are_no_integers_of_both_branches_are_refused():
-    with pytest.raises(TypeError, match="Match.group"):
+    with pytest.raises(TypeError, match=r"Match\.group"):
         Match(torch.zeros(2, 3), torch.zeros(2, 1, dtype=torch.long))
 
 
