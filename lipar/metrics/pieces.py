@@ -11,8 +11,8 @@ from lipar.metrics.stillness import PixelClip
 OtherClip = Float[Tensor, "other_frames 3 other_height other_width"]
 """A clip that is compared with another: that they have one size is checked, with a message."""
 
-PIXELS_AT_ONCE = 1 << 21
-"""Pixels of one clip in a piece: a frame of 1080p. SSIM needs about 0.5 GB for that many."""
+PIXELS_AT_ONCE = 1 << 19
+"""Pixels of one clip in a piece, at least a frame. SSIM needs 0.5 GB for a frame of 1080p."""
 
 
 def pieces(clip: PixelClip, pixels_at_once: int = PIXELS_AT_ONCE) -> Iterator[slice]:

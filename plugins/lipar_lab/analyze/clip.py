@@ -94,9 +94,9 @@ def analyze_clip(
     pixel_change = pixel_changes(pixels, coder.patch_frames, coder.side)
     x, y = pixel_change.flatten(), latent_change.flatten()
     decoded = coder.decode(clip.latents)
-    points = []
+    points: list[Point] = []
     for theta in experiments.thetas:
-        points.append(_point(first, latents, latent_change, theta, decoded, coder, experiments))
+        points.append(_point(first, latents, latent_change, theta, decoded, coder, experiments, points))
         advance()
     height, width = clip.pixels.shape[-2:]
     result = ClipResult(
@@ -120,10 +120,12 @@ def _point(
     decoded: Tensor,
     coder: Coder,
     experiments: Experiments,
+    before: Sequence[Point],
 ) -> Point:
     changed, replaced = replace(latents, change, theta)
     share = float(replaced.double().mean())
-    # no need to decode again what is equal
+    if before and before[-1].replaced == share:  # of two thetas, the larger replaces what the smaller does
+        return attrs.evolve(before[-1], theta=theta)
     result = coder.decode(torch.cat([first, changed])) if replaced.any() else decoded
     figures = measure(Clips(result=result, dense=decoded), experiments.metrics, experiments.table)
     return Point(theta=theta, replaced=share, figures=figures)

@@ -48,7 +48,7 @@ class BoundType(click.ParamType):  # type: ignore[type-arg]  # generic in the ne
 @click.option("--taef2", type=FOLDER, help="Folder of TAEF2's two files, instead of a model's autoencoder.")
 @click.option("--size", type=SizeType(), help="Size to process at.  [default: near the model's own]")
 @click.option(
-    "--frames", type=NumberType(CLIP_FRAMES), default=80, show_default=True, help="Frames of a clip at most."
+    "--frames", type=NumberType(CLIP_FRAMES), default=60, show_default=True, help="Frames of a clip at most."
 )
 @click.option("--thetas", type=NumbersType(0, 1000), help="Changes below which patches are replaced.")
 @click.option("--metrics", "names", help="With commas.  [default: psnr,ms-ssim,vmaf,vmaf-neg, and lpips]")

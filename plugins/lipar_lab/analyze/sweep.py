@@ -6,7 +6,7 @@ from typing import Literal
 
 import attrs
 
-THETAS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5)
+THETAS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0)
 """In units of the latents, per value; 0 replaces nothing, and shows what each metric gives for equal clips."""
 
 
