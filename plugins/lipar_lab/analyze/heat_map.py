@@ -63,7 +63,7 @@ def write_map(path: Path, pictures: Tensor, clip: CodedClip, outputs: Outputs) -
             writer.write(picture, pts=pts, duration=duration)
 
 
-def _colours(values: Changes) -> Float[Tensor, "t 3 rows cols"]:
+def _colours(values: Changes) -> Float[Tensor, "later 3 rows cols"]:
     """Colours of values from 0 to 1."""
     from matplotlib import colormaps
 

@@ -15,10 +15,10 @@ from lipar.metrics.stillness import PixelClip
 
 PATCH = 2
 """Latent frames, rows and columns of a patch."""
-FrameLatents = Float[Tensor, "frames channels height width"]
+FrameLatents = Float[Tensor, "frames channels h w"]
 Patches = Float[Tensor, "t rows cols values"]
-Changes = Float[Tensor, "t rows cols"]
-Replaced = Bool[Tensor, "t rows cols"]
+Changes = Float[Tensor, "later rows cols"]
+Replaced = Bool[Tensor, "later rows cols"]
 
 
 def cut(values: FrameLatents, frames: int = PATCH, side: int = PATCH) -> Patches:

@@ -17,7 +17,7 @@ PAPER_CORRELATIONS = {"Wan 2.1 VAE": 0.69, "Wan 2.2 TI2V VAE": 0.77}
 """Of arXiv 2603.05811, on DAVIS 2017."""
 PAPER_LARGEST = {"lpips": (0.05, 0.46)}
 """Bound and largest fraction of the same paper."""
-STYLE: dict[str, Any] = {
+STYLE: Any = {  # matplotlib knows its keys by name
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,

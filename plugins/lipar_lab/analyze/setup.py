@@ -12,6 +12,7 @@ from lipar.cli.options import ConfigChoice
 from lipar.editing.model import pick_device
 from lipar.metrics.packages import is_installed, missing
 from lipar.metrics.table import METRICS, Metric, check_available, lpips_metric
+from lipar.model import Autoencoder
 from lipar.plugin.compatibility import check_config
 from lipar_adapters.measuring import load_taef2
 from lipar_lab.analyze.clip import Experiments
@@ -108,6 +109,7 @@ def _bounds(request: Request, experiments: Experiments) -> tuple[Bound, ...]:
 
 def _coder(request: Request, quiet: bool) -> Coder:
     device = pick_device(request.device)
+    autoencoder: Autoencoder
     if request.taef2 is not None:
         autoencoder, name, pixels = load_taef2(request.taef2, device), "TAEF2", TAEF2_PIXELS
     else:
