@@ -41,7 +41,7 @@ def correlation_plot(results: Sequence[ClipResult]) -> Plot:
     Args:
         results: of clips.
     """
-    with _figure(1, 2, width=10, height=4.2) as (figure, axes):
+    with _figure(1, 2, width=10.0, height=4.2) as (figure, axes):
         left, right = axes
         colours = _colours(len(results))
         for result, colour in zip(results, colours):
@@ -78,7 +78,7 @@ def similarity_plot(
     """
     columns = min(3, len(metrics))
     rows = -(-len(metrics) // columns)
-    with _figure(rows, columns, width=4 * columns, height=3.2 * rows + 0.4) as (figure, axes):
+    with _figure(rows, columns, width=4.0 * columns, height=3.2 * rows + 0.4) as (figure, axes):
         for axis, metric in zip(axes, metrics):
             _panel(axis, metric, named_sweeps(results), [one for one in bounds if one.metric == metric.key])
         for axis in axes[len(metrics) :]:
