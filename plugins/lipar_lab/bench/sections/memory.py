@@ -7,11 +7,11 @@ from typing import Any
 import attrs
 import torch
 
-from lipar_lab.bench.machine import peak_memory, reset_peak_memory
 from lipar_lab.bench.model import BenchModel
 from lipar_lab.bench.random_masks import random_mask
 from lipar_lab.bench.setup import Setup, load_model
 from lipar_lab.bench.stream import WINDOWS, BlockStream, Window, bench_config
+from lipar_lab.machine import peak_memory, reset_peak_memory
 
 GIB = 2**30
 PRUNED = 0.68

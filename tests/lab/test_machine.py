@@ -2,7 +2,7 @@
 
 import torch
 
-from lipar_lab.bench.machine import ceiling_lines, describe, machine_lines, matmul_ceiling, peak_memory
+from lipar_lab.machine import ceiling_lines, describe, machine_lines, matmul_ceiling, peak_memory
 
 CPU = torch.device("cpu")
 

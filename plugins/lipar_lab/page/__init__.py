@@ -1,0 +1,29 @@
+"""Self-contained HTML pages for the reports of the laboratory.
+
+A page is one file that works from file:// without a network: style, scripts, pictures and videos are inside. All text
+is escaped, except for `Markup`, which the functions here return.
+"""
+
+from markupsafe import Markup
+
+from lipar_lab.page.blocks import best_rows, code, details, facts, figure, table
+from lipar_lab.page.document import Content, document
+from lipar_lab.page.embedded import data_uri, json_data, package_file
+from lipar_lab.page.origin import command_line, provenance
+
+__all__ = [
+    "Content",
+    "Markup",
+    "best_rows",
+    "code",
+    "command_line",
+    "data_uri",
+    "details",
+    "document",
+    "facts",
+    "figure",
+    "json_data",
+    "package_file",
+    "provenance",
+    "table",
+]
