@@ -1,6 +1,7 @@
 """Debian's Chromium, without a network, for tests of pages."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +55,13 @@ class OpenedPage:
     def _hear(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):
             self.complaints.append(text)
+
+    def wait_until(self, expression: str, seconds: float = 15) -> None:
+        """Wait until a JavaScript expression is true; Playwright's own way is refused by the policy of a page."""
+        end = time.monotonic() + seconds
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < end, f"not true within {seconds} s: {expression}"
+            self.page.wait_for_timeout(20)
 
     def outside(self) -> list[str]:
         """Addresses that are neither the file nor inside the page."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from lipar.messages import counted
 from lipar.metrics.table import METRICS
 from lipar_lab.compare.comparison import speed_of
 from lipar_lab.compare.figures import Figures
@@ -78,8 +79,8 @@ def _figures(content: PageContent, figures: Figures) -> list[str]:
     ]
     return [
         f"Of frames {content.measured_from} to {content.frames - 1}: the blocks after the first, which is always "
-        "computed in full. The best of the variants is marked. Speed-up is that of denoising and clean pass, each block timed "
-        "dense and pruned in turn: the median of the blocks, and their range."
+        "computed in full. The best of the variants is marked. Speed-up is that of denoising and clean pass, each "
+        "block timed dense and pruned in turn: the median of the blocks, and their range."
         if content.measured_from < content.frames
         else "The clip has a single block, which is always computed in full, so that there is nothing to measure.",
         table(head, rows, numeric=head[1:], best=best, caption="Figures of the variants"),
@@ -126,7 +127,7 @@ def _configs(variants: Sequence[PageRun]) -> list[str]:
         blocks.append(table(head, rows, caption="Keys that differ"))
     else:
         blocks.append("All variants have the same config.")
-    return [*blocks, details(f"{len(same)} keys that all variants share", facts(same))]
+    return [*blocks, details(f"{counted(len(same), 'key')} with the same value in all variants", facts(same))]
 
 
 def _origin(content: PageContent) -> list[str]:
