@@ -131,7 +131,7 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         elif key == "refiners":
             found[prefix + key] = " → ".join(map(_part, value)) or "none"
         else:
-            found[prefix + key] = "default" if value is None else str(value)
+            found[prefix + key] = "not set" if value is None else str(value)
     return found
 
 

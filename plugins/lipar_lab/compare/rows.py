@@ -114,20 +114,21 @@ class _ClipRuns:
         if self._record is not None and (run is not None or self._runs is None):
             row = self._record.find(self._path, name, config)
         if row is None:
-            row = self._compare(name, config)
-            if self._record is not None:
-                self._record.add(self._path, row, config)
-        elif run is not None and self._show is not None:
+            return self._new_row(name, config)
+        if run is not None and self._show is not None:
             pixels = decoded(self._model, run.pieces(), self._encoding)
             self._show_run(name, config, row, run, pixels, self._dense_pixels(name, config)[0])
         return row
 
-    def _compare(self, name: str, config: Config) -> Comparison:
+    def _new_row(self, name: str, config: Config) -> Comparison:
         blocks, timer = self._run(name, config)
         pixels = decoded(self._model, [block.latents for block in blocks], timer)
         dense, dense_pixels = self._dense_pixels(name, config)
         row = _compared(self._path, name, self._model, blocks, pixels, dense_pixels)
         run = self._finish(name, config, blocks, timer)
+        # before the figures of the page, which take long, too
+        if self._record is not None:
+            self._record.add(self._path, row, config)
         self._show_run(name, config, row, run, pixels, dense)
         return row
 
