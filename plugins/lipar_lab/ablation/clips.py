@@ -11,6 +11,7 @@ from torch import Tensor
 from lipar.messages import counted
 from lipar.protocols import Model
 from lipar.types import shaped
+from lipar_lab.ablation.suite import Clips
 
 Clip = Float[Tensor, "pixel_frames 3 height width"]
 
@@ -89,6 +90,23 @@ class ClipSource:
     """Height and width in pixels of clips that are made; files are resized to the model's own size."""
     photos: Path | None = None
     """Photographs for clips that are made."""
+
+    @classmethod
+    def of(cls, clips: Clips, *, photos: Path | None = None) -> "ClipSource":
+        """The clips of a suite.
+
+        Args:
+            clips: as the suite says.
+            photos: photographs for clips that are made.
+        """
+        return cls(
+            paths=tuple(map(Path, clips.files)),
+            prompts=clips.prompts,
+            count=clips.count,
+            pixel_frames=clips.frames,
+            size=clips.size,
+            photos=photos,
+        )
 
     def __len__(self) -> int:
         return len(self.paths) or self.count

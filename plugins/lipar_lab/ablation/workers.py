@@ -13,8 +13,8 @@ import torch.multiprocessing as multiprocessing
 from lipar_lab.ablation.cells import clip_cells
 from lipar_lab.ablation.plan import Cell, LoadedModel, Plan
 
-Task = tuple[int, float, tuple[Cell, ...]]
-"""A clip, a strength, and the cells wanted there."""
+Task = tuple[int, float, int, tuple[Cell, ...]]
+"""A clip, a strength, a seed, and the cells wanted there."""
 
 
 class WorkerError(RuntimeError):
@@ -22,11 +22,11 @@ class WorkerError(RuntimeError):
 
 
 def tasks_of(plan: Plan, done: Collection[Cell]) -> list[Task]:
-    """The cells that are not done, in one task per clip and strength, since these share a dense run."""
+    """The cells that are not done, in one task per clip, strength and seed, since these share a dense run."""
     left = [cell for cell in plan.cells() if cell not in done]
     return [
-        (clip, strength, tuple(cells))
-        for (clip, strength), cells in groupby(left, key=lambda cell: (cell.clip, cell.strength))
+        (*shared, tuple(cells))
+        for shared, cells in groupby(left, key=lambda cell: (cell.clip, cell.strength, cell.seed))
     ]
 
 
@@ -35,8 +35,8 @@ def run_here(plan: Plan, tasks: list[Task]) -> Iterator[dict[str, Any]]:
     if not tasks:
         return
     loaded = LoadedModel.load(plan)
-    for clip, strength, cells in tasks:
-        yield from clip_cells(plan, loaded, clip, strength, cells)
+    for task in tasks:
+        yield from clip_cells(plan, loaded, *task)
 
 
 def run_in_workers(plan: Plan, tasks: list[Task], workers: int) -> Iterator[dict[str, Any]]:
@@ -97,8 +97,7 @@ def _work(plan: Plan, waiting: Any, results: Any) -> None:
     try:
         loaded = LoadedModel.load(plan)
         while (task := waiting.get()) is not None:
-            clip, strength, cells = task
-            for line in clip_cells(plan, loaded, clip, strength, cells):
+            for line in clip_cells(plan, loaded, *task):
                 results.put(("cell", line))
                 if not parent.is_alive():
                     return  # the main process was killed, so results are no longer written
