@@ -37,7 +37,7 @@ def certify(clip: Path, prompt: str, choice: ConfigChoice, blocks: int | None, d
         from lipar.plugin.compatibility import check_config
         from lipar.scheduler import Scheduler
         from lipar_lab.certify.run import AttentionCertifier, table
-        from lipar_lab.compare.rows import encode_clip
+        from lipar_lab.compare.coding import encode_clip
 
         host = plugin_host()
         adapter = check_config(host, config)

@@ -11,8 +11,8 @@ import attrs
 from lipar.config import Config
 from lipar.files.owner import Outputs
 from lipar.video import VideoError
+from lipar_lab.compare.comparison import Comparison
 from lipar_lab.compare.fingerprint import file_digest
-from lipar_lab.compare.rows import Comparison
 
 _BOUND_TO = "bound_to"
 
@@ -43,7 +43,7 @@ class ComparisonRecord:
 
     def find(self, clip: Path, variant: str, config: Config) -> Comparison | None:
         """The row with the same clip, variant, config and everything else it depends on; None: there is none."""
-        digest = self._digest(clip, variant, config)
+        digest = self.digest(clip, variant, config)
         row = next((_row(found) for found in self._rows if found.get(_BOUND_TO) == digest), None)
         if row is not None:
             self._current.add(digest)
@@ -52,7 +52,7 @@ class ComparisonRecord:
 
     def add(self, clip: Path, row: Comparison, config: Config) -> None:
         """Add a row and rewrite the file."""
-        digest = self._digest(clip, row.variant, config)
+        digest = self.digest(clip, row.variant, config)
         figures = attrs.asdict(row) | {"psnr": row.psnr if math.isfinite(row.psnr) else None}
         self._rows = [other for other in self._rows if not self._is_replaced(other, row, digest)]
         self._rows.append({**figures, _BOUND_TO: digest})
@@ -65,7 +65,8 @@ class ComparisonRecord:
         same = (other["clip"], other["variant"]) == (row.clip, row.variant)
         return bound_to == digest or (same and bound_to not in self._current)
 
-    def _digest(self, clip: Path, variant: str, config: Config) -> str:
+    def digest(self, clip: Path, variant: str, config: Config) -> str:
+        """SHA-256 of everything that the row of a clip, a variant and a config depends on."""
         if clip not in self._clips:
             self._clips[clip] = file_digest(clip)
         parts = {

@@ -1,59 +1,34 @@
 """Pruned versus dense on real clips: tokens kept, speed-up, and PSNR to the dense output."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import attrs
 import torch
-from torch import Tensor
 
 from lipar.config import Config
-from lipar.editing.encoder import BlockEncoder, cut_frame
-from lipar.editing.source import model_size
-from lipar.hookspecs import hookimpl
-from lipar.job import Job, RestoredBlock
-from lipar.layout import TokenLayout
-from lipar.masks.source import SourcePiece, moved
+from lipar.editing.encoder import cut_frame
+from lipar.job import RestoredBlock
+from lipar.masks.source import SourcePiece
 from lipar.metrics.fidelity import psnr
 from lipar.plugin.host import PluginHost
 from lipar.protocols import Model
 from lipar.scheduler import Scheduler
-from lipar.speedup import Speedup, Verdict
-from lipar.types import Latents
+from lipar.speedup import Speedup
+from lipar.types import PixelFrames
+from lipar.watch.stages import PROBE, StageTimer
+from lipar_lab.compare.coding import ENCODE, decoded, encoded
+from lipar_lab.compare.comparison import Comparison
+from lipar_lab.compare.finished_runs import FinishedRun, KeepsRuns, ShownRun
+from lipar_lab.compare.same_rate import SameRate
 
 RANDOM = "random at the same rate"
 """The row that prunes at random, as many tokens in every block as the first variant."""
-
-
-@attrs.frozen(kw_only=True)
-class Comparison:
-    """One row: one clip pruned in one way, versus the dense run of the same model, seed and window."""
-
-    clip: str
-    """Name of the file, without its suffix."""
-    variant: str
-    frames: int
-    """Pixel frames decoded; the last block is filled with copies of the clip's last frame."""
-    kept_fraction: float
-    """Kept fraction of the blocks after the first, which is always computed in full."""
-    speedup: float | None
-    """Dense over pruned seconds of denoising and clean pass: the median of the timed blocks, which are those that have
-    their whole context, prune something and are not filled with copies. None where the times do not allow a figure."""
-    speedup_range: tuple[float, float] | None
-    """The lowest and the highest ratio of the timed blocks; None where there is none."""
-    speedup_verdict: Verdict
-    timed_blocks: int
-    """Number of timed blocks."""
-    psnr: float
-    """PSNR of the decoded pixels of the blocks after the first to the dense run's, in dB (peak 1); infinite where they
-    are equal."""
-    scene_cuts: tuple[int, ...]
-    """First pixel frame of each block that starts a new scene, the first block excepted."""
-    kept_per_block: tuple[int, ...]
-    """Number of tokens kept in each block."""
+DENSE = "dense"
+"""Name of the run with every token computed."""
 
 
 @runtime_checkable
@@ -69,60 +44,6 @@ class KeepsRows(Protocol):
         ...
 
 
-@attrs.define(eq=False)
-class SameRate:
-    """A plugin that prunes at random and keeps the same number of tokens in every block as another run."""
-
-    kept_per_block: dict[int, int]
-    """Tokens to keep by the first latent frame of the block."""
-    seed: int = 0
-
-    @hookimpl
-    def lipar_prune(self, source: Latents, first_frame: int, job: Job) -> TokenLayout:
-        """Keep that many tokens, uniformly at random."""
-        patch = job.patch_size
-        grid = (source.shape[1], source.shape[3] // patch, source.shape[4] // patch)
-        count = math.prod(grid)
-        generator = torch.Generator().manual_seed(self.seed + first_frame)
-        keep = torch.zeros(count, dtype=torch.bool)
-        keep[torch.randperm(count, generator=generator)[: self.kept_per_block[first_frame]]] = True
-        return TokenLayout(
-            keep.view(grid).to(source.device), first_frame=first_frame, has_history=job.history is not None
-        )
-
-
-def encode_clip(model: Model, path: Path) -> list[SourcePiece]:
-    """The source latents of a clip at the model's size, block by block, on the CPU, with their pixel frames.
-
-    Raises:
-        ValueError: the model has no autoencoder.
-    """
-    return _encoded(model, path)[0]
-
-
-def _encoded(model: Model, path: Path) -> tuple[list[SourcePiece], int | None]:
-    """The source, and the index of the block that is filled with copies of the last frame; None: no block is."""
-    from lipar.video import VideoReader
-
-    autoencoder = model.autoencoder
-    if autoencoder is None:
-        raise ValueError(
-            "this model has no autoencoder, so it cannot read a clip; take another adapter (`lipar models`)"
-        )
-    with VideoReader(path) as reader, torch.no_grad():
-        reader.size = model_size(model, (reader.info.width, reader.info.height))
-        encoder = BlockEncoder(reader, model, autoencoder)
-        return [moved(piece, "cpu") for piece in encoder], encoder.filled_block
-
-
-def _decoded(model: Model, blocks: Sequence[RestoredBlock]) -> Iterator[Tensor]:
-    assert model.autoencoder is not None
-    decode = model.autoencoder.decoder()
-    with torch.no_grad():
-        for block in blocks:
-            yield decode(block.latents).float().cpu()
-
-
 def compare_clip(
     model: Model,
     path: Path,
@@ -131,6 +52,8 @@ def compare_clip(
     host: PluginHost,
     random: bool = True,
     record: KeepsRows | None = None,
+    runs: KeepsRuns | None = None,
+    show: Callable[[ShownRun], None] | None = None,
 ) -> Iterator[Comparison]:
     """Compare each variant with the dense run, then random pruning that keeps as many tokens as the first variant.
 
@@ -143,55 +66,122 @@ def compare_clip(
         host: plugins.
         random: whether random pruning is a row, too.
         record: store of finished rows, which are not run again; None: no store.
+        runs: store of what these runs gave; a row without its run is run again. None: no store.
+        show: called with each run, the dense ones included, before its row; None: runs are not kept.
 
     Yields:
         A row as soon as it is finished.
     """
-    runs = _ClipRuns(model, path, host, record)
+    made = _ClipRuns(model, path, host, record, runs, show)
     kept: tuple[int, ...] = ()
     for name, config in variants.items():
-        row = runs.row(name, config)
+        row = made.row(name, config)
         kept = kept or row.kept_per_block
         yield row
     if random:
         per_block = {index * model.block_frames: count for index, count in enumerate(kept)}
         with host.extended(SameRate(per_block)):
-            yield runs.row(RANDOM, next(iter(variants.values())))
+            yield made.row(RANDOM, next(iter(variants.values())))
 
 
 class _ClipRuns:
     """The runs of one clip; its source is encoded once, and each dense run is made once, when it is first needed."""
 
-    def __init__(self, model: Model, path: Path, host: PluginHost, record: KeepsRows | None) -> None:
-        self._model, self._path, self._host, self._record = model, path, host, record
-        self._dense: dict[str, list[Tensor]] = {}
+    def __init__(
+        self,
+        model: Model,
+        path: Path,
+        host: PluginHost,
+        record: KeepsRows | None,
+        runs: KeepsRuns | None,
+        show: Callable[[ShownRun], None] | None,
+    ) -> None:
+        self._model, self._path, self._host = model, path, host
+        self._record, self._runs, self._show = record, runs, show
+        self._encoding = StageTimer(device=model.device)
+        self._dense: dict[str, tuple[str, list[PixelFrames]]] = {}
+        """Name and pixels of each dense run, by its config."""
 
     @cached_property
     def _source(self) -> tuple[list[SourcePiece], int | None]:
-        return _encoded(self._model, self._path)
+        return encoded(self._model, self._path, self._encoding)
 
     def row(self, name: str, config: Config) -> Comparison:
         """The row from the record, or a new one, which is added to the record."""
-        row = None if self._record is None else self._record.find(self._path, name, config)
+        run = None if self._runs is None else self._runs.find(self._path, name, config)
+        row = None
+        if self._record is not None and (run is not None or self._runs is None):
+            row = self._record.find(self._path, name, config)
         if row is None:
             row = self._compare(name, config)
             if self._record is not None:
                 self._record.add(self._path, row, config)
+        elif run is not None and self._show is not None:
+            pixels = decoded(self._model, run.pieces(), self._encoding)
+            self._show_run(name, config, row, run, pixels, self._dense_pixels(name, config)[0])
         return row
 
     def _compare(self, name: str, config: Config) -> Comparison:
-        source, filled = self._source
-        scheduler = Scheduler(self._model, config, host=self._host, probe=lambda index: index != filled)
-        blocks = list(scheduler.run(source))
-        return _compared(self._path, name, self._model, blocks, self._dense_pixels(config))
+        blocks, timer = self._run(config)
+        pixels = decoded(self._model, [block.latents for block in blocks], timer)
+        dense, dense_pixels = self._dense_pixels(name, config)
+        row = _compared(self._path, name, self._model, blocks, pixels, dense_pixels)
+        run = self._finish(name, config, blocks, timer)
+        self._show_run(name, config, row, run, pixels, dense)
+        return row
 
-    def _dense_pixels(self, config: Config) -> list[Tensor]:
+    def _run(self, config: Config, *, dense: bool = False) -> tuple[list[RestoredBlock], StageTimer]:
+        source, filled = self._source
+        timer = StageTimer(device=self._model.device)
+        probe = None if dense else lambda index: index != filled
+        with self._host.extended(timer):
+            scheduler = Scheduler(self._model, config, host=self._host, dense=dense, probe=probe)
+            return list(scheduler.run(source)), timer
+
+    def _dense_pixels(self, name: str, config: Config) -> tuple[str, list[PixelFrames]]:
+        """Name and pixels of the dense run of a config."""
         plain = _without_pruning(config)
         key = repr(plain)
         if key not in self._dense:
-            blocks = list(Scheduler(self._model, plain, host=self._host, dense=True).run(self._source[0]))
-            self._dense[key] = list(_decoded(self._model, blocks))
+            title = f"{DENSE} of {name}" if self._dense else DENSE
+            run = None if self._runs is None else self._runs.find(self._path, DENSE, plain)
+            if run is None:
+                blocks, timer = self._run(plain, dense=True)
+                pixels = decoded(self._model, [block.latents for block in blocks], timer)
+                run = self._finish(DENSE, plain, blocks, timer)
+            else:
+                pixels = decoded(self._model, run.pieces(), self._encoding)
+            self._dense[key] = title, pixels
+            self._show_run(title, plain, None, run, pixels, None)
         return self._dense[key]
+
+    def _finish(
+        self, name: str, config: Config, blocks: list[RestoredBlock], timer: StageTimer
+    ) -> FinishedRun:
+        """A run as it is stored."""
+        seconds = {stage: spent for stage, spent in timer.seconds.items() if stage != PROBE}
+        run = FinishedRun(
+            latents=torch.cat([block.latents.cpu() for block in blocks], 1),
+            keep_mask=torch.cat([block.layout.keep_mask.cpu() for block in blocks]),
+            blocks=tuple(block.layout.frames for block in blocks),
+            stage_seconds={ENCODE: self._encoding.seconds.get(ENCODE, 0.0), **seconds},
+        )
+        if self._runs is not None:
+            self._runs.add(self._path, name, config, run)
+        return run
+
+    def _show_run(
+        self,
+        name: str,
+        config: Config,
+        row: Comparison | None,
+        run: FinishedRun,
+        pixels: list[PixelFrames],
+        dense: str | None,
+    ) -> None:
+        if self._show is not None:
+            whole = torch.cat(pixels, 1)
+            self._show(ShownRun(name=name, config=config, row=row, dense=dense, run=run, pixels=whole))
 
 
 def _without_pruning(config: Config) -> Config:
@@ -209,9 +199,13 @@ def _without_pruning(config: Config) -> Config:
 
 
 def _compared(
-    path: Path, name: str, model: Model, blocks: list[RestoredBlock], dense_pixels: list[Tensor]
+    path: Path,
+    name: str,
+    model: Model,
+    blocks: list[RestoredBlock],
+    pixels: list[PixelFrames],
+    dense_pixels: list[PixelFrames],
 ) -> Comparison:
-    pixels = list(_decoded(model, blocks))
     later = [block for block in blocks if block.layout.has_history]
     pairs = [(block.dense_seconds, block.seconds) for block in blocks if block.dense_seconds is not None]
     speedup = Speedup(tuple(pairs))

@@ -20,9 +20,10 @@ from lipar.messages import counted
 from lipar.plugin.compatibility import check_config
 from lipar.plugin.host import PluginHost
 from lipar.protocols import Model
+from lipar_lab.compare.comparison import Comparison
 from lipar_lab.compare.fingerprint import weights_digest
 from lipar_lab.compare.record import ComparisonRecord
-from lipar_lab.compare.rows import Comparison, compare_clip
+from lipar_lab.compare.rows import compare_clip
 
 
 def compare_clips(

@@ -13,7 +13,9 @@ from lipar.layout import TokenLayout
 from lipar.plugin.host import load_plugins
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 from lipar.video import write_synthetic_clip
-from lipar_lab.compare.rows import RANDOM, Comparison, compare_clip, encode_clip
+from lipar_lab.compare.coding import encode_clip
+from lipar_lab.compare.comparison import Comparison
+from lipar_lab.compare.rows import RANDOM, compare_clip
 
 
 @pytest.fixture(scope="module")

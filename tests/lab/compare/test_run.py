@@ -5,7 +5,7 @@ import math
 import attrs
 import pytest
 
-from lipar_lab.compare.rows import Comparison
+from lipar_lab.compare.comparison import Comparison
 from lipar_lab.compare.run import line_of
 
 ROW = Comparison(
