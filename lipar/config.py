@@ -9,7 +9,7 @@ from attrs.validators import instance_of, optional
 
 from lipar import bounds
 from lipar.bounds import LONGEST_SHOWN, Within, check_taus, falling, shown
-from lipar.config_tables import PARTS, read_preset, read_toml, refuse_unknown
+from lipar.config_tables import NO_PART, PARTS, read_preset, read_toml, refuse_unknown
 from lipar.config_tables import ConfigError as ConfigError
 from lipar.config_tables import merge as merge
 from lipar.config_tables import parse_setting as parse_setting
@@ -147,6 +147,10 @@ class Config:
     recovery: PartConfig = PartConfig("m-degree", chosen=False)
     noise: PartConfig = PartConfig("step-shift", chosen=False)
     restorer: PartConfig = PartConfig("copy", chosen=False)
+    merging: PartConfig = PartConfig(NO_PART, chosen=False)
+    """Which tokens are merged in self-attention; `none`: no tokens."""
+    reuse: PartConfig = PartConfig(NO_PART, chosen=False)
+    """Which kept tokens each denoise step computes; `none`: all of them."""
     cache: CacheConfig = CacheConfig()
     run: RunConfig = RunConfig()
     decode: DecodeConfig = DecodeConfig()

@@ -17,8 +17,12 @@ class ConfigError(ValueError):
     """A config that is wrong; the message says what was given, what must be true, and what to do."""
 
 
-PARTS = ("adapter", "criterion", "recovery", "noise", "restorer")
+PARTS = ("adapter", "criterion", "recovery", "noise", "restorer", "merging", "reuse")
 """Keys of a config whose value is a part; `refiners` is a list of parts."""
+OPTIONAL_PARTS = ("merging", "reuse")
+"""Those of them that a run can do without."""
+NO_PART = "none"
+"""The name by which an optional part is off; nothing is registered under it."""
 _converter = cattrs.Converter(forbid_extra_keys=True)
 
 

@@ -68,6 +68,24 @@ def lipar_register_restorers(registry: Registry) -> None:
 
 
 @hookspec
+def lipar_register_mergings(registry: Registry) -> None:
+    """Offer mergings; as `lipar_register_criteria`. The name `none` is taken: it means that nothing is merged.
+
+    Args:
+        registry: where mergings are registered.
+    """
+
+
+@hookspec
+def lipar_register_reuses(registry: Registry) -> None:
+    """Offer reuses; as `lipar_register_criteria`. The name `none` is taken: every step computes every kept token.
+
+    Args:
+        registry: where reuses are registered.
+    """
+
+
+@hookspec
 def lipar_register_adapters(registry: Registry) -> None:
     """Offer model adapters; as `lipar_register_criteria`.
 

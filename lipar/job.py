@@ -10,7 +10,7 @@ from lipar.engines.engine import Engine
 from lipar.layout import TokenLayout
 from lipar.masks.feed import MaskFeed
 from lipar.plugin.checks import Checks
-from lipar.protocols import Criterion, Model, NoiseSource, Recovery, Refiner, Restorer
+from lipar.protocols import Criterion, Merging, Model, NoiseSource, Recovery, Refiner, Restorer, Reuse
 from lipar.types import Latents
 
 
@@ -23,6 +23,10 @@ class Parts:
     recovery: Recovery
     noise: NoiseSource
     restorer: Restorer
+    merging: Merging | None = None
+    """Merges tokens in self-attention; None: no tokens."""
+    reuse: Reuse | None = None
+    """Says which kept tokens each denoise step computes; None: all of them."""
     checks: Checks = attrs.field(factory=Checks)
     """Checks of the parts' answers that are still open, so that a GPU is not waited for at each; the scheduler settles
     them at the end of every block."""

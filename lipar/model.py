@@ -49,7 +49,7 @@ AttentionKernel = Callable[..., Tensor]
 """Plain scaled dot-product attention on `b n heads head_dim` queries and `b m heads head_dim` keys and values.
 
 Called as `kernel(q, k, v)`; with a recovery that weighs its copies as `kernel(q, k, v, bias)`, `bias` being a
-`1 1 1 m` tensor of q's type that is added to the scores. A model whose kernel cannot take one does not give the
+`1 1 1 m` tensor of q's type that is added to the scores (`b 1 1 m` with a merging that weighs groups). A model whose kernel cannot take one does not give the
 fact "attention-bias".
 """
 
@@ -63,6 +63,15 @@ class BlockAttention(Protocol):
 
     def attend(self, layer_idx: int, q: Heads, k: Heads, v: Heads, kernel: AttentionKernel) -> Heads:
         """Output of self-attention for the kept tokens, from their un-rotated queries, keys and values."""
+        ...
+
+
+@runtime_checkable
+class GuidedAttention(BlockAttention, Protocol):
+    """A `BlockAttention` that a model with two guidance branches tells what guidance adds to the flow."""
+
+    def take_guidance(self, difference: Latents) -> None:
+        """The flow with the prompt minus the flow without, `1 t c h w`; called once per forward, after its layers."""
         ...
 
 

@@ -4,12 +4,12 @@
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 
 from lipar.attention.block import BlockContext
-from lipar.config import Config
+from lipar.config import Config, ConfigError
 from lipar.job import RestoredBlock
 from lipar.layout import TokenLayout, patchify
 from lipar.masks.scene import mark_scenes
@@ -28,7 +28,7 @@ from lipar.plugin.host import PluginHost, load_plugins
 from lipar.protocols import Model
 from lipar.sampling.gaussian import GaussianDraw, SeededDraw
 from lipar.sampling.passes import Passes
-from lipar.types import Latents
+from lipar.types import KeepMask, Latents
 from lipar.watch.clock import Stopwatch
 from lipar.watch.dense_probe import DenseProbe
 
@@ -110,6 +110,11 @@ class Scheduler:
         )
         self._probe = None if probe is None else DenseProbe(wanted=probe, passes=self._passes)
         self.job = new_job(self.host, self.config, model, dense=dense)
+        if self.job.parts.reuse is not None and self._passes.sigmas and not dense:
+            try:
+                self.job.parts.reuse.check_steps(len(self._passes.sigmas))
+            except ValueError as error:
+                raise ConfigError(f"reuse {self.config.reuse.name!r}: {error}") from error
         self._job_is_used = False
 
     @property
@@ -163,6 +168,8 @@ class Scheduler:
         if block.cut is not None:
             job.cache.reset()
             job.parts.noise.reset()
+            if job.parts.merging is not None:
+                job.parts.merging.reset()
             job.history = None
         layout = self._prune(block, upcoming)
         dense_seconds = None if self._probe is None else self._probe.seconds(job, source, layout)
@@ -180,8 +187,9 @@ class Scheduler:
                 job.parts.recovery,
                 job.parts.noise if fills else None,
                 fused=job.engine.fused,
+                merging=None if self.dense else job.parts.merging,
             )
-            denoised = passes.denoise(job, source, layout)
+            denoised = passes.denoise(job, source, layout, self._computed(layout))
             latents = hook.lipar_restore(job=job, denoised=denoised, layout=layout)
             passes.clean(job, latents, layout)
             job.context.commit(drop_frames=block.cut or 0)
@@ -195,6 +203,16 @@ class Scheduler:
             seconds=seconds,
             dense_seconds=dense_seconds,
         )
+
+    def _computed(self, layout: TokenLayout) -> Sequence[KeepMask] | None:
+        """The tokens that each denoise step computes; None: all kept ones.
+
+        Where a scene begins there is no frame before it, so no token is known to be static.
+        """
+        reuse = self.job.parts.reuse
+        if reuse is None or self.dense or not layout.has_history:
+            return None
+        return reuse.computed(self.job.masks.distance(), layout.keep_mask, len(self._passes.sigmas))
 
     def _prune(self, block: SourceBlock, upcoming: list[SourceBlock]) -> TokenLayout:
         """The layout of a block: every token in a dense run and at strength 0, otherwise what `lipar_prune` decides."""

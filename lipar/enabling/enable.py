@@ -8,6 +8,7 @@ import attrs
 from torch import Tensor
 
 from lipar.config import Config, ConfigError
+from lipar.config_tables import NO_PART, OPTIONAL_PARTS
 from lipar.enabling.session import Session
 from lipar.enabling.settings import EnableOptions, config_of
 from lipar.enabling.target import EnableWarning, target_for
@@ -89,16 +90,22 @@ def enable(
         WanVideoToVideoPipeline: lipar is off
     """
     host = host or load_plugins()
-    kind = target_for(target, host)
+    chosen = target_for(target, host)
     if source is not None and layout is not None:
         raise ValueError("give either a source or a layout; a layout says already what the source would")
-    info = kind.describe(target)
+    info = chosen.describe(target)
     config = config_of(config, options, host, info.facts)
     if config.run.engine not in ("auto", "eager"):
         raise ConfigError(
             f"run.engine = {config.run.engine!r} is for models that lipar runs block by block; to compile the layers "
             "of this one, call compile_repeated_blocks() on its transformer, before or after lipar.enable"
         )
+    for kind in OPTIONAL_PARTS:
+        if (name := getattr(config, kind).name) != NO_PART:
+            raise ConfigError(
+                f"{kind} {name!r} works in models that lipar runs block by block (lipar edit, lipar.Scheduler), where "
+                f"it knows a block's steps; leave {kind} out of lipar.enable"
+            )
     parts = make_parts(host, config)
     kinds = FORWARD_KINDS if layout is not None else FORWARD_KINDS | MASK_KINDS
     giver = Giver(f"lipar.enable on this {type(target).__name__}", info.facts)
@@ -122,8 +129,8 @@ def enable(
             EnableWarning,
             stacklevel=2,
         )
-    kind.detach(target)
-    kind.attach(target, session)
+    chosen.detach(target)
+    chosen.attach(target, session)
     return target
 
 

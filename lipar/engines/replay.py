@@ -161,7 +161,7 @@ class Replay:
         """The key of everything but the kind of pass and the noise source; None: the pass cannot be recorded."""
         signature = context.signature
         if signature is None:
-            self._note("the recovery weighs places, or leaves kept tokens out of attention")
+            self._note(context.why_not_recorded)
             return None
         if context.noise_key() is None:
             self._note("the noise source keeps a state that a recording cannot (`replay_key`)")

@@ -9,7 +9,7 @@ from lipar.masks.source import SourceBlock, SourceFormat
 from lipar.masks.stream import DecidedBlock, MaskStream
 from lipar.masks.thresholds import AdaptiveThresholds
 from lipar.protocols import Refiner
-from lipar.types import Features, KeepMask
+from lipar.types import ChangeMap, Features, KeepMask
 
 
 class MaskFeed:
@@ -71,6 +71,12 @@ class MaskFeed:
         if keep_mask is not self.decide():
             assert self._current is not None
             self._stream.settle(self._current, keep_mask)
+
+    def distance(self) -> ChangeMap:
+        """Distance of each of the current block's tokens to the frame before, by the chosen criterion, unrefined."""
+        self.decide()
+        assert self._current is not None
+        return self._current.distance
 
     def _features(self, block: SourceBlock) -> Features:
         features = self._read(block)

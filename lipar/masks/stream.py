@@ -19,7 +19,7 @@ from lipar.masks.long_term import KeptReference, LongReference, LongTermReferenc
 from lipar.masks.measure import Distance
 from lipar.masks.thresholds import AdaptiveThresholds
 from lipar.protocols import Change, Refiner
-from lipar.types import Features, KeepMask, shaped
+from lipar.types import ChangeMap, Features, KeepMask, shaped
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -31,6 +31,8 @@ class DecidedBlock:
     keep_mask: Tensor = attrs.field(validator=shaped(KeepMask))
     features: Tensor = attrs.field(validator=shaped(Features))
     """What was compared, for `MaskStream.settle`."""
+    distance: Tensor = attrs.field(validator=shaped(ChangeMap))
+    """Distance of each token to the frame before, unrefined; 0 in the first frame of the scene."""
 
 
 class MaskStream:
@@ -230,6 +232,7 @@ class MaskStream:
                     first_frame=scene.frames_decided,
                     keep_mask=keep_mask,
                     features=features,
+                    distance=block.raw,
                 )
             )
             rest = scene.refined.inner(frames, 0)

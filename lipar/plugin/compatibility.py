@@ -14,6 +14,7 @@ import torch
 from lipar.attention.kv_cache import check_window
 from lipar.bounds import shown
 from lipar.config import Config, ConfigError
+from lipar.config_tables import OPTIONAL_PARTS
 from lipar.job import Parts
 from lipar.masks.source import SourceFormat
 from lipar.masks.stream import clip_mask
@@ -30,17 +31,21 @@ MASK_KINDS = frozenset({"criterion", "refiner"})
 """Kinds of part that decide which tokens are kept."""
 FORWARD_KINDS = frozenset({"recovery", "noise", "restorer"})
 """Kinds of part that replace pruned tokens."""
+SAVING_KINDS = frozenset(OPTIONAL_PARTS)
+"""Kinds of part that save work next to pruning."""
 
 __all__ = [
     "CAUSAL",
     "FACTS",
     "FORWARD_KINDS",
     "MASK_KINDS",
+    "SAVING_KINDS",
     "Giver",
     "check",
     "check_chain",
     "check_config",
     "check_run",
+    "check_savings",
     "chosen_parts",
     "needs_of",
     "spec_of",
@@ -119,6 +124,10 @@ def chosen_parts(config: Config, parts: Parts) -> Iterator[tuple[str, str, Any]]
     if parts.recovery.fills:  # else no noise source is asked
         yield "noise", config.noise.name, parts.noise
     yield "restorer", config.restorer.name, parts.restorer
+    if parts.merging is not None:
+        yield "merging", config.merging.name, parts.merging
+    if parts.reuse is not None:
+        yield "reuse", config.reuse.name, parts.reuse
 
 
 def check(
@@ -126,7 +135,7 @@ def check(
     config: Config,
     parts: Parts,
     giver: Giver,
-    kinds: Collection[str] = MASK_KINDS | FORWARD_KINDS,
+    kinds: Collection[str] = MASK_KINDS | FORWARD_KINDS | SAVING_KINDS,
 ) -> None:
     """Refuse what cannot run together.
 
@@ -234,6 +243,7 @@ def check_run(
             "this one goes block by block through a source, whose redundancy is read: leave the section out"
         )
     check(host, config, parts, giver)
+    check_savings(config, parts)
     if spec is None:
         return
     if (
@@ -257,6 +267,28 @@ def check_run(
         raise
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+
+def check_savings(config: Config, parts: Parts) -> None:
+    """Refuse a merging and a reuse that do not fit each other or the noise source.
+
+    Raises:
+        ConfigError: both are on, or the noise source stores frames of every step where a reuse leaves some out.
+    """
+    if parts.reuse is None:
+        return
+    if parts.merging is not None:
+        raise ConfigError(
+            f"merging {config.merging.name!r} and reuse {config.reuse.name!r} cannot be on together: tokens that are "
+            "not computed are attended to by keys and values of their own, and merged ones have none; set one of the "
+            "two to 'none'"
+        )
+    if parts.recovery.fills and parts.noise.frames_held(1):
+        raise ConfigError(
+            f"noise {config.noise.name!r} stores the keys and values of every token and step, and with reuse "
+            f"{config.reuse.name!r} a step computes only some; choose noise 'step-shift' or 'kv-cache', or set reuse to "
+            "'none'"
+        )
 
 
 def check_config(host: PluginHost, config: Config, *, dense: bool = False) -> StreamingAdapter:

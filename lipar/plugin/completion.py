@@ -8,11 +8,13 @@ from lipar.protocols import (
     Adapter,
     ClipAdapter,
     Criterion,
+    Merging,
     NoiseSource,
     Part,
     Recovery,
     Refiner,
     Restorer,
+    Reuse,
     StreamingAdapter,
 )
 
@@ -22,6 +24,8 @@ BASES: dict[str, type[Any]] = {
     "recovery": Recovery,
     "noise": NoiseSource,
     "restorer": Restorer,
+    "merging": Merging,
+    "reuse": Reuse,
     "adapter": Adapter,
 }
 """The base class of each kind."""

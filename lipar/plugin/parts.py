@@ -5,7 +5,7 @@ from typing import Any, cast
 import attrs
 
 from lipar.bounds import shown
-from lipar.config import Config, ConfigError, PartConfig, structure_value
+from lipar.config import NO_PART, Config, ConfigError, PartConfig, structure_value
 from lipar.job import Parts
 from lipar.masks.combination import Thresholded
 from lipar.masks.measure import Measure, measure_of, needed_thresholds
@@ -17,15 +17,18 @@ from lipar.plugin.forward_guards import NoiseGuard, RecoveryGuard, RestorerGuard
 from lipar.plugin.guard import running
 from lipar.plugin.host import PluginHost
 from lipar.plugin.mask_guards import CriterionGuard, RefinerGuard
+from lipar.plugin.saving_guards import MergingGuard, ReuseGuard
 from lipar.plugin.part_guard import AdapterGuard, PartGuard
 from lipar.plugin.registry import KINDS
 from lipar.protocols import (
     Adapter,
     Criterion,
+    Merging,
     NoiseSource,
     Recovery,
     Refiner,
     Restorer,
+    Reuse,
     StreamingAdapter,
 )
 
@@ -40,6 +43,8 @@ GUARDS: dict[str, type[PartGuard]] = {
     "recovery": RecoveryGuard,
     "noise": NoiseGuard,
     "restorer": RestorerGuard,
+    "merging": MergingGuard,
+    "reuse": ReuseGuard,
     "adapter": AdapterGuard,
 }
 """The guard of each kind of part."""
@@ -133,12 +138,24 @@ def make_parts(host: PluginHost, config: Config) -> Parts:
     def make(kind: str, chosen: PartConfig) -> Any:
         return guarded_part(host, kind, chosen, checks)
 
+    def make_or_none(kind: str, chosen: PartConfig) -> Any:
+        if chosen.name != NO_PART:
+            return make(kind, chosen)
+        if chosen.options:
+            names = ", ".join(part.name for part in host.registries[kind]) or "none is registered"
+            raise ConfigError(
+                f"{kind} is 'none', which has no option {shown(next(iter(chosen.options)))}; choose a part: {names}"
+            )
+        return None
+
     return Parts(
         criterion=cast(Criterion, make("criterion", config.criterion)),
         refiners=tuple(cast(Refiner, make("refiner", refiner)) for refiner in config.refiners),
         recovery=cast(Recovery, make("recovery", config.recovery)),
         noise=cast(NoiseSource, make("noise", config.noise)),
         restorer=cast(Restorer, make("restorer", config.restorer)),
+        merging=cast(Merging | None, make_or_none("merging", config.merging)),
+        reuse=cast(Reuse | None, make_or_none("reuse", config.reuse)),
         checks=checks,
     )
 

@@ -8,12 +8,16 @@ from typing import Any
 
 import attrs
 
+from lipar.config_tables import NO_PART, OPTIONAL_PARTS
+
 KINDS = {
     "criterion": "criteria",
     "refiner": "refiners",
     "recovery": "recoveries",
     "noise": "noise_sources",
     "restorer": "restorers",
+    "merging": "mergings",
+    "reuse": "reuses",
     "adapter": "adapters",
     "target": "targets",
 }
@@ -81,6 +85,10 @@ class Registry:
             raise ValueError(
                 f"{who} needs a name that can be written in a config: printable characters, at least one, and no "
                 "space at either end"
+            )
+        if self.kind in OPTIONAL_PARTS and name == NO_PART:
+            raise ValueError(
+                f"{who} needs another name: in a config, {NO_PART!r} turns this kind of part off"
             )
         if not inspect.isclass(part) or not attrs.has(part):
             raise TypeError(f"{who} must be an attrs class, got {part!r}")

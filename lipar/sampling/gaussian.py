@@ -1,10 +1,11 @@
-"""Gaussian draws that depend on seed, frame and step alone, not on the cut into blocks or on pruning."""
+"""Gaussian and uniform draws that depend on seed, frame and step alone, not on the cut into blocks or on pruning."""
 
 from collections.abc import Callable
 from typing import TypeAlias
 
 import attrs
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from lipar.types import Latents
@@ -28,11 +29,32 @@ class SeededDraw:
 
     def __call__(self, frame: int, index: int, shape: tuple[int, int, int]) -> Tensor:
         """The values of one frame, `c h w`."""
-        # torch's CPU generator uses only the low 32 bits of its seed, so the high bits are folded into them
-        seed = self.seed + (self.seed >> 32) * 0x85EBCA6B
-        mixed = (seed * _MIX + frame * 1_000_003 + index) * _MIX
-        generator = torch.Generator().manual_seed(mixed & (2**63 - 1))
-        return torch.randn(shape, generator=generator)
+        return torch.randn(shape, generator=_generator(self.seed, frame, index))
+
+
+def uniform(
+    seed: int, first_frame: int, index: int, grid: tuple[int, int, int]
+) -> Float[Tensor, "t rows cols"]:
+    """Uniform values in [0, 1) per (seed, absolute frame, index), drawn on the CPU so that all devices agree.
+
+    Args:
+        seed: any integer of 64 bits.
+        first_frame: index of the first frame in the video.
+        index: which draw of each frame.
+        grid: frames, rows and columns.
+    """
+    frames, rows, cols = grid
+    drawn = [
+        torch.rand((rows, cols), generator=_generator(seed, first_frame + i, index)) for i in range(frames)
+    ]
+    return torch.stack(drawn)
+
+
+def _generator(seed: int, frame: int, index: int) -> torch.Generator:
+    # torch's CPU generator uses only the low 32 bits of its seed, so the high bits are folded into them
+    folded = seed + (seed >> 32) * 0x85EBCA6B
+    mixed = (folded * _MIX + frame * 1_000_003 + index) * _MIX
+    return torch.Generator().manual_seed(mixed & (2**63 - 1))
 
 
 def block_gaussian(draw: GaussianDraw, first_frame: int, index: int, like: Latents) -> Latents:

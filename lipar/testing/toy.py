@@ -11,6 +11,7 @@ from torch import Tensor
 from lipar.attention.block import sdpa
 from lipar.attention.rope import RotaryEmbedding
 from lipar.layout import patchify, unpatchify
+from lipar.model import GuidedAttention
 from lipar.protocols import BlockAttention, ForwardPass
 from lipar.sampling.flow import warped_sigmas
 from lipar.sampling.steps import scale_steps
@@ -155,8 +156,14 @@ class ToyModel:
         flow = self._transform(tokens.expand(len(prompts), -1, -1), condition, attention) @ self._head
         if len(prompts) == 2:
             with_prompt, without = flow.chunk(2)
-            flow = without + self.guidance_scale * (with_prompt - without)
-        return unpatchify(attention.layout.scatter(flow), attention.layout.grid, self.patch_size)
+            difference = with_prompt - without
+            if isinstance(attention, GuidedAttention):
+                attention.take_guidance(self._latents(difference, attention))
+            flow = without + self.guidance_scale * difference
+        return self._latents(flow, attention)
+
+    def _latents(self, tokens: Tokens, attention: BlockAttention) -> Latents:
+        return unpatchify(attention.layout.scatter(tokens), attention.layout.grid, self.patch_size)
 
     def _transform(self, tokens: Tokens, condition: Tensor, attention: BlockAttention) -> Tokens:
         for layer_idx, weights in enumerate(self._layers):

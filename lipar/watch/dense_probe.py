@@ -47,7 +47,10 @@ class DenseProbe:
         return watch.seconds()
 
     def _can_be_timed(self, job: Job, layout: TokenLayout) -> bool:
-        """Whether the block prunes something and its context is as long as it gets."""
+        """Whether something of the block is saved, and its context is as long as it gets."""
         cache = job.cache
         steady = first_steady_block(cache.sink_frames, cache.window_frames, layout.frames)
-        return layout.kept_count < layout.token_count and len(cache.frames) >= steady * layout.frames
+        saves = job.parts.merging is not None or job.parts.reuse is not None
+        return (saves or layout.kept_count < layout.token_count) and len(
+            cache.frames
+        ) >= steady * layout.frames

@@ -1,7 +1,8 @@
 """Built-in criteria on latents: how far the values of a token are from those of its reference.
 
 All are at least 0 and 0 for equal tokens, so that a still picture is pruned at any threshold. Criteria that
-compare something else are in `criteria_pixels`, combinations of criteria in `criteria_combined`.
+compare something else are in `criteria_pixels`, combinations of criteria in `criteria_combined`, random distances in
+`criteria_random`.
 
 Default thresholds keep the fraction that `l1` keeps at the autoencoder's thresholds, measured on the five development
 clips in the latents of the bundled model (0.148 and 0.296). There differences of latents are nearly Laplacian: their
@@ -25,6 +26,7 @@ from lipar.protocols import Criterion
 from lipar.types import ChangeMap, Features
 from lipar_plugins.criteria_combined import IntersectionCriterion, UnionCriterion
 from lipar_plugins.criteria_pixels import MaskCriterion, PixelCriterion
+from lipar_plugins.criteria_random import RandomCriterion
 
 
 @attrs.frozen(kw_only=True)
@@ -192,5 +194,6 @@ def lipar_register_criteria(registry: Registry) -> None:
     registry.add("relative-l1", RelativeL1)
     registry.add("pixel", PixelCriterion)
     registry.add("mask", MaskCriterion)
+    registry.add("random", RandomCriterion)
     registry.add("union", UnionCriterion)
     registry.add("intersection", IntersectionCriterion)

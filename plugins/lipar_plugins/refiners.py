@@ -77,6 +77,15 @@ class Threshold(Refiner):
 
 
 @attrs.frozen(kw_only=True)
+class KeepAll(Refiner):
+    """Keep every token: the chain of a run that does not prune, but merges tokens or reuses them over steps."""
+
+    def __call__(self, change: Change) -> Change:
+        """A mask of all tokens, whatever the distances."""
+        return attrs.evolve(change, keep=torch.ones_like(change.distance, dtype=torch.bool))
+
+
+@attrs.frozen(kw_only=True)
 class GaussianThreshold(Refiner):
     """Keep where the Gaussian-weighted mean distance exceeds tau_short.
 
@@ -296,6 +305,7 @@ def lipar_register_refiners(registry: Registry) -> None:
     registry.add("median", Median)
     registry.add("threshold", Threshold)
     registry.add("gaussian-threshold", GaussianThreshold)
+    registry.add("keep-all", KeepAll)
     registry.add("open-close", OpenClose)
     registry.add("dilate", Dilate)
     registry.add("min-keep", MinKeep)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lipar.attention.rope import RotaryEmbedding
+from lipar.model import GuidedAttention
 from lipar.protocols import Autoencoder, BlockAttention, ForwardPass
 from lipar.sampling.flow import warped_sigmas
 from lipar.sampling.steps import scale_steps
@@ -152,7 +153,10 @@ class CausalWan:
         if branches == 1:
             return flow
         with_prompt, without = flow.chunk(2)
-        return without + self.run_settings.guidance_scale * (with_prompt - without)
+        difference = with_prompt - without
+        if isinstance(attention, GuidedAttention):
+            attention.take_guidance(difference)
+        return without + self.run_settings.guidance_scale * difference
 
     def use_compiled_layers(self, on: bool) -> None:
         """Run the transformer's layers compiled from now on, or as they are."""
