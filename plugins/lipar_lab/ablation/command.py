@@ -139,8 +139,9 @@ def ablate(
         from lipar_lab.ablation.run import run_ablation
 
     check_available(suite.metrics)
-    can, left_out = runnable(plugin_host(), suite, crossed_rows(suite), settings, base)
-    _refuse_without(left_out, suite, variants)
+    crossed = crossed_rows(suite)
+    can, left_out = runnable(plugin_host(), suite, crossed, settings, base)
+    _refuse_without(left_out, {row.dense for row in crossed}, variants)
     clips = ClipSource.of(suite.clips, photos=photos)
     plan = planned(suite, can, settings, clips, base=base, device=str(pick_device(device)))
     outcome = run_ablation(
@@ -182,10 +183,10 @@ def _base_config(settings: list[Setting]) -> Config:
     return base
 
 
-def _refuse_without(left_out: dict[str, str], suite: Suite, variants: tuple[str, ...]) -> None:
-    """Say which rows cannot run; refuse to run without the dense row, or without one that was typed."""
+def _refuse_without(left_out: dict[str, str], dense: set[str], variants: tuple[str, ...]) -> None:
+    """Say which rows cannot run; refuse to run without a dense row that is needed, or without one that was typed."""
     for name, reason in left_out.items():
-        if name.startswith(suite.dense.name):  # every other row is measured against it
+        if name in dense:  # other rows are measured against it
             raise click.UsageError(reason)
         if name in variants:
             raise click.UsageError(f"--variant {name}: {reason}")

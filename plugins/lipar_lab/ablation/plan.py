@@ -177,19 +177,22 @@ def runnable(
     """
     can, reasons = [], {}
     for row in rows:
-        try:
-            config = row_config(settings, row, (row.kept or suite.kept)[0])
-            reason = reason_it_cannot_run(host, config)
-        except (LookupError, ValueError) as error:  # a setting of a part or section that is not installed
-            reason = _first(error)
-            config = base
-        if reason is None and config.adapter != base.adapter:
-            reason = "its settings name another adapter; rows of one ablation share the model"
+        reason = _reason(host, settings, row, (row.kept or suite.kept)[0], base)
         if reason is None:
             can.append(row)
         else:
             reasons[row.name] = reason
     return tuple(can), reasons
+
+
+def _reason(host: PluginHost, settings: list[Setting], row: Row, kept: float, base: Config) -> str | None:
+    try:
+        config = row_config(settings, row, kept)
+    except (LookupError, ValueError) as error:  # a setting of a section that is not known
+        return _first(error)
+    if config.adapter != base.adapter:
+        return "its settings name another adapter; rows of one ablation share the model"
+    return reason_it_cannot_run(host, config)
 
 
 def reason_it_cannot_run(host: PluginHost, config: Config) -> str | None:

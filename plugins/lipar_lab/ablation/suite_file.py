@@ -82,9 +82,6 @@ def _suite(table: Mapping[str, Any], folder: Path) -> Suite:
         _structured(SuiteRow, _table(entry, f"rows[{i}]"), _row_name(entry, i), at=_names_by_axis)
         for i, entry in enumerate(_list(table.get("rows", []), "rows"))
     ]
-    for setting in [*table.get("settings", ()), *(setting for row in rows for setting in row.settings)]:
-        if isinstance(setting, str):
-            parse_setting(setting)
     return _structured(Suite, {**table, **sections, "axes": tuple(axes), "rows": tuple(rows)}, "the suite")
 
 
@@ -104,6 +101,8 @@ def _structured(kind: type[_T], table: Mapping[str, Any], where: str, **readers:
             given[key] = value
         else:
             given[key] = structure_value(value, fields[key].type, place)
+        if key == "settings":
+            _check_settings(given[key], place)
     try:
         return kind(**given)
     except ConfigError:
@@ -143,10 +142,17 @@ def _axis(value: Any, name: str) -> dict[str, Any]:
 
 def _settings_by_name(value: Any, where: str) -> dict[str, tuple[str, ...]]:
     found = {key: structure_value(entry, tuple[str, ...], f"{where}.{key}") for key, entry in value.items()}
-    for settings in found.values():
-        for setting in settings:
-            parse_setting(setting)
+    for key, settings in found.items():
+        _check_settings(settings, f"{where}.{key}")
     return found
+
+
+def _check_settings(settings: tuple[str, ...], where: str) -> None:
+    for i, setting in enumerate(settings):
+        try:
+            parse_setting(setting)
+        except ConfigError as error:
+            raise ConfigError(f"{where}[{i}]: {error}") from error
 
 
 def _names_by_axis(value: Any, where: str) -> dict[str, tuple[str, ...]]:

@@ -52,5 +52,5 @@ def test_a_source_of_donors_that_holds_frames_has_its_bytes_counted() -> None:
 def test_only_the_wanted_cells_are_run() -> None:
     plan = toy_plan("none", "random")
     wanted = [cell for cell in plan.cells() if cell.clip == 0 and cell.row in ("dense", "random")]
-    found = list(clip_cells(plan, toy_loaded(), 0, 0.4, wanted))
+    found = list(clip_cells(plan, toy_loaded(), 0, 0.4, 0, wanted))
     assert [Cell.of(line) for line in found] == wanted

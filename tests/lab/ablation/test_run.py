@@ -61,7 +61,7 @@ def test_the_tables_say_what_was_run(quick: tuple[Path, str]) -> None:
         "other-seed",
     ):
         assert f"| `{row}` |" in text
-    assert "strength 0.4" in text and "| strategy | 50 % kept (real 5" in text
+    assert "strength 0.4" in text and "| row | 50 % kept (real 5" in text
 
 
 def test_an_ablation_goes_on_where_it_was_interrupted_and_workers_give_the_same(
@@ -98,5 +98,5 @@ def test_a_second_ablation_in_one_folder_is_refused_while_the_first_runs(tmp_pat
     with Outputs() as outputs:
         outputs.claim(tmp_path / "tables.md")
         with pytest.raises(VideoError, match="another run is writing there at this moment"):
-            run_ablation(toy_plan("none"), tmp_path, timing_rounds=0, quiet=True)
+            run_ablation(toy_plan("none"), tmp_path, quiet=True)
     assert list(tmp_path.iterdir()) == []
