@@ -78,7 +78,9 @@ def toy_suite(text: str) -> Suite:
 def toy_plan_of(suite: Suite) -> Plan:
     """A plan of two small clips from a suite."""
     clips = ClipSource(count=2, pixel_frames=36, size=64)
-    return planned(suite, crossed_rows(suite), [*suite.settings], clips, base=build_config(settings=suite.settings))
+    return planned(
+        suite, crossed_rows(suite), [*suite.settings], clips, base=build_config(settings=suite.settings)
+    )
 
 
 def toy_cell(plan: Plan, row: str, clip: int = 0) -> Cell:

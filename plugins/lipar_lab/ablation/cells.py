@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -11,6 +12,7 @@ from lipar_lab.ablation.figures import Baseline, figures
 from lipar_lab.ablation.plan import Cell, LoadedModel, Plan
 from lipar_lab.ablation.prepared_clip import PreparedClip, Run
 from lipar_lab.ablation.rows import Row
+from lipar_lab.ablation.videos import video_path, write_video
 
 
 @attrs.define(eq=False)
@@ -21,6 +23,8 @@ class ClipCells:
     prepared: PreparedClip
     strength: float
     seed: int
+    videos: Path | None = None
+    """Folder of the ablation, if videos are written."""
     _dense: dict[str, tuple[Run, Baseline]] = attrs.field(factory=dict, init=False)
     _fixed: dict[str, tuple[Run, dict[str, float | None]]] = attrs.field(factory=dict, init=False)
     """Runs of rows that are the same at every kept fraction, with their figures."""
@@ -39,6 +43,7 @@ class ClipCells:
         rated, makers = self.prepared.masks(row).at(cell.kept), self.prepared.masks(row)
         compared = rated.keep_mask if row.how in ("dense", "other-seed", "every-token") else run.keep_mask
         of_latents, of_pixels = self.prepared.masks_of(compared, run.latents.device)
+        video = {} if self.videos is None else {"video": self._written(cell, run).as_posix()}
         steady = run.keep_mask[self.prepared.loaded.model.block_frames :]
         return {
             "what": "cell",
@@ -57,7 +62,15 @@ class ClipCells:
             else 0,
             **figures(run.latents, run.pixels, self.dense(row.dense)[1], of_latents, of_pixels),
             "metrics": measured,
+            **video,
         }
+
+    def _written(self, cell: Cell, run: Run) -> Path:
+        """The video of a cell, below the folder of the ablation; written before the cell is recorded."""
+        assert self.videos is not None and self.plan.videos is not None
+        path = video_path(self.plan, cell, self.prepared.clip.prompt)
+        write_video(self.videos / path, run.whole, self.plan.videos.fps)
+        return path
 
     def _measured(self, row: Row, kept: float) -> tuple[Run, dict[str, float | None]]:
         if row.how not in ("dense", "other-seed"):
@@ -78,7 +91,7 @@ class ClipCells:
         dense = self.dense(row.dense)[1]
         _, keep = self.prepared.masks_of(run.keep_mask, run.pixels.device)
         clips = Clips(result=run.pixels, dense=dense.pixels, source=dense.source, keep=keep)
-        found = measure(clips, self.plan.metrics)
+        found = measure(clips, self.plan.metrics, self.prepared.loaded.metrics)
         # JSON knows no infinity, which PSNR has where the clips are equal
         return run, {
             name: value if value is not None and math.isfinite(value) else None
@@ -87,7 +100,13 @@ class ClipCells:
 
 
 def clip_cells(
-    plan: Plan, loaded: LoadedModel, index: int, strength: float, seed: int, wanted: Collection[Cell]
+    plan: Plan,
+    loaded: LoadedModel,
+    index: int,
+    strength: float,
+    seed: int,
+    wanted: Collection[Cell],
+    folder: Path = Path(),
 ) -> Iterator[dict[str, Any]]:
     """Measure the wanted cells of one clip at one strength and seed, each yielded as soon as it is done.
 
@@ -98,13 +117,14 @@ def clip_cells(
         strength: strength of the edit.
         seed: seed of the noise.
         wanted: cells of this clip, strength and seed.
+        folder: of the ablation, for the videos of a plan that has them.
 
     Yields:
         Lines of the record, in the order of `Plan.cells`.
     """
     prepared = PreparedClip.make(plan, loaded, index)
     loaded.model.set_prompt(prepared.clip.prompt)
-    cells = ClipCells(plan, prepared, strength, seed)
+    cells = ClipCells(plan, prepared, strength, seed, folder if plan.videos is not None else None)
     for cell in plan.cells():
         if cell in wanted:
             yield cells.line(cell)

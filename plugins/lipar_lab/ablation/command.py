@@ -65,7 +65,11 @@ def _list_suites(context: click.Context, parameter: click.Parameter, wanted: boo
     help="Name lipar's suites and their rows, and exit.",
 )
 @click.option("--out", required=True, type=PATH, help="Folder for record, tables and page.")
+@click.option(
+    "--prepare", is_flag=True, help="Of a suite with videos, make folders and lists only; run nothing."
+)
 @click.option("--prompt", "prompts", multiple=True, help="For FILES; several rotate over them.")
+@click.option("--prompts-file", type=CLIP, help="Prompts for FILES, one a line, instead of --prompt.")
 @config_options()
 @variant_option("A row of your own, e.g. noise=mine;noise.option=1.")
 @click.option("--rows", help="Only these rows of the suite, with commas.")
@@ -73,6 +77,7 @@ def _list_suites(context: click.Context, parameter: click.Parameter, wanted: boo
 @click.option("--strengths", type=FRACTIONS, help="Strengths of the edit.")
 @click.option("--seeds", type=SEEDS, help="Seeds of the noise.")
 @click.option("--metrics", help="Figures in addition to the usual ones, with commas.")
+@click.option("--lpips", type=CLIP, help="AlexNet's weights (torchvision's file): LPIPS is measured, too.")
 @click.option("--clips", type=NumberType(CLIPS), help="How many clips the adapter generates.")
 @click.option("--frames", type=NumberType(CLIP_FRAMES), help="Pixel frames of a clip.")
 @click.option(
@@ -90,11 +95,14 @@ def ablate(
     files: tuple[Path, ...],
     suite_name: str,
     out: Path,
+    prepare: bool,
     prompts: tuple[str, ...],
+    prompts_file: Path | None,
     choice: ConfigChoice,
     variants: tuple[str, ...],
     rows: str | None,
     metrics: str | None,
+    lpips: Path | None,
     timing_rounds: int | None,
     photos: Path | None,
     workers: int,
@@ -111,10 +119,7 @@ def ablate(
     with their exact edits (tiny does). Masks are brought to each kept fraction through the thresholds, once per clip.
     An interrupted run continues from --out.
     """
-    if files and not prompts:
-        raise click.UsageError("FILES need a --prompt")
-    if prompts and not files:
-        raise click.UsageError("--prompt is for FILES; other clips have their own")
+    prompts = _prompts(files, prompts, prompts_file)
     overrides = Overrides(
         quick=quick,
         rows=_names(rows),
@@ -132,18 +137,32 @@ def ablate(
         from lipar.cli.host import plugin_host
         from lipar.editing.model import pick_device
         from lipar.metrics.table import check_available
+        from lipar_lab.ablation import vbench
         from lipar_lab.ablation.clips import ClipSource
         from lipar_lab.ablation.export import has_parquet
+        from lipar_lab.ablation.metric_table import metrics_with
         from lipar_lab.ablation.plan import planned, runnable
         from lipar_lab.ablation.rows import crossed_rows
         from lipar_lab.ablation.run import run_ablation
 
-    check_available(suite.metrics)
+    weights = None if lpips is None else str(lpips.resolve())
+    check_available(suite.metrics, metrics_with(weights))
     crossed = crossed_rows(suite)
     can, left_out = runnable(plugin_host(), suite, crossed, settings, base)
     _refuse_without(left_out, {row.dense for row in crossed}, variants)
     clips = ClipSource.of(suite.clips, photos=photos)
-    plan = planned(suite, can, settings, clips, base=base, device=str(pick_device(device)))
+    plan = planned(suite, can, settings, clips, base=base, device=str(pick_device(device)), lpips=weights)
+    if plan.videos is not None:
+        videos = vbench.prepare(plan, out)
+        say(f"{counted(len(videos), 'video')} in {out / 'videos'}, listed in {out / 'videos.json'}")
+    elif prepare:
+        raise click.UsageError(f"--prepare is for suites with videos, and {suite_name} has no table [videos]")
+    if prepare:
+        say(
+            "the same command without --prepare makes them; then VBench rates them:",
+            *vbench.commands(plan, out),
+        )
+        return
     outcome = run_ablation(
         plan,
         out,
@@ -157,8 +176,31 @@ def ablate(
         complain(
             "no cells.parquet, since pyarrow is not installed: pip install 'lipar[measure]'", fg="yellow"
         )
+    if plan.videos is not None:
+        say(
+            "VBench rates the videos with these commands; the same command of lipar's then adds what it found:"
+        )
+        say(*vbench.commands(plan, out))
     before = f", {outcome.resumed} of them on record before" if outcome.resumed else ""
     say(f"{counted(outcome.cells, 'cell')}{before}: {', '.join(map(str, outcome.files))}")
+
+
+def _prompts(files: tuple[Path, ...], typed: tuple[str, ...], file: Path | None) -> tuple[str, ...]:
+    """The prompts for the files."""
+    if typed and file is not None:
+        raise click.UsageError("prompts come from --prompt or from --prompts-file, not from both")
+    if file is not None:
+        typed = tuple(line.strip() for line in file.read_text("utf-8").splitlines() if line.strip())
+        if not typed:
+            raise click.UsageError(f"{file} has no prompts; write one on each line")
+    if files and not typed:
+        raise click.UsageError("FILES need a --prompt")
+    if typed and not files:
+        raise click.UsageError(
+            "--prompt is for FILES: what is pruned is read from a source clip, and clips that the adapter generates "
+            "have prompts of their own"
+        )
+    return typed
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:

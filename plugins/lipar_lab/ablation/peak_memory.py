@@ -14,8 +14,8 @@ from lipar_lab.ablation.tensor_bytes import tensor_bytes
 class PeakMemory:
     """A context; `peak` is the largest memory of tensors inside it, in bytes.
 
-    On CUDA it is the allocator's own figure, `torch.cuda.max_memory_allocated`. A CPU has none. There it is what is held
-    when the context opens, and the largest sum of the storages that operations gave and that still live, counted
+    On CUDA it is the allocator's own figure, `torch.cuda.max_memory_allocated`. A CPU has none. There it is what is
+    held when the context opens, and the largest sum of the storages that operations gave and that still live, counted
     operation by operation: an operation's own work space is not seen.
 
     Args:

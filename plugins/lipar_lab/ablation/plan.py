@@ -7,13 +7,15 @@ import attrs
 import torch
 
 from lipar.config import Config
+from lipar.metrics.table import METRICS, Metric
 from lipar.plugin.compatibility import check_config
 from lipar.plugin.host import PluginHost, load_plugins
 from lipar.plugin.parts import make_streaming_adapter
 from lipar.protocols import Autoencoder, Model
 from lipar_lab.ablation.clips import AblationClip, ClipSource
+from lipar_lab.ablation.metric_table import metrics_with
 from lipar_lab.ablation.rows import Row, Setting, row_config
-from lipar_lab.ablation.suite import Suite, Timing
+from lipar_lab.ablation.suite import Suite, Timing, Videos
 
 
 @attrs.frozen(kw_only=True)
@@ -37,7 +39,10 @@ class Plan:
     seeds: tuple[int, ...] = (0,)
     metrics: tuple[str, ...] = ()
     """Names of `lipar.metrics.table.METRICS`."""
-    timing: Timing = Timing()
+    timing: Timing = attrs.field(factory=Timing)
+    videos: Videos | None = None
+    lpips: str | None = None
+    """File with the weights of LPIPS."""
     reference: str
     """The suite's reference row, for headings."""
     device: str = "cpu"
@@ -101,6 +106,7 @@ class LoadedModel:
     model: Model
     autoencoder: Autoencoder
     host: PluginHost
+    metrics: Mapping[str, Metric] = METRICS
 
     @classmethod
     def load(cls, plan: Plan) -> "LoadedModel":
@@ -117,7 +123,13 @@ class LoadedModel:
         model = adapter.load(torch.device(plan.device), torch.float32)
         if model.autoencoder is None:
             raise ValueError("this model has no autoencoder; an ablation compares decoded pixels too")
-        return cls(adapter=adapter, model=model, autoencoder=model.autoencoder, host=host)
+        return cls(
+            adapter=adapter,
+            model=model,
+            autoencoder=model.autoencoder,
+            host=host,
+            metrics=metrics_with(plan.lpips),
+        )
 
     def clip(self, plan: Plan, index: int) -> AblationClip:
         """Read or make clip number `index` of the plan."""
@@ -132,6 +144,7 @@ def planned(
     *,
     base: Config,
     device: str = "cpu",
+    lpips: str | None = None,
 ) -> Plan:
     """The plan of a suite with these rows.
 
@@ -142,6 +155,7 @@ def planned(
         clips: the clips.
         base: the config of `settings` alone.
         device: where the model runs.
+        lpips: file with the weights of LPIPS, which is then among the figures.
     """
     return Plan(
         title=suite.title,
@@ -156,8 +170,10 @@ def planned(
         kept=suite.kept,
         strengths=suite.strengths,
         seeds=suite.seeds,
-        metrics=suite.metrics,
+        metrics=(*suite.metrics, *([] if lpips is None or "lpips" in suite.metrics else ["lpips"])),
         timing=suite.timing,
+        videos=suite.videos,
+        lpips=lpips,
         reference=suite.reference,
         device=device,
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from lipar_lab.ablation.metric_table import label, unit
 from lipar_lab.ablation.plan import Plan
 from lipar_lab.ablation.statistics import Line, Spread, by_clip, median_interval, t_interval, time_ratios
 from lipar_lab.ablation.tables import select
@@ -54,13 +55,8 @@ def time_plot(plan: Plan, times: Sequence[Line]) -> Plot:
 
 def plots(plan: Plan, cells: Sequence[Line], times: Sequence[Line]) -> list[Plot]:
     """Time, PSNR of latents, and every figure of the table of metrics; those without a value are left out."""
-    from lipar.metrics.table import METRICS
-
     named = {"psnr_latent_kept": "PSNR of latents to dense, kept tokens, dB"}
-    named |= {
-        name: METRICS[name].label + (f", {METRICS[name].unit}" if METRICS[name].unit else "")
-        for name in plan.metrics
-    }
+    named |= {name: label(name) + (f", {unit(name)}" if unit(name) else "") for name in plan.metrics}
     found = [time_plot(plan, times), *(quality_plot(plan, cells, key, label) for key, label in named.items())]
     return [plot for plot in found if plot.series]
 

@@ -38,11 +38,13 @@ _CEILING_SEED = 0x5EED
 
 @attrs.frozen(eq=False, kw_only=True)
 class Run:
-    """The result of one run, without the first block."""
+    """The result of one run; latents and pixels are those after the first block."""
 
     latents: Latents
     pixels: Tensor
     """`pixel_frames 3 height width` in [0, 1]."""
+    whole: Tensor
+    """The pixels of all blocks."""
     keep_mask: KeepMask
     """The tokens that were computed, of the whole clip, on the CPU."""
     noise_bytes: int
@@ -182,6 +184,7 @@ class PreparedClip:
         return Run(
             latents=denoised.latents[:, self.loaded.model.block_frames :],
             pixels=self.steady(pixels),
+            whole=pixels,
             keep_mask=denoised.keep_mask,
             noise_bytes=denoised.noise_bytes,
         )

@@ -55,14 +55,19 @@ class Record:
         self.lines = [line for line in lines if self._is_of_plan(line)]
 
     def _is_of_plan(self, line: dict[str, Any]) -> bool:
-        """Whether a line need not be run again: its row has the same settings, and all figures were measured."""
+        """Whether a line need not be run again: its row has the same settings, figures and video are there."""
         rows = {row.name: row for row in self._plan.rows}
         if line["row"] not in rows or "seed" not in line:
             return False
         identity = self._plan.identity(rows[line["row"]], line["kept"])
         if any(line.get(key) != value for key, value in identity.items()):
             return False
-        return line["what"] != "cell" or set(self._plan.metrics) <= line["metrics"].keys()
+        if line["what"] != "cell":
+            return True
+        video = self._plan.videos is None or (
+            "video" in line and (self.path.parent / line["video"]).is_file()
+        )
+        return video and set(self._plan.metrics) <= line["metrics"].keys()
 
     def _parsed(self, number: int, text: str) -> dict[str, Any]:
         try:

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from lipar.messages import counted, escaped
+from lipar_lab.ablation.field_table import field_table
+from lipar_lab.ablation.metric_table import label
 from lipar_lab.ablation.plan import Plan
 from lipar_lab.ablation.sections import Section
 from lipar_lab.ablation.statistics import Line
@@ -29,6 +31,8 @@ class Results:
     mechanism: Sequence[Line] = ()
     left_out: Mapping[str, str] = attrs.field(factory=dict)
     """Reason by the name of each row that could not run."""
+    vbench: Mapping[str, Mapping[str, float]] = attrs.field(factory=dict)
+    """Means of VBench's dimensions by folder of videos."""
 
 
 def report(plan: Plan, results: Results) -> list[Section]:
@@ -39,6 +43,15 @@ def report(plan: Plan, results: Results) -> list[Section]:
         results: what it gave.
     """
     sections = [_introduction(plan, results), _rows(plan)]
+    if plan.videos is not None:
+        sections.append(
+            titled(
+                "As other papers print it",
+                "Speed-up: time of dense over time of the row, denoise and clean passes, without the autoencoder. "
+                "PSNR, SSIM and LPIPS: to the dense run. VBench: as its own program rated the videos, where it has.",
+                field_table(plan, results.cells, results.times, results.vbench),
+            )
+        )
     sections += _latents(plan, results)
     sections += _by_fraction(plan, results)
     if results.mechanism:
@@ -90,8 +103,8 @@ def _latents(plan: Plan, results: Results) -> list[Section]:
             "Pixels",
             "Decoded pixels, all strengths and kept fractions. *High frequencies*: energy over the dense run's. "
             "*Flicker*: mean change from frame to frame where the source is still, in levels of 255. *Target*: the "
-            "exactly rendered edit. *Memory*: tensors of the noise source. *Time*: denoise and clean passes, the median "
-            f"ratio to dense, interleaved. *Differences*: to `{plan.reference}`, in dB.",
+            "exactly rendered edit. *Memory*: tensors of the noise source. *Time*: denoise and clean passes, the "
+            f"median ratio to dense, interleaved. *Differences*: to `{plan.reference}`, in dB.",
             pixel_table(plan, cells, results.times),
         )
     )
@@ -124,7 +137,5 @@ def _by_fraction(plan: Plan, results: Results) -> list[Section]:
 
 
 def _legend(plan: Plan) -> str:
-    from lipar.metrics.table import METRICS
-
-    labels = [f"*{name}*: {METRICS[name].label}" for name in plan.metrics if METRICS[name].label != name]
+    labels = [f"*{name}*: {label(name)}" for name in plan.metrics]
     return "; ".join(labels) + ("." if labels else "")

@@ -19,6 +19,7 @@ from lipar_lab.ablation.record import Record
 from lipar_lab.ablation.report import Results, report
 from lipar_lab.ablation.sections import markdown
 from lipar_lab.ablation.timing import rounds_of, timed_rounds
+from lipar_lab.ablation.vbench import read_results
 from lipar_lab.ablation.workers import run_here, run_in_workers, tasks_of
 
 FILES = ("tables.md", "results.json", "cells.csv", "report.html")
@@ -84,6 +85,7 @@ def run_ablation(
             costs=record.of("cost"),
             mechanism=record.of("mechanism"),
             left_out=left_out or {},
+            vbench={} if plan.videos is None else read_results(plan, folder),
         )
         text = _write(plan, results, dict(zip(names, unfinished)))
         outputs.publish()
@@ -107,6 +109,7 @@ def _write(plan: Plan, results: Results, paths: dict[str, Path]) -> str:
         "costs": results.costs,
         "mechanism": results.mechanism,
         "not_run": results.left_out,
+        "vbench": results.vbench,
     }
     paths["tables.md"].write_text(text, "utf-8")
     paths["results.json"].write_text(json.dumps(values) + "\n", "utf-8")
@@ -119,8 +122,8 @@ def _write(plan: Plan, results: Results, paths: dict[str, Path]) -> str:
 
 def _run_missing(plan: Plan, record: Record, done: set[Cell], workers: int, quiet: bool) -> None:
     tasks = tasks_of(plan, done)
-    workers = min(workers, len(tasks))
-    run = run_here(plan, tasks) if workers <= 1 else run_in_workers(plan, tasks, workers)
+    workers, folder = min(workers, len(tasks)), record.path.parent
+    run = run_here(plan, tasks, folder) if workers <= 1 else run_in_workers(plan, tasks, workers, folder)
     total = sum(1 for _ in plan.cells())
     with tqdm(total=total, initial=len(done), unit="cell", disable=quiet, mininterval=1) as bar:
         for line in run:

@@ -97,11 +97,11 @@ class Timing:
 class Videos:
     """That finished videos are written, and how they are named: as VBench wants them."""
 
-    samples: int = attrs.field(
-        default=5, validator=_at_least(1, "videos of each prompt, with different seeds")
-    )
     dimensions: tuple[str, ...] = ()
-    """Dimensions of VBench, for the command that is printed."""
+    """Dimensions of VBench, for the commands that are printed."""
+    standard: bool = False
+    """The prompts are VBench's own, so that its standard mode is used."""
+    fps: int = attrs.field(default=16, validator=_at_least(1, "frames per second"))
 
 
 @attrs.frozen(kw_only=True)
@@ -118,7 +118,6 @@ class Quick:
     metrics: tuple[str, ...] | None = None
     rounds: int | None = 1
     mechanism_clips: int | None = None
-    samples: int | None = None
 
 
 @attrs.frozen(kw_only=True)

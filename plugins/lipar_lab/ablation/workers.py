@@ -5,6 +5,7 @@ import traceback
 import warnings
 from collections.abc import Collection, Iterator
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,22 +31,25 @@ def tasks_of(plan: Plan, done: Collection[Cell]) -> list[Task]:
     ]
 
 
-def run_here(plan: Plan, tasks: list[Task]) -> Iterator[dict[str, Any]]:
-    """Run tasks one after another in this process, and yield the lines of their cells."""
+def run_here(plan: Plan, tasks: list[Task], folder: Path = Path()) -> Iterator[dict[str, Any]]:
+    """Run tasks one after another in this process, and yield the lines of their cells; as `run_in_workers`."""
     if not tasks:
         return
     loaded = LoadedModel.load(plan)
     for task in tasks:
-        yield from clip_cells(plan, loaded, *task)
+        yield from clip_cells(plan, loaded, *task, folder)
 
 
-def run_in_workers(plan: Plan, tasks: list[Task], workers: int) -> Iterator[dict[str, Any]]:
+def run_in_workers(
+    plan: Plan, tasks: list[Task], workers: int, folder: Path = Path()
+) -> Iterator[dict[str, Any]]:
     """Run tasks in several processes, and yield the lines of their cells in the order in which they finish.
 
     Args:
         plan: what the ablation runs; sent to every process.
         tasks: what to run.
         workers: number of processes.
+        folder: of the ablation.
 
     Raises:
         WorkerError: a process raised or died; the others are terminated.
@@ -56,7 +60,8 @@ def run_in_workers(plan: Plan, tasks: list[Task], workers: int) -> Iterator[dict
     for task in [*tasks, *[None] * workers]:
         waiting.put(task)
     processes = [
-        context.Process(target=_work, args=(plan, waiting, results), daemon=True) for _ in range(workers)
+        context.Process(target=_work, args=(plan, folder, waiting, results), daemon=True)
+        for _ in range(workers)
     ]
     for process in processes:
         process.start()
@@ -89,7 +94,7 @@ def _check_alive(processes: list[Any]) -> None:
             )
 
 
-def _work(plan: Plan, waiting: Any, results: Any) -> None:
+def _work(plan: Plan, folder: Path, waiting: Any, results: Any) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     torch.set_num_threads(1)
@@ -97,7 +102,7 @@ def _work(plan: Plan, waiting: Any, results: Any) -> None:
     try:
         loaded = LoadedModel.load(plan)
         while (task := waiting.get()) is not None:
-            for line in clip_cells(plan, loaded, *task):
+            for line in clip_cells(plan, loaded, *task, folder):
                 results.put(("cell", line))
                 if not parent.is_alive():
                     return  # the main process was killed, so results are no longer written

@@ -45,7 +45,11 @@ def test_cells_are_all_combinations_clip_by_clip() -> None:
 def test_a_row_has_the_strength_and_other_seed_the_next_seed() -> None:
     plan = toy_plan("other-seed", seeds=(5,), strengths=(0.3,))
     configs = {row.name: plan.config(row, toy_cell(plan, row.name)) for row in plan.rows}
-    assert {name: config.seed for name, config in configs.items()} == {"dense": 5, "other-seed": 6, "paper": 5}
+    assert {name: config.seed for name, config in configs.items()} == {
+        "dense": 5,
+        "other-seed": 6,
+        "paper": 5,
+    }
     assert all(config.strength == 0.3 for config in configs.values())
 
 

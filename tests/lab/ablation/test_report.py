@@ -96,7 +96,9 @@ def test_donors_are_averaged_over_clips_and_layers() -> None:
     lines = [
         {"row": "paper", **dict.fromkeys(keys, 0.5), "mass": mass, "mass_dense": 0.2} for mass in (0.1, 0.4)
     ]
-    assert "| `paper` | 0.500 | 0.500 | 0.500 | 0.500 | 0.250 | 0.200 | 0.150 |" in text_of(donor_table(lines))
+    assert "| `paper` | 0.500 | 0.500 | 0.500 | 0.500 | 0.250 | 0.200 | 0.150 |" in text_of(
+        donor_table(lines)
+    )
 
 
 def test_the_report_has_kinds_of_clips_figures_and_rows_that_could_not_run(plan, cells) -> None:

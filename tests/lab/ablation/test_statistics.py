@@ -53,18 +53,29 @@ def test_differences_are_paired_by_cell_and_averaged_over_clips() -> None:
 
 
 def test_a_metric_of_the_table_is_read_like_any_other_figure() -> None:
-    cells = [{**cell(0, row, 30.0), "metrics": {"ssim": ssim}} for row, ssim in ((REFERENCE, 0.5), ("mine", 0.75))]
+    cells = [
+        {**cell(0, row, 30.0), "metrics": {"ssim": ssim}} for row, ssim in ((REFERENCE, 0.5), ("mine", 0.75))
+    ]
     difference = paired(cells, "mine", "ssim", REFERENCE)
     assert difference is not None and difference.mean == 0.25
 
 
 def test_time_is_relative_to_the_dense_run_of_the_same_clip_and_round() -> None:
     def line(row: str, clip: int, number: int, seconds: float) -> dict[str, Any]:
-        return {"row": row, "kept": 0.5, "clip": clip, "round": number, "denoise": seconds, "seconds": 2 * seconds}
+        return {
+            "row": row,
+            "kept": 0.5,
+            "clip": clip,
+            "round": number,
+            "denoise": seconds,
+            "seconds": 2 * seconds,
+        }
 
     plan = toy_plan()
     lines = [line("dense", clip, number, 1.0 + number + clip) for clip in (0, 1) for number in (0, 1)]
-    lines += [line("paper", clip, number, 0.5 * (1.0 + number + clip)) for clip in (0, 1) for number in (0, 1)]
+    lines += [
+        line("paper", clip, number, 0.5 * (1.0 + number + clip)) for clip in (0, 1) for number in (0, 1)
+    ]
     lines += [line("of another plan", 0, 0, 9.0), line("paper", 7, 0, 9.0)]
     assert time_ratios(plan, lines)["paper", 0.5] == [0.5] * 4
     assert time_ratios(plan, lines, "denoise")["dense", 0.5] == [1.0] * 4

@@ -106,7 +106,7 @@ def test_what_is_wrong_in_a_row_is_named_with_the_row(tmp_path: Path, rows: str,
 def test_a_missing_key_and_a_missing_file_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="mine: the suite lacks the key 'title'"):
         parse_suite({"reference": "a"}, "mine")
-    with pytest.raises(ConfigError, match="cannot read .*gone.toml"):
+    with pytest.raises(ConfigError, match=r"cannot read .*gone.toml"):
         read_suite(str(tmp_path / "gone.toml"))
-    with pytest.raises(LookupError, match="no suite named 'gone'; there are: .*recovery.*ends in .toml"):
+    with pytest.raises(LookupError, match=r"no suite named 'gone'; there are: .*recovery.*ends in .toml"):
         read_suite("gone")
