@@ -1,10 +1,13 @@
 """Suites as TOML files: what is wrong is named with its file and key."""
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from lipar.config import ConfigError
+from lipar_lab.ablation.rows import crossed_rows
 from lipar_lab.ablation.suite import Axis, Clips, Suite, SuiteRow
 from lipar_lab.ablation.suite_file import parse_suite, read_suite, suite_names, suite_text
 
@@ -110,3 +113,12 @@ def test_a_missing_key_and_a_missing_file_are_named(tmp_path: Path) -> None:
         read_suite(str(tmp_path / "gone.toml"))
     with pytest.raises(LookupError, match=r"no suite named 'gone'; there are: .*recovery.*ends in .toml"):
         read_suite("gone")
+
+
+def test_the_suite_in_the_docs_can_be_read() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "laboratory" / "ablation.md").read_text("utf-8")
+    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    suite = parse_suite(tomllib.loads(text), "ablation.md")
+    assert [row.name for row in crossed_rows(suite)] == [
+        *("dense (full)", "dense (trimmed)", "one copy (full)", "one copy (trimmed)", "merged")
+    ]
