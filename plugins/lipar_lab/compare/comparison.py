@@ -1,5 +1,7 @@
 """A row of the table: one clip pruned in one way."""
 
+import math
+
 import attrs
 
 from lipar.speedup import Verdict
@@ -31,3 +33,24 @@ class Comparison:
     """First pixel frame of each block that starts a new scene, the first block excepted."""
     kept_per_block: tuple[int, ...]
     """Number of tokens kept in each block."""
+
+
+def speed_of(row: Comparison) -> str:
+    """The speed-up with its range, or why there is none: `too short`, `too noisy`.
+
+    Args:
+        row: of the table.
+    """
+    if row.speedup_range is None or row.speedup_verdict == "too short":
+        return "too short"
+    spread = "({:.2f}..{:.2f})".format(*row.speedup_range)
+    return f"too noisy {spread}" if row.speedup is None else f"{row.speedup:.2f}x {spread}"
+
+
+def near_of(row: Comparison) -> str:
+    """PSNR to the dense run with its unit, or `equal`.
+
+    Args:
+        row: of the table.
+    """
+    return f"{row.psnr:.1f} dB" if math.isfinite(row.psnr) else "equal"

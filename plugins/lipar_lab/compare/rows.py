@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import attrs
 import torch
+from tqdm import tqdm
 
 from lipar.config import Config
 from lipar.editing.encoder import cut_frame
@@ -113,30 +114,37 @@ class _ClipRuns:
         if self._record is not None and (run is not None or self._runs is None):
             row = self._record.find(self._path, name, config)
         if row is None:
-            row = self._compare(name, config)
-            if self._record is not None:
-                self._record.add(self._path, row, config)
-        elif run is not None and self._show is not None:
+            return self._new_row(name, config)
+        if run is not None and self._show is not None:
             pixels = decoded(self._model, run.pieces(), self._encoding)
             self._show_run(name, config, row, run, pixels, self._dense_pixels(name, config)[0])
         return row
 
-    def _compare(self, name: str, config: Config) -> Comparison:
-        blocks, timer = self._run(config)
+    def _new_row(self, name: str, config: Config) -> Comparison:
+        blocks, timer = self._run(name, config)
         pixels = decoded(self._model, [block.latents for block in blocks], timer)
         dense, dense_pixels = self._dense_pixels(name, config)
         row = _compared(self._path, name, self._model, blocks, pixels, dense_pixels)
         run = self._finish(name, config, blocks, timer)
+        # before the figures of the page, which take long, too
+        if self._record is not None:
+            self._record.add(self._path, row, config)
         self._show_run(name, config, row, run, pixels, dense)
         return row
 
-    def _run(self, config: Config, *, dense: bool = False) -> tuple[list[RestoredBlock], StageTimer]:
+    def _run(
+        self, name: str, config: Config, *, dense: bool = False
+    ) -> tuple[list[RestoredBlock], StageTimer]:
         source, filled = self._source
         timer = StageTimer(device=self._model.device)
         probe = None if dense else lambda index: index != filled
         with self._host.extended(timer):
             scheduler = Scheduler(self._model, config, host=self._host, dense=dense, probe=probe)
-            return list(scheduler.run(source)), timer
+            title = f"{self._path.stem}, {name}"
+            blocks = tqdm(
+                scheduler.run(source), total=len(source), desc=title, unit="block", disable=None, leave=False
+            )
+            return list(blocks), timer
 
     def _dense_pixels(self, name: str, config: Config) -> tuple[str, list[PixelFrames]]:
         """Name and pixels of the dense run of a config."""
@@ -146,7 +154,7 @@ class _ClipRuns:
             title = f"{DENSE} of {name}" if self._dense else DENSE
             run = None if self._runs is None else self._runs.find(self._path, DENSE, plain)
             if run is None:
-                blocks, timer = self._run(plain, dense=True)
+                blocks, timer = self._run(DENSE, plain, dense=True)
                 pixels = decoded(self._model, [block.latents for block in blocks], timer)
                 run = self._finish(DENSE, plain, blocks, timer)
             else:

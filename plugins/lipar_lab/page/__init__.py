@@ -6,14 +6,16 @@ is escaped, except for `Markup`, which the functions here return.
 
 from markupsafe import Markup
 
-from lipar_lab.page.blocks import best_rows, code, details, facts, figure, table
+from lipar_lab.page.blocks import Cell, best_rows, code, details, facts, figure, table
 from lipar_lab.page.document import Content, document
-from lipar_lab.page.embedded import data_uri, json_data, package_file
+from lipar_lab.page.embedded import base64_text, data_uri, json_data, package_file
 from lipar_lab.page.origin import command_line, provenance
 
 __all__ = [
+    "Cell",
     "Content",
     "Markup",
+    "base64_text",
     "best_rows",
     "code",
     "command_line",

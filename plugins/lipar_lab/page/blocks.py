@@ -11,6 +11,8 @@ from lipar_lab.page.embedded import data_uri
 Cell: TypeAlias = str | int | float | None
 """Text is escaped unless it is `Markup`; a float is shown with four digits; None is a dash."""
 Kind: TypeAlias = Literal["svg", "png", "jpeg"]
+LONG_HEADING = 32
+"""Letters above which the heading of a column gets more room."""
 _MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png", "jpeg": "image/jpeg"}
 
 
@@ -45,7 +47,9 @@ def table(
         for column, heading in enumerate(head)
     ]
     headings = Markup("").join(
-        Markup('<th scope="col"{}>{}</th>').format(_class(number=number), heading)
+        Markup('<th scope="col"{}>{}</th>').format(
+            _class(number=number, wide=len(heading) > LONG_HEADING), heading
+        )
         for number, heading in zip(aligned, head)
     )
     body = Markup("").join(
@@ -63,7 +67,7 @@ def table(
         "<tbody>\n{}</tbody></table></div>"
     ).format(
         caption or "Table",
-        Markup("<caption>{}</caption>").format(caption) if caption else "",
+        Markup("<caption><span>{}</span></caption>").format(caption) if caption else "",
         headings,
         body,
     )

@@ -25,7 +25,16 @@ def data_uri(data: bytes, media_type: str) -> str:
         data: the content of a file.
         media_type: e.g. "video/mp4".
     """
-    return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
+    return f"data:{media_type};base64,{base64_text(data)}"
+
+
+def base64_text(data: bytes) -> str:
+    """Binary data in letters that mean nothing to HTML.
+
+    Args:
+        data: the content of a file.
+    """
+    return base64.b64encode(data).decode("ascii")
 
 
 def json_data(element_id: str, value: Any) -> Markup:
