@@ -3,7 +3,12 @@
 import importlib.util
 from types import ModuleType
 
-MODULES = {"torchmetrics": "torchmetrics", "vmaf-torch": "vmaf_torch", "opencv-python-headless": "cv2"}
+MODULES = {
+    "matplotlib": "matplotlib",
+    "opencv-python-headless": "cv2",
+    "torchmetrics": "torchmetrics",
+    "vmaf-torch": "vmaf_torch",
+}
 """The module of each package, by the name that pip knows."""
 
 

@@ -1,4 +1,4 @@
-"""The laboratory: benchmarks, ablations, comparisons and certificates, with their commands."""
+"""The laboratory: analyses, benchmarks, ablations, comparisons and certificates, with their commands."""
 
 from lipar.plugin.commands import Commands
 from lipar.plugin.markers import hookimpl
@@ -6,7 +6,12 @@ from lipar.plugin.markers import hookimpl
 
 @hookimpl
 def lipar_register_commands(commands: Commands) -> None:
-    """Offer `compare`, `certify`, `ablate` and `bench`."""
+    """Offer `analyze`, `compare`, `certify`, `ablate` and `bench`."""
+    commands.add(
+        "analyze",
+        "lipar_lab.analyze.command:analyze",
+        help="Measure how redundant the latents of clips are.",
+    )
     commands.add(
         "compare",
         "lipar_lab.compare.command:compare",
