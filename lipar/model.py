@@ -49,8 +49,8 @@ AttentionKernel = Callable[..., Tensor]
 """Plain scaled dot-product attention on `b n heads head_dim` queries and `b m heads head_dim` keys and values.
 
 Called as `kernel(q, k, v)`; with a recovery that weighs its copies as `kernel(q, k, v, bias)`, `bias` being a
-`1 1 1 m` tensor of q's type that is added to the scores (`b 1 1 m` with a merging that weighs groups). A model whose kernel cannot take one does not give the
-fact "attention-bias".
+`1 1 1 m` tensor of q's type that is added to the scores (`b 1 1 m` with a merging that weighs groups). A model whose
+kernel cannot take one does not give the fact "attention-bias".
 """
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import torch
 
 from lipar.attention.block import BlockContext
-from lipar.config import Config, ConfigError
+from lipar.config import Config
 from lipar.job import RestoredBlock
 from lipar.layout import TokenLayout, patchify
 from lipar.masks.scene import mark_scenes
@@ -110,11 +110,6 @@ class Scheduler:
         )
         self._probe = None if probe is None else DenseProbe(wanted=probe, passes=self._passes)
         self.job = new_job(self.host, self.config, model, dense=dense)
-        if self.job.parts.reuse is not None and self._passes.sigmas and not dense:
-            try:
-                self.job.parts.reuse.check_steps(len(self._passes.sigmas))
-            except ValueError as error:
-                raise ConfigError(f"reuse {self.config.reuse.name!r}: {error}") from error
         self._job_is_used = False
 
     @property

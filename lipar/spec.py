@@ -8,6 +8,8 @@ from lipar.model import Autoencoder, Model
 NO_AUTOENCODER = (
     "this model has no autoencoder, so it cannot edit pixels; take another --model (`lipar models`)"
 )
+EDIT_STRENGTH = 0.4
+"""At which a model's steps are counted; at any other an edit has as many, unless two become equal close to 0."""
 
 
 @attrs.frozen(kw_only=True)
@@ -40,6 +42,10 @@ class ModelSpec:
     """Latent rows and columns of a token."""
     autoencoder: AutoencoderSpec | None = None
     """None: the model has no autoencoder."""
+    edit_steps: int | None = None
+    """Denoise steps of an edit, with the model's own list; None: not known before it is loaded."""
+    text_to_video_steps: int | None = None
+    """Denoise steps from noise, likewise."""
 
     @classmethod
     def of(cls, model: Model) -> "ModelSpec":
@@ -50,4 +56,6 @@ class ModelSpec:
             window_frames=model.window_frames,
             patch_size=model.patch_size,
             autoencoder=None if model.autoencoder is None else AutoencoderSpec.of(model.autoencoder),
+            edit_steps=len(model.sigmas(EDIT_STRENGTH)),
+            text_to_video_steps=len(model.sigmas(None)),
         )

@@ -28,6 +28,8 @@ TITLES = {
     "recovery": "Recoveries",
     "noise": "Noise sources",
     "restorer": "Restorers",
+    "merging": "Mergings",
+    "reuse": "Reuses",
     "adapter": "Adapters",
     "target": "Targets",
 }

@@ -39,7 +39,9 @@ class Match:
         return torch.zeros_like(self.at, dtype=torch.float32).scatter_add_(1, self.group, ones)
 
 
-def merged(tokens: Heads, match: Match, sizes: Float[Tensor, "b groups"]) -> Heads:
+def merged(
+    tokens: Heads, match: Match, sizes: Float[Tensor, "b groups"]
+) -> Float[Tensor, "b groups heads head_dim"]:
     """The mean of every group (Sec. 3 of arXiv 2303.17604), `b groups heads head_dim`; groups of one as they are.
 
     Summed in float32, in an order that CUDA does not fix, so that there the last bit may differ from run to run.
@@ -57,7 +59,7 @@ def merged(tokens: Heads, match: Match, sizes: Float[Tensor, "b groups"]) -> Hea
     return (sums.unflatten(0, (branches, groups)) / sizes[:, :, None, None]).to(tokens.dtype)
 
 
-def unmerged(outputs: Heads, match: Match) -> Heads:
+def unmerged(outputs: Float[Tensor, "b groups heads head_dim"], match: Match) -> Heads:
     """Every token's output: that of its group, `b n heads head_dim` (Sec. 3.1 of arXiv 2303.17604)."""
     rows = match.group[:, :, None, None].expand(-1, -1, *outputs.shape[2:])
     return outputs.gather(1, rows)

@@ -5,6 +5,7 @@ import click
 from lipar.cli.loading import importing
 from lipar.cli.options import ConfigChoice, config_options, debug_option
 from lipar.cli.output import say
+from lipar.config_tables import NO_PART
 
 
 @click.command()
@@ -22,7 +23,12 @@ def check(choice: ConfigChoice) -> None:
 
     check_config(plugin_host(), config)
     refiners = ", ".join(refiner.name for refiner in config.refiners)
+    saving = "".join(
+        f"; {kind} {part.name}"
+        for kind, part in (("merging", config.merging), ("reuse", config.reuse))
+        if part.name != NO_PART
+    )
     say(
         f"can run on {config.adapter.name}: criterion {config.criterion.name}; refiners {refiners}; "
-        f"recovery {config.recovery.name}; noise {config.noise.name}; restorer {config.restorer.name}"
+        f"recovery {config.recovery.name}; noise {config.noise.name}; restorer {config.restorer.name}{saving}"
     )

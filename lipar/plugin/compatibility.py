@@ -246,6 +246,7 @@ def check_run(
     check_savings(config, parts)
     if spec is None:
         return
+    _check_steps(config, parts, spec, dense=dense)
     if (
         spec.autoencoder is None
         and not dense
@@ -286,9 +287,25 @@ def check_savings(config: Config, parts: Parts) -> None:
     if parts.recovery.fills and parts.noise.frames_held(1):
         raise ConfigError(
             f"noise {config.noise.name!r} stores the keys and values of every token and step, and with reuse "
-            f"{config.reuse.name!r} a step computes only some; choose noise 'step-shift' or 'kv-cache', or set reuse to "
-            "'none'"
+            f"{config.reuse.name!r} a step computes only some; choose noise 'step-shift' or 'kv-cache', or set "
+            "reuse to 'none'"
         )
+
+
+def _check_steps(config: Config, parts: Parts, spec: ModelSpec, *, dense: bool) -> None:
+    """Refuse a reuse that the denoise steps of the run are too few for."""
+    steps = spec.text_to_video_steps if config.strength is None else spec.edit_steps
+    if config.steps is not None:
+        steps = len(config.scaled_steps or config.steps)
+    if parts.reuse is None or not steps or dense or config.strength == 0:
+        return
+    try:
+        parts.reuse.check_steps(steps)
+    except ValueError as error:
+        refused = ConfigError(f"reuse {config.reuse.name!r}: {error}")
+        for note in getattr(error, "__notes__", ()):  # who raised it
+            refused.add_note(note)
+        raise refused from error
 
 
 def check_config(host: PluginHost, config: Config, *, dense: bool = False) -> StreamingAdapter:

@@ -17,9 +17,9 @@ from lipar.plugin.forward_guards import NoiseGuard, RecoveryGuard, RestorerGuard
 from lipar.plugin.guard import running
 from lipar.plugin.host import PluginHost
 from lipar.plugin.mask_guards import CriterionGuard, RefinerGuard
-from lipar.plugin.saving_guards import MergingGuard, ReuseGuard
 from lipar.plugin.part_guard import AdapterGuard, PartGuard
 from lipar.plugin.registry import KINDS
+from lipar.plugin.saving_guards import MergingGuard, ReuseGuard
 from lipar.protocols import (
     Adapter,
     Criterion,

@@ -10,7 +10,7 @@ from lipar.attention.donors import sequence_donors
 from lipar.attention.kv_cache import KVCache, Positions
 from lipar.attention.rope import RotaryEmbedding
 from lipar.layout import TokenLayout
-from lipar.protocols import Donation, ForwardPass, NoiseSource, Recovery, RecoveryPlan
+from lipar.protocols import Donation, ForwardPass, Merging, NoiseSource, Recovery, RecoveryPlan
 from lipar.types import Heads, Indices, KeepMask
 
 LAYERS, HEADS, HEAD_DIM = 2, 2, 12
@@ -66,6 +66,7 @@ class AttentionStream:
         poison: put NaN in every row of the cache that no pass has written yet.
         positions: positions of the cache, see `KVCache`.
         fused: as the fast engines run it, see `BlockContext`.
+        merging: merges tokens in the denoise steps; None: none does.
     """
 
     def __init__(
@@ -78,10 +79,11 @@ class AttentionStream:
         poison: bool = False,
         positions: Positions = "rolling",
         fused: bool = False,
+        merging: Merging | None = None,
     ) -> None:
         self.recovery, self.noise = recovery, noise
         self._branches, self._seed, self._poison = list(branches), seed, poison
-        self._fused = fused
+        self._fused, self._merging = fused, merging
         self._index = self._first_frame = 0
         self.cache = KVCache(
             LAYERS, RotaryEmbedding(HEAD_DIM), sink_frames=1, window_frames=4, positions=positions
@@ -107,7 +109,9 @@ class AttentionStream:
             self.cache.append_copies(layout, fills=self.recovery.fills)
         else:
             noise = self.noise if self.recovery.fills else None
-            context = BlockContext(self.cache, layout, self.recovery, noise, fused=self._fused)
+            context = BlockContext(
+                self.cache, layout, self.recovery, noise, fused=self._fused, merging=self._merging
+            )
             if self._poison:
                 self._spoil(layout)
             for number, forward_pass in enumerate(PASSES):

@@ -56,9 +56,9 @@ class _Matching(Merging):
         if not count:
             return None
         layout, step = tokens.layout, tokens.forward_pass.step
-        if self.match_every != "layer" and self._known is not None and self._known[0] is layout:
-            if self.match_every == "block" or self._known[1] == step:
-                return self._known[2]
+        known = None if self.match_every == "layer" else self._known
+        if known is not None and known[0] is layout and (self.match_every == "block" or known[1] == step):
+            return known[2]
         found = self._match(tokens, count)
         self._known = None if found is None else (layout, step, found)
         return found
@@ -86,7 +86,7 @@ class _Matching(Merging):
 
 @attrs.define(kw_only=True)
 class ToMe(_Matching):
-    """Token merging for diffusion (Bolya and Hoffman, arXiv 2303.17604): the most similar tokens, by bipartite matching.
+    """Token merging for diffusion (Bolya and Hoffman, arXiv 2303.17604): the most similar tokens, matched bipartitely.
 
     One token of every region of `stride` x `stride` in a frame, drawn anew in every step, is a destination (their Sec.
     4). Every other token is compared with all destinations (cosine), and the most similar ones are merged into theirs
@@ -173,7 +173,8 @@ class Importance(_Matching):
 
     def reset(self) -> None:
         """Forget the last match and the importance."""
-        super().reset()
+        # not by `super()`: a class that attrs makes again is another one where signatures are checked
+        _Matching.reset(self)
         self._importance = None
 
 

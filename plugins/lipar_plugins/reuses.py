@@ -62,7 +62,7 @@ class _Skipping(Reuse):
         return masks
 
     def shares(self, steps: int) -> list[float]:
-        """Fraction of the kept tokens that skip at least 1, 2, ... steps - 1 of the steps; their sum is what is skipped.
+        """Fraction of the kept tokens that skip at least 1, 2, ... of the steps; their sum is what is skipped.
 
         Args:
             steps: denoise steps, at least 1.

@@ -14,6 +14,8 @@ def test_a_loaded_model_gives_the_spec_that_an_adapter_would():
         "sink_frames": 1,
         "window_frames": 4,
         "patch_size": 2,
+        "edit_steps": 2,
+        "text_to_video_steps": 2,
         "autoencoder": {"first_pixel_frames": 4, "next_pixel_frames": 4, "tau_short": 0.15, "tau_long": 0.3},
     }
     assert ModelSpec.of(ToyModel()).autoencoder is None

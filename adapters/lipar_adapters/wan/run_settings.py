@@ -37,6 +37,8 @@ class RunSettings:
             sink_frames=self.sink_frames,
             window_frames=self.window_frames,
             autoencoder=autoencoder,
+            edit_steps=len(self.edit_steps),
+            text_to_video_steps=len(self.text_to_video_steps),
         )
 
 

@@ -193,7 +193,7 @@ class _ClipRuns:
 
 
 def _without_pruning(config: Config) -> Config:
-    """The config with the default mask and recovery, on which a dense run does not depend."""
+    """The config with default parts, merging and reuse off: a dense run depends on none of them."""
     plain = Config()
     return attrs.evolve(
         config,
@@ -202,6 +202,8 @@ def _without_pruning(config: Config) -> Config:
         recovery=plain.recovery,
         noise=plain.noise,
         restorer=plain.restorer,
+        merging=plain.merging,
+        reuse=plain.reuse,
         prune=attrs.evolve(plain.prune, scene_cuts=config.prune.scene_cuts),
     )
 

@@ -50,7 +50,7 @@ CRITERIA = st.one_of(
 )
 NAMES = {
     kind: [part.name for part in HOST.registries[kind]]
-    for kind in ("refiner", "recovery", "noise", "restorer")
+    for kind in ("refiner", "recovery", "noise", "restorer", "merging", "reuse")
 }
 CONFIGS = st.fixed_dictionaries(
     {
@@ -68,6 +68,13 @@ CONFIGS = st.fixed_dictionaries(
         "recovery": st.sampled_from(NAMES["recovery"]),
         "noise": st.sampled_from(NAMES["noise"]),
         "restorer": st.sampled_from(NAMES["restorer"]),
+        "merging": st.sampled_from(["none", "none", *NAMES["merging"]]),
+        "reuse": st.one_of(
+            st.sampled_from(["none", "none", *NAMES["reuse"]]),
+            st.fixed_dictionaries(
+                {"name": st.sampled_from(NAMES["reuse"]), "fraction": st.sampled_from([0.4, 0.6])}
+            ),
+        ),
         "cache": st.fixed_dictionaries(
             {}, optional={"window_frames": st.integers(0, 9), "sink_frames": st.integers(0, 5)}
         ),
@@ -114,6 +121,8 @@ REFUSED = {
     "criterion={name='union', of=['l1', {name='mask', path='no.npy'}]}": "there is no mask at no.npy",
     "criterion={name='l2', normalise='released'}": "criterion 'l2' has no default thresholds here",
     "prune.tau_short=0.5": "tau_long must be at least tau_short, got 0.3 and 0.5",
+    "reuse={name='step-skip', fraction=0.7}": "reuse 'step-skip': fraction must be at most 0.5 with 2 denoise steps",
+    "merging={name='none', fraction=0.3}": "merging is 'none', which has no option 'fraction'",
     "adapter={name='toy', autoencoder=false}": "this model has no autoencoder, so it cannot edit pixels",
     "adapter=random-wan": "this model has no autoencoder, so it cannot edit pixels",
     "adapter=self-forcing": "self-forcing has no weights of its own; set adapter.checkpoint",
@@ -172,7 +181,9 @@ def test_the_spec_of_self_forcing_is_what_its_options_say(tmp_path):
         "window_frames": 9,
         "block_frames": 4,
     }
-    assert SelfForcing(**options).spec() == ModelSpec(block_frames=4, sink_frames=1, window_frames=9)
+    assert SelfForcing(**options).spec() == ModelSpec(
+        block_frames=4, sink_frames=1, window_frames=9, edit_steps=3, text_to_video_steps=4
+    )
 
 
 def test_the_spec_of_an_autoencoder_is_its_frames_and_thresholds():

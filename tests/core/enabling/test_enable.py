@@ -293,6 +293,17 @@ def test_a_noise_source_that_needs_frames_before_the_block_is_refused(transforme
     assert object_graph(transformer) == before
 
 
+@pytest.mark.parametrize("saving", [{"merging": "tome"}, {"reuse": "step-skip"}])
+def test_parts_that_know_the_steps_of_a_block_are_refused(transformer: Any, saving: Any) -> None:
+    before = object_graph(transformer)
+    ((kind, name),) = saving.items()
+    with pytest.raises(
+        lipar.ConfigError, match=f"{kind} '{name}' works in models that lipar runs block by block"
+    ):
+        lipar.enable(transformer, saving, layout=some_layout())
+    assert object_graph(transformer) == before
+
+
 def test_a_layout_that_prunes_its_first_frame_is_refused(transformer: Any) -> None:
     before = object_graph(transformer)
     with pytest.raises(ValueError, match="nothing to be restored from"):

@@ -18,11 +18,14 @@ from lipar.plugin.registry import KINDS
 from lipar.protocols import (
     ClipAdapter,
     Criterion,
+    Match,
+    Merging,
     NoiseSource,
     Recovery,
     RecoveryPlan,
     Refiner,
     Restorer,
+    Reuse,
     StreamingAdapter,
 )
 from lipar.testing.contracts import contract
@@ -85,15 +88,34 @@ class PlainAdapter:
     def load(self, device, dtype): ...
 
 
+@attrs.frozen
+class PlainMerging:
+    """All tokens of a layer in one group."""
+
+    def match(self, tokens):
+        group = torch.zeros(tokens.q.shape[:2], dtype=torch.long, device=tokens.q.device)
+        return Match(group, group[:, :1])
+
+
+@attrs.frozen
+class PlainReuse:
+    """Every step computes everything."""
+
+    def computed(self, change, keep_mask, steps):
+        return [keep_mask] * steps
+
+
 PLAIN = {
     "criterion": PlainCriterion,
     "refiner": PlainRefiner,
     "recovery": PlainRecovery,
     "noise": PlainNoise,
     "restorer": PlainRestorer,
+    "merging": PlainMerging,
+    "reuse": PlainReuse,
     "adapter": PlainAdapter,
 }
-MEMBERS = {"__call__", "plan", "donors", "l1_ratio"}
+MEMBERS = {"__call__", "plan", "donors", "l1_ratio", "match", "computed"}
 
 
 def offering(kind, part):
@@ -143,6 +165,8 @@ def test_defaults_are_those_of_the_base_class():
     assert (refiner.of_blocks, refiner.monotone, refiner.needs) == (False, False, frozenset())
     assert PlainRecovery().fills is True
     assert PlainRestorer().changes_kept is False
+    assert (PlainMerging().proportional, PlainMerging().needs) == (False, frozenset())
+    assert PlainReuse().check_steps(1) is None
     noise = PlainNoise()
     assert (noise.per_step, noise.frames_held(3), noise.needs) == (False, 0, {"causal-cache"})
     layout = TokenLayout(torch.ones(1, 1, 2, dtype=torch.bool), first_frame=3, has_history=True)
@@ -212,6 +236,8 @@ def test_an_adapter_without_a_base_class_is_told_apart_by_its_facts():
         ("recovery", Recovery, "plan"),
         ("noise", NoiseSource, "donors"),
         ("restorer", Restorer, "__call__"),
+        ("merging", Merging, "match"),
+        ("reuse", Reuse, "computed"),
         ("adapter", StreamingAdapter, "load"),
     ],
 )
@@ -234,7 +260,8 @@ def test_a_part_without_a_base_class_runs_between_those_of_lipar():
 
 
 @pytest.mark.parametrize(
-    "base", [Criterion, Refiner, Recovery, NoiseSource, Restorer, StreamingAdapter, ClipAdapter]
+    "base",
+    [Criterion, Refiner, Recovery, NoiseSource, Restorer, Merging, Reuse, StreamingAdapter, ClipAdapter],
 )
 def test_the_page_about_plugins_lists_what_a_base_class_requires_and_what_has_a_default(base):
     page = (Path(__file__).parents[3] / "docs" / "how-to" / "plugins.md").read_text("utf-8")

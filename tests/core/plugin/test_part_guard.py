@@ -28,7 +28,7 @@ from lipar.masks.measure import Measure
 from lipar.plugin.checks import AnswerError
 from lipar.plugin.parts import make_adapter, make_parts
 from lipar.plugin.registry import KINDS
-from lipar.protocols import RecoveryPlan
+from lipar.protocols import Match, Merging, RecoveryPlan, Reuse
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 from lipar_plugins.criteria import L1
 from lipar_plugins.donors import DonorRule
@@ -137,6 +137,25 @@ def restoring(change):
     return part(Copy, __call__=lambda self, layout, history, kept: change(layout.fill(history, kept)))
 
 
+def merging(change):
+    """A merging of all tokens into one, changed."""
+
+    def match(self, tokens):
+        return change(torch.zeros(tokens.q.shape[:2], dtype=torch.long))
+
+    return part(Merging, match=match)
+
+
+def reuse(change):
+    return part(Reuse, computed=lambda self, distance, keep_mask, steps: change(keep_mask, steps))
+
+
+def first_only(keep):
+    """The first kept token."""
+    place = keep.flatten().nonzero()[0]
+    return torch.zeros_like(keep.flatten()).index_fill(0, place, True).view(keep.shape)
+
+
 def spoil(values, value):
     """One value in the middle is another."""
     spoilt = values.clone()
@@ -233,6 +252,28 @@ PARTS = {
     "a restorer that gives a list": ("restorer", restoring(lambda x: [x]), "a list of 1", "return a dense"),
     "a restorer that raises": ("restorer", restoring(raising(AttributeError("nothing"))), "nothing", "raised in"),
     "a restorer that exits": ("restorer", restoring(raising(SystemExit(0))), "SystemExit: 0", "must raise an Exception instead"),
+    # --- mergings
+    "a merging that gives a list": ("merging", merging(lambda group: [group]), "gave a list of 1 as match", "return a lipar.protocols.Match, or None"),
+    "a merging of no group": ("merging", merging(lambda group: Match(group, group[:, :0])), "gave 'no group' as match", "at least one group"),
+    "a merging of a token less": ("merging", merging(lambda group: Match(group[:, 1:], group[:, :1])), "int64[1, 47]", "return a dense int64 tensor [1, 48]"),
+    "a merging of small integers": ("merging", merging(lambda group: Match(group.int(), group[:, :1])), "int32[1, 48]", "int64"),
+    "a merging whose group is not there": ("merging", merging(lambda group: Match(group + 5, group[:, :1])), "groups that do not fit each other", "numbers 0 to 0"),
+    "a merging at a token that is not there": ("merging", merging(lambda group: Match(group, group[:, :1] - 1)), "groups that do not fit each other", "one member of each"),
+    "a merging with an empty group": ("merging", merging(lambda group: Match(group, group[:, :2])), "groups that do not fit each other", "numbers 0 to 1"),
+    "a merging that may weigh": ("merging", part(Merging, match=giving(None), proportional="yes"), "proportional = 'yes'", "must be bool"),
+    "a merging that raises": ("merging", merging(raising(KeyError("lost"))), "lost", "raised in"),
+    "a merging that exits at the reset": ("merging", part(Merging, match=giving(None), reset=raising(SystemExit(0))), "SystemExit: 0", "must raise an Exception instead"),
+    "a merging that observes badly": ("merging", part(Merging, match=giving(None), observe=raising(OSError("full"))), "full", "raised in"),
+    # --- reuses
+    "a reuse of a step less": ("reuse", reuse(lambda keep, steps: [keep]), "gave a list of 1 as computed", "a list of 2 masks"),
+    "a reuse of nothing": ("reuse", reuse(lambda keep, steps: None), "gave None as computed", "one for each denoise step"),
+    "a reuse of numbers": ("reuse", reuse(lambda keep, steps: [keep, keep.float()]), "float32[3, 4, 4] on cpu as the mask of a step", "return a dense bool tensor [3, 4, 4]"),
+    "a reuse of another grid": ("reuse", reuse(lambda keep, steps: [keep, keep[:1]]), "bool[1, 4, 4]", "[3, 4, 4]"),
+    "a reuse that begins with some": ("reuse", reuse(lambda keep, steps: [first_only(keep), keep]), "masks that do not fit", "the first has every kept token"),
+    "a reuse of pruned tokens": ("reuse", reuse(lambda keep, steps: [keep, torch.ones_like(keep)]), "masks that do not fit", "no pruned one"),
+    "a reuse of no token": ("reuse", reuse(lambda keep, steps: [keep, torch.zeros_like(keep)]), "masks that do not fit", "at least one of them"),
+    "a reuse that refuses": ("reuse", part(Reuse, computed=giving(None), check_steps=raising(ValueError("odd"))), "odd", "raised in"),
+    "a reuse that exits": ("reuse", reuse(raising(SystemExit(0))), "SystemExit: 0", "must raise an Exception instead"),
 }  # fmt: skip
 
 

@@ -107,6 +107,14 @@ def test_a_snapshot_can_be_gone_back_to():
     assert [part.name for part in registry] == ["a"]
 
 
-def test_there_are_six_kinds_that_a_run_is_made_of_and_the_targets_of_enable():
-    assert len(KINDS) == 7
+@pytest.mark.parametrize("kind", ["merging", "reuse"])
+def test_the_name_that_turns_a_kind_off_is_not_registered(kind):
+    with pytest.raises(
+        ValueError, match="needs another name: in a config, 'none' turns this kind of part off"
+    ):
+        Registry(kind).add("none", Loud)
+
+
+def test_there_are_eight_kinds_that_a_run_is_made_of_and_the_targets_of_enable():
+    assert len(KINDS) == 9
     assert "target" in KINDS
