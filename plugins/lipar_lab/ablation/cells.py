@@ -106,6 +106,7 @@ def clip_cells(
     strength: float,
     seed: int,
     wanted: Collection[Cell],
+    *,
     folder: Path = Path(),
 ) -> Iterator[dict[str, Any]]:
     """Measure the wanted cells of one clip at one strength and seed, each yielded as soon as it is done.

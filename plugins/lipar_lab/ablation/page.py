@@ -46,7 +46,7 @@ def marked(text: str) -> Markup:
     parts: list[Markup] = []
     end = 0
     for match in _MARKS.finditer(text):
-        kind = match.lastgroup
+        kind = match.lastgroup or ""
         parts += [Markup.escape(text[end : match.start()])]
         parts += [
             Markup("<{0}>{1}</{0}>").format(

@@ -34,14 +34,14 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats(self._device)
         else:
             self._before = tensor_bytes(self._held)
-            self._given.__enter__()
+            self._given.__enter__()  # type: ignore[no-untyped-call]  # torch has no annotations there
         return self
 
     def __exit__(self, *error: Any) -> None:
         if self._device.type == "cuda":
             self.peak = torch.cuda.max_memory_allocated(self._device)
         else:
-            self._given.__exit__(*error)
+            self._given.__exit__(*error)  # type: ignore[no-untyped-call]
             self.peak = self._before + self._given.highest
 
 
@@ -49,7 +49,7 @@ class _GivenStorages(TorchDispatchMode):
     """Sums the storages that operations give, for as long as each lives."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._known: dict[int, Any] = {}
         self._live = 0
         self.highest = 0

@@ -37,7 +37,7 @@ def run_here(plan: Plan, tasks: list[Task], folder: Path = Path()) -> Iterator[d
         return
     loaded = LoadedModel.load(plan)
     for task in tasks:
-        yield from clip_cells(plan, loaded, *task, folder)
+        yield from clip_cells(plan, loaded, *task, folder=folder)
 
 
 def run_in_workers(
@@ -102,7 +102,7 @@ def _work(plan: Plan, folder: Path, waiting: Any, results: Any) -> None:
     try:
         loaded = LoadedModel.load(plan)
         while (task := waiting.get()) is not None:
-            for line in clip_cells(plan, loaded, *task, folder):
+            for line in clip_cells(plan, loaded, *task, folder=folder):
                 results.put(("cell", line))
                 if not parent.is_alive():
                     return  # the main process was killed, so results are no longer written

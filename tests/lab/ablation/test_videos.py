@@ -65,7 +65,7 @@ def test_a_cell_is_recorded_with_its_video_and_run_again_without_it(tmp_path: Pa
     plan = attrs.evolve(toy_plan(), videos=Videos(fps=8))
     record = Record(tmp_path, plan)
     cells = [cell for cell in plan.cells() if cell.clip == 0]
-    for line in clip_cells(plan, toy_loaded(), 0, 0.4, 0, cells, tmp_path):
+    for line in clip_cells(plan, toy_loaded(), 0, 0.4, 0, cells, folder=tmp_path):
         record.add(line)
     assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.mp4")) == [
         "videos/dense/night-0.mp4",
