@@ -32,7 +32,8 @@ def page(plan: Plan, results: Results, sections: Sequence[Section]) -> str:
             into.append(Markup("<p>{}</p>").format(marked(section.text)))
         if section.head:
             rows = [[marked(cell) if cell else None for cell in row] for row in section.rows]
-            into.append(table(section.head, rows, numeric=section.head[1:], caption=heading))
+            numeric = section.head[1:] if section.of_numbers else ()
+            into.append(table(section.head, rows, numeric=numeric, caption=heading))
     content = {"Plots": _pictures(plan, results), **content, "Made with": [facts(_made_with(plan))]}
     return document(plan.title or "Ablation", content, summary=summary)
 

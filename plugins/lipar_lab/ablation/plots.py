@@ -1,7 +1,6 @@
 """Plots of an ablation as SVG: a figure of each row against the kept fraction, with intervals."""
 
 import io
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +21,8 @@ class Plot:
     """What the vertical axis shows."""
     series: Mapping[str, Mapping[float, Spread]]
     """By row: a value with its interval at each kept fraction."""
+    order: Sequence[str]
+    """All rows of the ablation, by whose order colours are given, the same in every plot."""
 
 
 def quality_plot(plan: Plan, cells: Sequence[Line], figure: str, label: str) -> Plot:
@@ -42,7 +43,7 @@ def quality_plot(plan: Plan, cells: Sequence[Line], figure: str, label: str) -> 
                 half = found.half if found.count > 1 else 0.0
                 spread = Spread(found.mean, found.mean - half, found.mean + half, found.count)
                 series.setdefault(row.name, {})[kept] = spread
-    return Plot(title=label, axis=label, series=series)
+    return Plot(title=label, axis=label, series=series, order=_names(plan))
 
 
 def time_plot(plan: Plan, times: Sequence[Line]) -> Plot:
@@ -50,7 +51,11 @@ def time_plot(plan: Plan, times: Sequence[Line]) -> Plot:
     series: dict[str, dict[float, Spread]] = {}
     for (row, kept), ratios in time_ratios(plan, times).items():
         series.setdefault(row, {})[kept] = median_interval(ratios)
-    return Plot(title="time", axis="time, ratio to dense", series=series)
+    return Plot(title="time", axis="time, ratio to dense", series=series, order=_names(plan))
+
+
+def _names(plan: Plan) -> list[str]:
+    return [row.name for row in plan.rows]
 
 
 def plots(plan: Plan, cells: Sequence[Line], times: Sequence[Line]) -> list[Plot]:
@@ -83,9 +88,10 @@ def svg(plot: Plot) -> bytes:
         canvas: Any = FigureCanvasSVG(picture)
         axes = picture.add_subplot()
         colours = matplotlib.colormaps["tab20"].colors  # type: ignore[attr-defined]
-        markers = itertools.cycle("osD^vP")
-        count = len(plot.series)
-        for index, ((name, points), marker) in enumerate(zip(plot.series.items(), markers)):
+        fractions = sorted({kept for points in plot.series.values() for kept in points})
+        count = len(plot.order)
+        for name, points in plot.series.items():
+            index = plot.order.index(name)
             # rows of one fraction side by side, so that their intervals can be told apart
             shift = 0.012 * (index - (count - 1) / 2) / max(count, 1) * 2
             kept = sorted(points)
@@ -98,11 +104,13 @@ def svg(plot: Plot) -> bytes:
                 yerr=[below, above],
                 label=name,
                 color=colours[index % len(colours)],
-                marker=marker,
+                marker="osD^vP"[index % 6],
                 markersize=4,
                 linewidth=1,
                 capsize=2,
             )
+        axes.set_xticks(fractions, [f"{100 * kept:g} %" for kept in fractions])
+        axes.set_xlim(fractions[0] - 0.04, fractions[-1] + 0.04)
         axes.set_xlabel("kept fraction of tokens")
         axes.set_ylabel(plot.axis)
         axes.grid(alpha=0.25)

@@ -84,7 +84,7 @@ def _rows(plan: Plan) -> Section:
     rows = tuple(
         (f"`{row.name}`", row.about, " ".join(f"`{one}`" for one in row.settings)) for row in plan.rows
     )
-    return Section(heading="Rows", head=("row", "what it is", "settings"), rows=rows)
+    return Section(heading="Rows", head=("row", "what it is", "settings"), rows=rows, of_numbers=False)
 
 
 def _latents(plan: Plan, results: Results) -> list[Section]:

@@ -92,7 +92,7 @@ def _row(suite: Suite, row: SuiteRow, at: dict[str, str]) -> Row:
         at=tuple(at.items()),
         of_axes=of_axes,
         dense=_name_near(suite, suite.dense, dense_at) or _name(suite.axes, suite.dense, dense_at),
-        reference=_name_near(suite, reference, at),
+        reference=_name_near(suite, reference, dense_at),
     )
 
 

@@ -18,6 +18,8 @@ class Section:
     head: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     """Cells in Markdown: `code`, **bold**."""
+    of_numbers: bool = True
+    """Whether all columns but the first contain numbers."""
 
 
 def markdown(sections: Iterable[Section]) -> str:

@@ -62,7 +62,7 @@ class Axis:
     values: Mapping[str, tuple[str, ...]]
     """Settings by the name of each value."""
     dense: str | None = None
-    """The value whose dense run every row is compared with; None: that of the row's own value."""
+    """The value at which dense and reference row are that every row is compared with; None: the row's own."""
 
 
 @attrs.frozen(kw_only=True)

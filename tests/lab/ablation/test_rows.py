@@ -55,13 +55,13 @@ def test_rows_are_crossed_with_axes_and_compared_within_them() -> None:
     assert rows["ours (trimmed)"].settings == ("cache.window_frames=4", "noise=kv-cache")
     assert rows["ours (trimmed)"].of_axes == ("cache.window_frames=4",)
     assert {row.dense for row in rows.values()} == {"dense (full)"}
-    assert rows["dense (trimmed)"].reference == "ours (trimmed)"
-    assert rows["theirs"].reference == "ours (full)"
+    assert {row.reference for row in rows.values()} == {"ours (full)"}
 
 
 def test_without_a_dense_value_every_value_of_an_axis_has_its_own_dense_run() -> None:
     rows = {row.name: row for row in crossed_rows(toy_suite(WINDOWS.replace('dense = "full", ', "")))}
     assert rows["ours (trimmed)"].dense == "dense (trimmed)"
+    assert rows["dense (trimmed)"].reference == "ours (trimmed)"
     assert rows["theirs"].dense == "dense (full)"
 
 
