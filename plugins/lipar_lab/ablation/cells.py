@@ -1,5 +1,6 @@
 """The cells of one clip: every row compared with its dense run."""
 
+import functools
 import math
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import attrs
 
 from lipar.metrics.table import Clips, measure
+from lipar.metrics.warp_error import Motion, motion_of_clip
 from lipar_lab.ablation.figures import Baseline, figures
 from lipar_lab.ablation.plan import Cell, LoadedModel, Plan
 from lipar_lab.ablation.prepared_clip import PreparedClip, Run
@@ -28,6 +30,13 @@ class ClipCells:
     _dense: dict[str, tuple[Run, Baseline]] = attrs.field(factory=dict, init=False)
     _fixed: dict[str, tuple[Run, dict[str, float | None]]] = attrs.field(factory=dict, init=False)
     """Runs of rows that are the same at every kept fraction, with their figures."""
+
+    @functools.cached_property
+    def motion(self) -> list[Motion] | None:
+        """Motion of the source after the first block, which all rows share; None where no figure needs it."""
+        if "warp-error" not in self.plan.metrics:
+            return None
+        return motion_of_clip(self.prepared.steady(self.prepared.clip.pixels))
 
     def dense(self, name: str) -> tuple[Run, Baseline]:
         """The dense run of a name, with what rows are compared with."""
@@ -90,7 +99,9 @@ class ClipCells:
         """A run with its figures of the table of metrics."""
         dense = self.dense(row.dense)[1]
         _, keep = self.prepared.masks_of(run.keep_mask, run.pixels.device)
-        clips = Clips(result=run.pixels, dense=dense.pixels, source=dense.source, keep=keep)
+        clips = Clips(
+            result=run.pixels, dense=dense.pixels, source=dense.source, motion=self.motion, keep=keep
+        )
         found = measure(clips, self.plan.metrics, self.prepared.loaded.metrics)
         # JSON knows no infinity, which PSNR has where the clips are equal
         return run, {

@@ -61,7 +61,7 @@ def test_only_the_wanted_cells_are_run() -> None:
 OWN = """
 reference = "shared"
 kept = [0.75, 0.5]
-metrics = ["psnr", "flicker"]
+metrics = ["psnr", "flicker", "warp-error"]
 rows = [
     {name = "shared"},
     {name = "own", how = "own-mask", settings = ["refiners=['keep-all']"]},
@@ -83,6 +83,7 @@ def test_a_row_may_bring_its_own_mask_or_keep_every_token_and_save_otherwise() -
         assert all(lines[row, kept]["tokens_kept"] == 1 for row in ("dense", "own", "merged", "skipped"))
         assert lines["own", kept]["psnr_latent"] is None  # nothing is pruned, so it is the dense run
         assert lines["dense", kept]["metrics"]["psnr"] is lines["own", kept]["metrics"]["psnr"] is None
+    assert all(line["metrics"]["warp-error"] > 0 for line in lines.values())
     for row in ("merged", "skipped"):
         assert lines[row, 0.75]["metrics"]["psnr"] > lines[row, 0.5]["metrics"]["psnr"]
     assert lines["merged", 0.5]["settings"] == ["merging=tome", "merging.fraction=0.5"]
