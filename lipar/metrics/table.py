@@ -17,7 +17,7 @@ from lipar.metrics.packages import is_installed, missing
 from lipar.metrics.pieces import check_same_size
 from lipar.metrics.sharpness import high_frequencies
 from lipar.metrics.stillness import PixelClip, PixelMask, flicker, still_pixels
-from lipar.metrics.warp_error import FLOW_METHOD, warp_error
+from lipar.metrics.warp_error import FLOW_METHOD, Motion, warp_error
 from lipar.types import shaped
 
 
@@ -34,6 +34,8 @@ class Clips:
         default=None, validator=attrs.validators.optional(shaped(PixelClip))
     )
     """The clip that was edited."""
+    motion: Sequence[Motion] | None = None
+    """Of the source, from frame to frame; None: it is estimated where it is needed."""
     keep: PixelMask | None = attrs.field(default=None, validator=attrs.validators.optional(shaped(PixelMask)))
     """True where a pixel's token was computed."""
 
@@ -158,6 +160,8 @@ def _warp_error(clips: Clips) -> float | None:
     if len(clips.result) < 2:
         return None
     reference = clips.source if clips.source is not None else clips.dense
+    if clips.source is not None and clips.motion is not None:
+        return 1000 * warp_error(clips.result, clips.motion)
     return 1000 * warp_error(clips.result, clips.result if reference is None else reference)
 
 

@@ -4,6 +4,8 @@ The motion is that of another video, usually the input, so that motion added by 
 Needs OpenCV, which is imported when it is used: `pip install "lipar[measure]"`.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import attrs
@@ -26,7 +28,8 @@ class Motion:
 
 
 def warp_error(
-    frames: Float[Tensor, "frames 3 height width"], motion_of: Float[Tensor, "frames 3 height width"]
+    frames: Float[Tensor, "frames 3 height width"],
+    motion_of: Float[Tensor, "frames 3 height width"] | Sequence[Motion],
 ) -> float:
     """Mean squared difference between each frame and the next, pulled back along the motion.
 
@@ -35,23 +38,37 @@ def warp_error(
 
     Args:
         frames: RGB in [0, 1], two at least.
-        motion_of: the video whose motion and occlusions M are used.
+        motion_of: the video whose motion and occlusions M are used, or these, as `motion_of_clip` gives them: several
+            results with one source need its motion once.
 
     Raises:
         ModuleNotFoundError: OpenCV is not installed.
-        ValueError: fewer than two frames.
+        ValueError: fewer than two frames, or less motion than pairs of frames.
     """
     if len(frames) < 2:
         raise ValueError(
             f"warp error compares neighbouring frames, so it needs two at least; got {len(frames)}"
         )
+    motions = motion_of_clip(motion_of) if isinstance(motion_of, Tensor) else motion_of
+    if len(motions) < len(frames) - 1:
+        raise ValueError(
+            f"{len(frames)} frames need the motion between {len(frames) - 1} pairs, got {len(motions)}"
+        )
     errors = []
-    for index in range(1, len(frames)):
-        motion = motion_between(motion_of[index - 1], motion_of[index])
+    for index, motion in enumerate(motions[: len(frames) - 1], 1):
         before, after = (_array(frames[i]) for i in (index - 1, index))
         squared = np.square(_warp(after, motion.flow) - before).sum(axis=2)
         errors.append(float(squared[motion.visible].mean()) if motion.visible.any() else 0.0)
     return float(np.mean(errors))
+
+
+def motion_of_clip(frames: Float[Tensor, "frames 3 height width"]) -> list[Motion]:
+    """The motion from each frame to the next.
+
+    Args:
+        frames: RGB in [0, 1].
+    """
+    return [motion_between(before, after) for before, after in pairwise(frames)]
 
 
 def motion_between(before: Float[Tensor, "3 height width"], after: Float[Tensor, "3 height width"]) -> Motion:

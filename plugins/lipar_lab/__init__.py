@@ -25,7 +25,7 @@ def lipar_register_commands(commands: Commands) -> None:
     commands.add(
         "ablate",
         "lipar_lab.ablation.command:ablate",
-        help="Run every recovery strategy on the same clips, seeds and masks.",
+        help="Run the rows of a suite on the same clips, seeds and masks.",
     )
     commands.add(
         "bench",

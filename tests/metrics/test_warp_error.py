@@ -2,13 +2,15 @@
 
 import sys
 
+import attrs
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lipar.metrics.warp_error import motion_between, warp_error
+from lipar.metrics.table import Clips, measure
+from lipar.metrics.warp_error import motion_between, motion_of_clip, warp_error
 
 pytest.importorskip("cv2", reason="optical flow needs OpenCV")
 
@@ -112,3 +114,15 @@ def test_without_opencv_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'lipar\[measure\]'"):
         warp_error(moving(1, 0), moving(1, 0))
+
+
+def test_motion_that_was_estimated_before_gives_the_same_error_and_must_be_whole() -> None:
+    source = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    result = source.flip(0)
+    motions = motion_of_clip(source)
+    assert warp_error(result, motions) == warp_error(result, source)
+    clips = Clips(result=result, source=source)
+    known = attrs.evolve(clips, motion=motions)
+    assert measure(known, ["warp-error"]) == measure(clips, ["warp-error"])
+    with pytest.raises(ValueError, match="4 frames need the motion between 3 pairs, got 2"):
+        warp_error(result, motions[:2])

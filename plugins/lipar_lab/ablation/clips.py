@@ -11,6 +11,7 @@ from torch import Tensor
 from lipar.messages import counted
 from lipar.protocols import Model
 from lipar.types import shaped
+from lipar_lab.ablation.suite import Clips
 
 Clip = Float[Tensor, "pixel_frames 3 height width"]
 
@@ -90,8 +91,44 @@ class ClipSource:
     photos: Path | None = None
     """Photographs for clips that are made."""
 
+    @classmethod
+    def of(cls, clips: Clips, *, photos: Path | None = None) -> "ClipSource":
+        """The clips of a suite.
+
+        Args:
+            clips: as the suite says.
+            photos: photographs for clips that are made.
+        """
+        return cls(
+            paths=tuple(map(Path, clips.files)),
+            prompts=clips.prompts,
+            count=clips.count,
+            pixel_frames=clips.frames,
+            size=clips.size,
+            photos=photos,
+        )
+
     def __len__(self) -> int:
         return len(self.paths) or self.count
+
+    def sample(self, index: int) -> int:
+        """Which of the clips with the same prompt a clip is, from 0; of clips that are made, its own number."""
+        if not self.paths:
+            return index
+        prompts = [self.prompts[i % len(self.prompts)] for i in range(index + 1)]
+        return prompts.count(prompts[-1]) - 1
+
+    def prompt(self, index: int, adapter: object) -> str:
+        """The prompt of a clip, for which no file is read.
+
+        Args:
+            index: number of the clip, from 0.
+            adapter: the adapter, which makes clips where there are no files.
+
+        Raises:
+            ValueError: there are no files and the adapter makes no clips.
+        """
+        return self.prompts[index % len(self.prompts)] if self.paths else self._made(index, adapter).prompt
 
     def get(self, index: int, adapter: object, model: Model) -> AblationClip:
         """Read or make one clip.
@@ -108,15 +145,21 @@ class ClipSource:
             path = self.paths[index]
             pixels = _read(path, model, self.pixel_frames)
             return AblationClip(name=path.stem, prompt=self.prompts[index % len(self.prompts)], pixels=pixels)
-        if not isinstance(adapter, MakesClips):
-            raise ValueError(
-                f"the adapter {type(adapter).__name__} makes no clips; name video files and a --prompt"
-            )
-        made = adapter.ablation_clip(
-            index, pixel_frames=self.pixel_frames, size=self.size, photos=self.photos
-        )
+        made = self._made(index, adapter)
         return AblationClip(
             name=made.name, prompt=made.prompt, pixels=made.pixels, target=made.target, kind=made.kind
+        )
+
+    def _made(self, index: int, adapter: object) -> ExactEdit:
+        if not isinstance(adapter, MakesClips):
+            raise ValueError(
+                f"the adapter {type(adapter).__name__} makes no clips; name video files and a --prompt. lipar prunes "
+                "by what changes in a source clip, which a prompt alone does not have; of a pipeline that generates "
+                "from text, lipar.enable reads it from the model's own predictions (self_redundancy), which an "
+                "ablation does not run"
+            )
+        return adapter.ablation_clip(
+            index, pixel_frames=self.pixel_frames, size=self.size, photos=self.photos
         )
 
 

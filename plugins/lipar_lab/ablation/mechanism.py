@@ -9,40 +9,38 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+import attrs
 from torch import Tensor
 
 from lipar.config import Config
-from lipar.scheduler import Scheduler
 from lipar.types import KeepMask
 from lipar_lab.ablation.ceiling import FreshNoise
-from lipar_lab.ablation.plan import LoadedModel, Plan
+from lipar_lab.ablation.plan import Cell, LoadedModel, Plan
 from lipar_lab.ablation.prepared_clip import PreparedClip, plugged
 from lipar_lab.ablation.rows import Row
-from lipar_lab.ablation.watching import Seen, Watcher, WatchPasses, record_donors
+from lipar_lab.ablation.watching import LayerPass, Seen, Watcher, WatchPasses, record_donors
 
 
-def watched_run(prepared: PreparedClip, row: Row, strength: float, keep_mask: KeepMask) -> Watcher:
+def watched_run(prepared: PreparedClip, row: Row, cell: Cell, keep_mask: KeepMask) -> Watcher:
     """Run a row and record every denoise pass of its pruned blocks.
 
     Args:
         prepared: the clip; the model must have its prompt already.
-        row: the row to run; for the dense row, the places that the mask prunes are recorded.
-        strength: strength of the edit.
-        keep_mask: mask of the whole clip.
+        row: the row to run.
+        cell: kept fraction, strength and seed.
+        keep_mask: mask of the whole clip; for the dense row, the places that it prunes are recorded.
     """
     watcher = Watcher()
-    config, dense = prepared.plan.config(row, strength), row.how == "dense"
-    plugins = prepared.plugins(row, config, None if dense else keep_mask)
-    ceilings = [plugin for plugin in plugins if isinstance(plugin, FreshNoise)]
-    for ceiling in ceilings:
-        ceiling.watch = watcher.watch
-    if not ceilings:
-        plugins.append(WatchPasses(watcher=watcher, keep_mask=keep_mask if dense else None))
-    with plugged(prepared.loaded.host, *plugins):
-        scheduler = Scheduler(prepared.loaded.model, config, host=prepared.loaded.host, dense=dense)
+    with prepared.scheduled(row, cell) as scheduler:
+        manager = prepared.loaded.host.manager
+        ceilings = [plugin for plugin in manager.get_plugins() if isinstance(plugin, FreshNoise)]
+        for ceiling in ceilings:
+            ceiling.watch = watcher.watch
+        watching = WatchPasses(watcher=watcher, keep_mask=keep_mask if row.how == "dense" else None)
         record_donors(scheduler, watcher)
-        for _ in scheduler.run([prepared.piece]):
-            pass
+        with plugged(prepared.loaded.host, *([] if ceilings else [watching])):
+            for _ in scheduler.run([prepared.piece]):
+                pass
     return watcher
 
 
@@ -93,27 +91,27 @@ def clip_mechanism(plan: Plan, loaded: LoadedModel, index: int) -> Iterator[dict
     """
     kept = plan.kept[len(plan.kept) // 2]
     strength = plan.strengths[len(plan.strengths) // 2]
-    prepared = PreparedClip.make(plan, loaded, index, [kept])
+    prepared = PreparedClip.make(plan, loaded, index)
     loaded.model.set_prompt(prepared.clip.prompt)
-    keep_mask = prepared.masks[kept].keep_mask
-    dense_row = next(row for row in plan.rows if row.how == "dense")
-    dense = watched_run(prepared, dense_row, strength, keep_mask).seen
-    for row in plan.rows:
-        if not can_be_watched(row, plan.configs[row.name]):
+    dense: dict[tuple[str, tuple[str, ...]], dict[LayerPass, Seen]] = {}
+    for row in plan.rows_at(kept):
+        cell = Cell(index, strength, plan.seeds[0], kept, row.name)
+        if not can_be_watched(row, plan.config(row, cell)):
             continue
-        seen = watched_run(prepared, row, strength, keep_mask).seen
+        keep_mask = prepared.masks(row).at(kept).keep_mask
+        if (row.dense, row.of_axes) not in dense:
+            watcher = watched_run(prepared, plan.row(row.dense), cell, keep_mask)
+            dense[row.dense, row.of_axes] = watcher.seen
+        seen = watched_run(prepared, row, cell, keep_mask).seen
         by_layer = defaultdict(list)
         for key, donor in seen.items():
-            by_layer[key[2]].append(compare_layer_pass(donor, dense[key]))
+            by_layer[key[2]].append(compare_layer_pass(donor, dense[row.dense, row.of_axes][key]))
         for layer_idx, passes in sorted(by_layer.items()):
             means = {key: sum(found[key] for found in passes) / len(passes) for key in passes[0]}
             yield {
                 "what": "mechanism",
-                "clip": index,
-                "row": row.name,
-                "settings": list(row.settings),
-                "kept": kept,
-                "strength": strength,
+                **attrs.asdict(cell),
+                **plan.identity(row, kept),
                 "layer": layer_idx,
                 **means,
             }

@@ -1,7 +1,7 @@
 """One clip of an ablation, encoded and with its masks, and the runs of rows over it."""
 
 import functools
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import attrs
@@ -21,7 +21,7 @@ from lipar.types import Features, KeepMask, Latents
 from lipar_lab.ablation.ceiling import FreshNoise
 from lipar_lab.ablation.clips import AblationClip
 from lipar_lab.ablation.figures import Baseline
-from lipar_lab.ablation.plan import LoadedModel, Plan
+from lipar_lab.ablation.plan import Cell, LoadedModel, Plan
 from lipar_lab.ablation.rows import Row
 from lipar_lab.ablation.shared_masks import (
     RatedMask,
@@ -38,13 +38,49 @@ _CEILING_SEED = 0x5EED
 
 @attrs.frozen(eq=False, kw_only=True)
 class Run:
-    """The result of one run, without the first block."""
+    """The result of one run; latents and pixels are those after the first block."""
 
     latents: Latents
     pixels: Tensor
     """`pixel_frames 3 height width` in [0, 1]."""
+    whole: Tensor
+    """The pixels of all blocks."""
+    keep_mask: KeepMask
+    """The tokens that were computed, of the whole clip, on the CPU."""
     noise_bytes: int
     """Largest size of the tensors that the noise source stores."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Denoised:
+    """The result of one run before it is decoded."""
+
+    latents: Latents
+    """Of all blocks."""
+    keep_mask: KeepMask
+    """The tokens that were computed, on the CPU."""
+    noise_bytes: int
+    """Largest size of the tensors that the noise source stored."""
+
+
+@attrs.frozen(eq=False)
+class MaskMaker:
+    """Makes the shared masks of one clip at one value of every axis."""
+
+    mask_at: Callable[[float], RatedMask]
+    """The mask with both thresholds multiplied by a factor."""
+    _made: dict[float, RatedMask] = attrs.field(factory=dict, init=False)
+
+    def at(self, kept: float) -> RatedMask:
+        """The mask whose kept fraction is closest to a wanted one; made once."""
+        if kept not in self._made:
+            self._made[kept] = mask_at_rate(kept, self.mask_at)
+        return self._made[kept]
+
+    @functools.cached_property
+    def natural_kept(self) -> float:
+        """Kept fraction at the config's own thresholds, of the blocks after the first."""
+        return self.mask_at(1.0).kept
 
 
 @contextmanager
@@ -71,20 +107,17 @@ class PreparedClip:
     """Number of the clip in the plan."""
     clip: AblationClip
     source: Latents
-    masks: dict[float, RatedMask]
-    """By the wanted kept fraction."""
-    natural_kept: float
-    """Kept fraction at the thresholds of the base config, of the blocks after the first."""
+    _makers: dict[tuple[str, ...], MaskMaker] = attrs.field(factory=dict, init=False)
+    """By the settings of the axes."""
 
     @classmethod
-    def make(cls, plan: Plan, loaded: LoadedModel, index: int, kept: Collection[float]) -> "PreparedClip":
-        """Read the clip, encode it, and find its masks.
+    def make(cls, plan: Plan, loaded: LoadedModel, index: int) -> "PreparedClip":
+        """Read the clip and encode it.
 
         Args:
             plan: what the ablation runs.
             loaded: the model to encode with.
             index: number of the clip in the plan.
-            kept: wanted kept fractions of the blocks after the first.
 
         Raises:
             ValueError: the clip's frames do not fill blocks.
@@ -93,31 +126,32 @@ class PreparedClip:
         _check_frames(clip, model, autoencoder)
         with torch.no_grad():
             encoded = autoencoder.encoder()(clip.pixels[None].to(model.device, model.dtype))
-        source = encoded.float().cpu()
-        parts = make_parts(loaded.host, plan.base)
+        return cls(plan=plan, loaded=loaded, index=index, clip=clip, source=encoded.float().cpu())
+
+    def masks(self, row: Row) -> MaskMaker:
+        """The shared masks at the row's values of the axes."""
+        if row.of_axes not in self._makers:
+            self._makers[row.of_axes] = self._maker(self.plan.mask_configs[row.of_axes])
+        return self._makers[row.of_axes]
+
+    def _maker(self, config: Config) -> MaskMaker:
+        model, autoencoder = self.loaded.model, self.loaded.autoencoder
+        parts = make_parts(self.loaded.host, config)
         measure = measure_of(
             parts.criterion,
             SourceFormat(patch_size=model.patch_size, autoencoder=autoencoder),
-            tau_short=plan.base.prune.tau_short,
-            tau_long=plan.base.prune.tau_long,
+            tau_short=config.prune.tau_short,
+            tau_long=config.prune.tau_long,
         )
         mask_at = functools.partial(
             mask_by,
-            features=_features(_piece(source, clip), measure, model, autoencoder),
-            config=plan.base,
+            features=_features(self.piece, measure, model, autoencoder),
+            config=config,
             measure=measure,
             parts=parts,
             block_frames=model.block_frames,
         )
-        return cls(
-            plan=plan,
-            loaded=loaded,
-            index=index,
-            clip=clip,
-            source=source,
-            masks={wanted: mask_at_rate(wanted, mask_at) for wanted in kept},
-            natural_kept=mask_at(1.0).kept,
-        )
+        return MaskMaker(mask_at)
 
     @property
     def piece(self) -> SourcePiece:
@@ -125,10 +159,12 @@ class PreparedClip:
         return _piece(self.source, self.clip)
 
     def mask(self, row: Row, kept: float) -> KeepMask | None:
-        """The mask of a row at a kept fraction; None: every token is kept."""
-        shared = self.masks[kept].keep_mask
-        if row.how in ("dense", "other-seed"):
+        """The mask by which a row is run at a kept fraction; None: a dense row, or one that makes its own."""
+        if row.how in ("dense", "other-seed", "own-mask"):
             return None
+        shared = self.masks(row).at(kept).keep_mask
+        if row.how == "every-token":
+            return torch.ones_like(shared)
         return random_like(shared, self.index) if row.how == "random" else shared
 
     def plugins(self, row: Row, config: Config, keep_mask: KeepMask | None) -> list[object]:
@@ -140,36 +176,42 @@ class PreparedClip:
             plugins.append(FreshNoise(draw=SeededDraw(config.seed), from_source=True))
         return plugins
 
-    def run(self, row: Row, strength: float, keep_mask: KeepMask | None) -> Run:
+    def run(self, row: Row, cell: Cell) -> Run:
         """Run a row over the clip and decode it; the model must have its prompt already."""
-        latents, noise_bytes = self.denoise(row, strength, keep_mask)
+        denoised = self.denoise(row, cell)
         with torch.no_grad():
-            pixels = self.loaded.autoencoder.decoder()(latents)[0].float()
-        steady = latents[:, self.loaded.model.block_frames :]
-        return Run(latents=steady, pixels=self.steady(pixels), noise_bytes=noise_bytes)
+            pixels = self.loaded.autoencoder.decoder()(denoised.latents)[0].float()
+        return Run(
+            latents=denoised.latents[:, self.loaded.model.block_frames :],
+            pixels=self.steady(pixels),
+            whole=pixels,
+            keep_mask=denoised.keep_mask,
+            noise_bytes=denoised.noise_bytes,
+        )
 
-    def denoise(
-        self, row: Row, strength: float, keep_mask: KeepMask | None, *extra: object
-    ) -> tuple[Latents, int]:
-        """Run a row over the clip without decoding.
+    @contextmanager
+    def scheduled(self, row: Row, cell: Cell, *extra: object) -> Iterator[Scheduler]:
+        """A scheduler that is ready to run a row, with the row's plugins registered.
 
         Args:
             row: the row to run.
-            strength: strength of the edit, 0..1.
-            keep_mask: mask of the whole clip; None: every token is kept.
+            cell: kept fraction, strength and seed.
             *extra: more plugins, which observe the run.
-
-        Returns:
-            The latents of all blocks, and the largest number of bytes that the noise source stored.
         """
-        config, model = self.plan.config(row, strength), self.loaded.model
+        config, keep_mask = self.plan.config(row, cell), self.mask(row, cell.kept)
+        dense = row.how in ("dense", "other-seed")
         with plugged(self.loaded.host, *self.plugins(row, config, keep_mask), *extra):
-            scheduler = Scheduler(model, config, host=self.loaded.host, dense=keep_mask is None)
-            blocks, noise_bytes = [], 0
+            yield Scheduler(self.loaded.model, config, host=self.loaded.host, dense=dense)
+
+    def denoise(self, row: Row, cell: Cell, *extra: object) -> Denoised:
+        """Run a row over the clip without decoding; arguments as for `scheduled`."""
+        blocks, masks, noise_bytes = [], [], 0
+        with self.scheduled(row, cell, *extra) as scheduler:
             for block in scheduler.run([self.piece]):
                 blocks.append(block.latents)
+                masks.append(block.layout.keep_mask.cpu())
                 noise_bytes = max(noise_bytes, tensor_bytes(scheduler.job.parts.noise))
-        return torch.cat(blocks, dim=1), noise_bytes
+        return Denoised(latents=torch.cat(blocks, dim=1), keep_mask=torch.cat(masks), noise_bytes=noise_bytes)
 
     def steady(self, pixels: Tensor) -> Tensor:
         """The pixel frames after the first block."""

@@ -22,7 +22,7 @@ class Record:
     def __init__(self, folder: Path, plan: Plan) -> None:
         self.path = folder / "cells.jsonl"
         self.lines: list[dict[str, Any]] = []
-        self._settings = {row.name: list(row.settings) for row in plan.rows}
+        self._plan = plan
         head = {"what": "plan", **plan.sameness()}
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -52,8 +52,22 @@ class Record:
             raise ValueError(
                 f"{self.path} contains cells of other clips or of another config; name another --out, or delete it"
             )
-        # a row whose settings changed is run again
-        self.lines = [line for line in lines if line["settings"] == self._settings.get(line["row"])]
+        self.lines = [line for line in lines if self._is_of_plan(line)]
+
+    def _is_of_plan(self, line: dict[str, Any]) -> bool:
+        """Whether a line need not be run again: its row has the same settings, figures and video are there."""
+        rows = {row.name: row for row in self._plan.rows}
+        if line["row"] not in rows or "seed" not in line:
+            return False
+        identity = self._plan.identity(rows[line["row"]], line["kept"])
+        if any(line.get(key) != value for key, value in identity.items()):
+            return False
+        if line["what"] != "cell":
+            return True
+        video = self._plan.videos is None or (
+            "video" in line and (self.path.parent / line["video"]).is_file()
+        )
+        return video and set(self._plan.metrics) <= line["metrics"].keys()
 
     def _parsed(self, number: int, text: str) -> dict[str, Any]:
         try:
@@ -79,7 +93,9 @@ class Record:
             file.write(json.dumps(line) + "\n")
 
     def of(self, what: str) -> list[dict[str, Any]]:
-        """The lines of one kind: `cell`, `time` or `mechanism`."""
+        """The lines of one kind: `cell`, `time`, `cost` or `mechanism`; the latest of each cell."""
+        if what == "cell":
+            return list({Cell.of(line): line for line in self.lines if line["what"] == what}.values())
         return [line for line in self.lines if line["what"] == what]
 
     def done(self) -> set[Cell]:

@@ -1,138 +1,123 @@
-"""The rows of an ablation: strategies, and references to compare them with."""
+"""The rows of an ablation: those of a suite, each crossed with the values of the axes."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import attrs
 
 from lipar.config import Config, build_config
+from lipar_lab.ablation.suite import Axis, How, Suite, SuiteRow
 
-How = Literal["strategy", "dense", "other-seed", "random", "ceiling", "ceiling-source"]
-"""How a row is run: `strategy` prunes by the shared masks, `random` the same number of tokens in every frame at random
-places; the others prune nothing and are references."""
-
-REFERENCE = "paper"
-"""The row from which the differences of the others are taken."""
+Setting = str | Mapping[str, Any]
 
 
 @attrs.frozen(kw_only=True)
 class Row:
-    """One row: its settings are applied on top of the config of the ablation."""
+    """A row of a suite at one value of every axis."""
 
     name: str
+    """With the values of the axes, if the row has more than one."""
     settings: tuple[str, ...] = ()
-    """`key=value`, as for the option `--set`."""
+    """Those of the axes, then the row's own; values may contain `{kept}` and `{pruned}`."""
     how: How = "strategy"
     about: str = ""
-    """What the row is, in a few words."""
+    kept: tuple[float, ...] | None = None
+    """The kept fractions at which it is run; None: all."""
+    at: tuple[tuple[str, str], ...] = ()
+    """The value of each axis."""
+    of_axes: tuple[str, ...] = ()
+    """Settings of these values alone: the shared masks are made with them."""
+    dense: str
+    """Name of the row that it is compared with."""
+    reference: str | None
+    """Name of the row from which its difference is taken; None: there is none at its values of the axes."""
+
+    def at_kept(self, kept: float) -> list[str]:
+        """The settings at a kept fraction."""
+        return [
+            setting.replace("{kept}", f"{kept:.6g}").replace("{pruned}", f"{1 - kept:.6g}")
+            for setting in self.settings
+        ]
 
 
-_CLEAN = ("recovery=m-degree", "noise=kv-cache")
-_STEP_IN_BLOCK = ("recovery=m-degree", "noise=step-matched")
-_STEP = (*_STEP_IN_BLOCK, "noise.in_block=false")
-_SHIFT_IN_BLOCK = ("recovery=m-degree", "noise=step-shift")
-_SHIFT = (*_SHIFT_IN_BLOCK, "noise.in_block=false")
-
-
-def _strategy(name: str, about: str, *settings: str) -> Row:
-    return Row(name=name, settings=settings, about=about)
-
-
-ROWS: tuple[Row, ...] = (
-    Row(name="dense", how="dense", about="every token computed"),
-    Row(name="other-seed", how="other-seed", about="dense with another seed, for reference"),
-    _strategy("none", "pruned tokens are absent from attention", "recovery=none"),
-    _strategy(REFERENCE, "clean donors of the last frame before the block, every copy rotated", *_CLEAN),
-    _strategy("paper-m1", "the same, one copy", *_CLEAN, "recovery.degree=1"),
-    _strategy("proportional", "one copy, log(n) on its score", "recovery=proportional", _CLEAN[1]),
-    _strategy(
-        "proportional-first",
-        "the same, by the kept token itself",
-        "recovery=proportional",
-        "recovery.stands=first",
-        _CLEAN[1],
-    ),
-    _strategy("naive-copy", "clean donors that keep their own position", "recovery=naive-copy", _CLEAN[1]),
-    _strategy("noisy-chain", "copies of the noisy token before", "recovery=m-degree", "noise=noisy-chain"),
-    _strategy("filtering", "noisy copies, filtered", "recovery=m-degree", "noise=filtering"),
-    _strategy("step-matched", "donors of the block before at the same denoise step", *_STEP),
-    _strategy("step-matched-same", "frame f takes frame f of the block before", *_STEP, "noise.frame=same"),
-    _strategy(
-        "step-matched-in-block",
-        "a kept token earlier in the block comes first",
-        *_STEP_IN_BLOCK,
-    ),
-    _strategy(
-        "step-matched-log-n",
-        "one copy, log(n) on its score",
-        *_STEP,
-        "recovery.degree=1",
-        "recovery.weigh=true",
-    ),
-    _strategy("step-shift", "clean donors and one mean shift per layer and step", *_SHIFT),
-    _strategy(
-        "step-shift-kept", "measured on this block's kept tokens", *_SHIFT, "noise.measured_on=kept-tokens"
-    ),
-    _strategy(
-        "step-shift-noise", "with Gaussian noise of the step's variance", *_SHIFT, "noise.fresh_noise=true"
-    ),
-    _strategy(
-        "step-shift-in-block", "a kept token earlier in the block comes first: the default", *_SHIFT_IN_BLOCK
-    ),
-    Row(name="random", settings=_CLEAN, how="random", about="the paper's, pruned at random places"),
-    Row(
-        name="ceiling",
-        how="ceiling",
-        about="clean history with fresh noise through the whole network: saves nothing, for reference",
-    ),
-    Row(
-        name="ceiling-source",
-        how="ceiling-source",
-        about="the same with the dense run's noise, and at the first step its source",
-    ),
-)
-
-
-def row_config(
-    row: Row,
-    *,
-    preset: str | None = None,
-    file: Path | None = None,
-    settings: Iterable[str | Mapping[str, Any]] = (),
-) -> Config:
-    """The config of a row; scene cuts are off, since masks are made before the run.
+def chosen_rows(suite: Suite, names: Sequence[str] | None, extra: Sequence[SuiteRow] = ()) -> Suite:
+    """The suite with these rows only, in its own order; dense row, reference and extra rows are always included.
 
     Args:
-        row: the row; without settings, as for references, it gets those of `paper`.
-        preset: preset to start from.
-        file: TOML file with a config.
-        settings: `key=value` for all rows, applied before the row's own.
-    """
-    wanted = [*settings, *(row.settings or _CLEAN), "prune.scene_cuts=false"]
-    return build_config(preset=preset, file=file, settings=wanted)
-
-
-def chosen_rows(names: Sequence[str] | None, extra: Sequence[Row]) -> tuple[Row, ...]:
-    """The rows with these names, in the order of `ROWS`; `dense`, `paper` and the extra rows are always included.
-
-    Args:
+        suite: as read.
         names: names of rows; None: all.
-        extra: rows in addition to `ROWS`.
+        extra: rows in addition to the suite's.
 
     Raises:
         LookupError: no row has that name.
         ValueError: an extra row has the name of another row.
     """
-    known = {row.name: row for row in ROWS}
+    known = {row.name: row for row in suite.rows}
     for row in extra:
         if row.name in known:
-            raise ValueError(f"--variant {row.name!r}: this name is taken by a row of the ablation")
+            raise ValueError(f"--variant {row.name!r}: this name is taken by a row of the suite")
         known[row.name] = row
-    if names is None:
-        return tuple(known.values())
-    for name in names:
+    wanted = set(known if names is None else names)
+    for name in wanted:
         if name not in known:
             raise LookupError(f"no row named {name!r}; there are: {', '.join(known)}")
-    needed = {"dense", REFERENCE, *names, *(row.name for row in extra)}
-    return tuple(row for row in known.values() if row.name in needed)
+    wanted |= {suite.dense.name, suite.reference, *(row.name for row in extra)}
+    rows = tuple(row for row in known.values() if row.name in wanted)
+    quick = attrs.evolve(suite.quick, rows=None)  # the choice is made
+    return attrs.evolve(suite, rows=rows, quick=quick)
+
+
+def crossed_rows(suite: Suite) -> tuple[Row, ...]:
+    """Every row of a suite at all values of the axes that it has."""
+    return tuple(_row(suite, row, dict(at)) for row in suite.rows for at in _values(suite.axes, row))
+
+
+def _values(axes: Sequence[Axis], row: SuiteRow) -> Iterator[tuple[tuple[str, str], ...]]:
+    choices = [[(axis.name, value) for value in row.at.get(axis.name, axis.values)] for axis in axes]
+    return itertools.product(*choices)
+
+
+def _row(suite: Suite, row: SuiteRow, at: dict[str, str]) -> Row:
+    axes = {axis.name: axis for axis in suite.axes}
+    of_axes = tuple(setting for name, value in at.items() for setting in axes[name].values[value])
+    dense_at = {name: axes[name].dense or value for name, value in at.items()}
+    reference = next(found for found in suite.rows if found.name == suite.reference)
+    return Row(
+        name=_name(suite.axes, row, at),
+        settings=(*of_axes, *row.settings),
+        how=row.how,
+        about=row.about,
+        kept=row.kept,
+        at=tuple(at.items()),
+        of_axes=of_axes,
+        dense=_name_near(suite, suite.dense, dense_at) or _name(suite.axes, suite.dense, dense_at),
+        reference=_name_near(suite, reference, dense_at),
+    )
+
+
+def _name(axes: Sequence[Axis], row: SuiteRow, at: Mapping[str, str]) -> str:
+    several = [at[axis.name] for axis in axes if len(row.at.get(axis.name, axis.values)) > 1]
+    return f"{row.name} ({', '.join(several)})" if several else row.name
+
+
+def _name_near(suite: Suite, row: SuiteRow, at: Mapping[str, str]) -> str | None:
+    """The name of a row at these values; where it has a single value of an axis, at that."""
+    near = {}
+    for axis in suite.axes:
+        has = row.at.get(axis.name, tuple(axis.values))
+        if at[axis.name] not in has and len(has) > 1:
+            return None
+        near[axis.name] = at[axis.name] if at[axis.name] in has else has[0]
+    return _name(suite.axes, row, near)
+
+
+def row_config(settings: Iterable[Setting], row: Row, kept: float) -> Config:
+    """The config of a row at a kept fraction; scene cuts are off, since shared masks are made before the run.
+
+    Args:
+        settings: for all rows, applied before the row's own.
+        row: the row.
+        kept: the kept fraction that its settings may mention.
+    """
+    return build_config(settings=[*settings, *row.at_kept(kept), "prune.scene_cuts=false"])

@@ -1,7 +1,7 @@
-"""Time of the denoise passes, rows interleaved in one process."""
+"""Time of the passes, rows interleaved in one process."""
 
 import typing
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import attrs
@@ -9,16 +9,17 @@ import torch
 
 from lipar.hookspecs import hookimpl
 from lipar.watch.clock import Stopwatch
-from lipar_lab.ablation.plan import LoadedModel, Plan
+from lipar_lab.ablation.plan import Cell, LoadedModel, Plan
 from lipar_lab.ablation.prepared_clip import PreparedClip
 
 
 @attrs.define(eq=False)
 class PassClock:
-    """A plugin that sums the seconds of denoise passes after the first block."""
+    """A plugin that sums the seconds of passes after the first block, denoise passes and clean passes apart."""
 
     device: torch.device
-    seconds: float = 0.0
+    denoise: float = 0.0
+    clean: float = 0.0
 
     # no type check: pluggy requires a generator function, whatever its annotation says
     @hookimpl(wrapper=True)
@@ -27,37 +28,61 @@ class PassClock:
         """The model's flow, unchanged."""
         watch = Stopwatch(self.device)
         answer = yield
-        if layout.has_history and not forward_pass.clean:
-            self.seconds += watch.seconds()
+        if layout.has_history:
+            if forward_pass.clean:
+                self.clean += watch.seconds()
+            else:
+                self.denoise += watch.seconds()
         return answer
 
 
-def timed_rows(plan: Plan, loaded: LoadedModel, rounds: int) -> Iterator[dict[str, Any]]:
-    """Seconds of each row on the first clip at the middle strength, the rows in turn.
+Round = tuple[int, float, int]
+"""Clip, kept fraction, number of the round."""
+
+
+def rounds_of(plan: Plan) -> list[Round]:
+    """Every round of a plan."""
+    clips = range(min(plan.timing.clips, len(plan.clips)))
+    return [
+        (clip, kept, number) for clip in clips for kept in plan.kept for number in range(plan.timing.rounds)
+    ]
+
+
+def timed_rounds(
+    plan: Plan, loaded: LoadedModel, wanted: Collection[Round]
+) -> Iterator[list[dict[str, Any]]]:
+    """Seconds of each row at the middle strength, the rows in turn.
 
     Args:
         plan: what the ablation runs.
         loaded: the model to run.
-        rounds: times that each row is timed, after one round that is not counted.
+        wanted: the rounds to run; before the first of a clip and fraction comes one that is not counted.
 
     Yields:
-        Lines of the record.
+        The lines of one round.
     """
-    prepared = PreparedClip.make(plan, loaded, 0, plan.kept)
-    loaded.model.set_prompt(prepared.clip.prompt)
     strength = plan.strengths[len(plan.strengths) // 2]
-    for kept in plan.kept:
-        for number in range(-1, rounds):
-            for row in plan.rows:
-                clock = PassClock(loaded.model.device)
-                prepared.denoise(row, strength, prepared.mask(row, kept), clock)
+    for clip in sorted({found[0] for found in wanted}):
+        prepared = PreparedClip.make(plan, loaded, clip)
+        loaded.model.set_prompt(prepared.clip.prompt)
+        for kept in plan.kept:
+            numbers = [number for index, fraction, number in wanted if (index, fraction) == (clip, kept)]
+            for number in ([-1] if numbers else []) + numbers:
+                lines = []
+                for row in plan.rows_at(kept):
+                    cell = Cell(clip, strength, plan.seeds[0], kept, row.name)
+                    clock = PassClock(loaded.model.device)
+                    prepared.denoise(row, cell, clock)
+                    lines.append(
+                        {
+                            "what": "time",
+                            **attrs.asdict(cell),
+                            **plan.identity(row, kept),
+                            "round": number,
+                            "denoise": clock.denoise,
+                            "clean": clock.clean,
+                            "seconds": clock.denoise + clock.clean,
+                        }
+                    )
                 if number >= 0:
-                    yield {
-                        "what": "time",
-                        "row": row.name,
-                        "settings": list(row.settings),
-                        "kept": kept,
-                        "strength": strength,
-                        "round": number,
-                        "seconds": clock.seconds,
-                    }
+                    yield lines

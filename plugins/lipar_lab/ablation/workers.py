@@ -5,6 +5,7 @@ import traceback
 import warnings
 from collections.abc import Collection, Iterator
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,8 +14,8 @@ import torch.multiprocessing as multiprocessing
 from lipar_lab.ablation.cells import clip_cells
 from lipar_lab.ablation.plan import Cell, LoadedModel, Plan
 
-Task = tuple[int, float, tuple[Cell, ...]]
-"""A clip, a strength, and the cells wanted there."""
+Task = tuple[int, float, int, tuple[Cell, ...]]
+"""A clip, a strength, a seed, and the cells wanted there."""
 
 
 class WorkerError(RuntimeError):
@@ -22,30 +23,33 @@ class WorkerError(RuntimeError):
 
 
 def tasks_of(plan: Plan, done: Collection[Cell]) -> list[Task]:
-    """The cells that are not done, in one task per clip and strength, since these share a dense run."""
+    """The cells that are not done, in one task per clip, strength and seed, since these share a dense run."""
     left = [cell for cell in plan.cells() if cell not in done]
     return [
-        (clip, strength, tuple(cells))
-        for (clip, strength), cells in groupby(left, key=lambda cell: (cell.clip, cell.strength))
+        (*shared, tuple(cells))
+        for shared, cells in groupby(left, key=lambda cell: (cell.clip, cell.strength, cell.seed))
     ]
 
 
-def run_here(plan: Plan, tasks: list[Task]) -> Iterator[dict[str, Any]]:
-    """Run tasks one after another in this process, and yield the lines of their cells."""
+def run_here(plan: Plan, tasks: list[Task], folder: Path = Path()) -> Iterator[dict[str, Any]]:
+    """Run tasks one after another in this process, and yield the lines of their cells; as `run_in_workers`."""
     if not tasks:
         return
     loaded = LoadedModel.load(plan)
-    for clip, strength, cells in tasks:
-        yield from clip_cells(plan, loaded, clip, strength, cells)
+    for task in tasks:
+        yield from clip_cells(plan, loaded, *task, folder=folder)
 
 
-def run_in_workers(plan: Plan, tasks: list[Task], workers: int) -> Iterator[dict[str, Any]]:
+def run_in_workers(
+    plan: Plan, tasks: list[Task], workers: int, folder: Path = Path()
+) -> Iterator[dict[str, Any]]:
     """Run tasks in several processes, and yield the lines of their cells in the order in which they finish.
 
     Args:
         plan: what the ablation runs; sent to every process.
         tasks: what to run.
         workers: number of processes.
+        folder: of the ablation.
 
     Raises:
         WorkerError: a process raised or died; the others are terminated.
@@ -56,7 +60,8 @@ def run_in_workers(plan: Plan, tasks: list[Task], workers: int) -> Iterator[dict
     for task in [*tasks, *[None] * workers]:
         waiting.put(task)
     processes = [
-        context.Process(target=_work, args=(plan, waiting, results), daemon=True) for _ in range(workers)
+        context.Process(target=_work, args=(plan, folder, waiting, results), daemon=True)
+        for _ in range(workers)
     ]
     for process in processes:
         process.start()
@@ -89,7 +94,7 @@ def _check_alive(processes: list[Any]) -> None:
             )
 
 
-def _work(plan: Plan, waiting: Any, results: Any) -> None:
+def _work(plan: Plan, folder: Path, waiting: Any, results: Any) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     torch.set_num_threads(1)
@@ -97,8 +102,7 @@ def _work(plan: Plan, waiting: Any, results: Any) -> None:
     try:
         loaded = LoadedModel.load(plan)
         while (task := waiting.get()) is not None:
-            clip, strength, cells = task
-            for line in clip_cells(plan, loaded, clip, strength, cells):
+            for line in clip_cells(plan, loaded, *task, folder=folder):
                 results.put(("cell", line))
                 if not parent.is_alive():
                     return  # the main process was killed, so results are no longer written

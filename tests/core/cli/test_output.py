@@ -20,7 +20,7 @@ from lipar.messages import escaped
 from lipar.plugin.installed import Plugin
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 from lipar.video import write_synthetic_clip
-from lipar_lab.ablation.report import table
+from lipar_lab.ablation.sections import table
 
 ROOT = Path(__file__).parents[3]
 EVIL = "a\x1b[2Jb\rc\nd\u202ee\x07f\u2028g\x9bh"

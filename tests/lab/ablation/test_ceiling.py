@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from lab_toys import toy_loaded, toy_plan
+from lab_toys import toy_cell, toy_loaded, toy_plan
 
 from lipar.testing.closeness import assert_near, error
 from lipar_lab.ablation.prepared_clip import PreparedClip
@@ -11,13 +11,13 @@ from lipar_lab.ablation.prepared_clip import PreparedClip
 
 def test_with_one_step_the_source_ceiling_gives_the_dense_tokens_of_its_first_pruned_block() -> None:
     plan = toy_plan("ceiling-source", settings=("steps=[400]",))
-    prepared = PreparedClip.make(plan, toy_loaded(), 0, [0.5])
+    prepared = PreparedClip.make(plan, toy_loaded(), 0)
     prepared.loaded.model.set_prompt("night")
-    rows = {row.name: row for row in plan.rows}
-    keep_mask = prepared.masks[0.5].keep_mask
-    dense, _ = prepared.denoise(rows["dense"], 0.4, None)
-    ours, _ = prepared.denoise(rows["ceiling-source"], 0.4, keep_mask)
-    paper, _ = prepared.denoise(rows["paper"], 0.4, keep_mask)
+    dense, ours, paper = (
+        prepared.denoise(plan.row(name), toy_cell(plan, name)).latents
+        for name in ("dense", "ceiling-source", "paper")
+    )
+    keep_mask = prepared.masks(plan.row("paper")).at(0.5).keep_mask
     kept = (
         keep_mask[3:6].repeat_interleave(2, 1).repeat_interleave(2, 2)[None, :, None].expand_as(ours[:, 3:6])
     )
@@ -37,8 +37,7 @@ def test_a_ceiling_computes_every_token_in_every_pass() -> None:
 
     loaded.model.forward = counting
     plan = toy_plan("ceiling")
-    prepared = PreparedClip.make(plan, loaded, 0, [0.5])
+    prepared = PreparedClip.make(plan, loaded, 0)
     loaded.model.set_prompt("night")
-    row = next(row for row in plan.rows if row.name == "ceiling")
-    prepared.denoise(row, 0.4, prepared.masks[0.5].keep_mask)
+    prepared.denoise(plan.row("ceiling"), toy_cell(plan, "ceiling"))
     assert len(counts) == 2 * 3 and set(counts) == {3 * 8 * 8}

@@ -3,8 +3,10 @@
 import math
 from typing import Any
 
+import attrs
+import pytest
 import torch
-from lab_toys import run_toy, toy_loaded, toy_plan
+from lab_toys import run_toy, toy_loaded, toy_plan, toy_plan_of, toy_suite
 
 from lipar.hookspecs import hookimpl
 from lipar_lab.ablation.cells import clip_cells
@@ -52,5 +54,50 @@ def test_a_source_of_donors_that_holds_frames_has_its_bytes_counted() -> None:
 def test_only_the_wanted_cells_are_run() -> None:
     plan = toy_plan("none", "random")
     wanted = [cell for cell in plan.cells() if cell.clip == 0 and cell.row in ("dense", "random")]
-    found = list(clip_cells(plan, toy_loaded(), 0, 0.4, wanted))
+    found = list(clip_cells(plan, toy_loaded(), 0, 0.4, 0, wanted))
     assert [Cell.of(line) for line in found] == wanted
+
+
+OWN = """
+reference = "shared"
+kept = [0.75, 0.5]
+metrics = ["psnr", "flicker", "warp-error"]
+rows = [
+    {name = "shared"},
+    {name = "own", how = "own-mask", settings = ["refiners=['keep-all']"]},
+    {name = "by rate", how = "own-mask", kept = [0.5], settings = ["prune.keep={kept}"]},
+    {name = "merged", how = "every-token", settings = ["merging=tome", "merging.fraction={pruned}"]},
+    {name = "skipped", how = "every-token", settings = ["reuse=mask-cache", "reuse.fraction={pruned}"]},
+]
+"""
+
+
+def test_a_row_may_bring_its_own_mask_or_keep_every_token_and_save_otherwise() -> None:
+    plan = toy_plan_of(toy_suite(OWN))
+    cells = [cell for cell in plan.cells() if cell.clip == 0]
+    lines = {(line["row"], line["kept"]): line for line in clip_cells(plan, toy_loaded(), 0, 0.4, 0, cells)}
+    assert {kept for row, kept in lines if row == "by rate"} == {0.5}
+    assert lines["shared", 0.75]["tokens_kept"] == pytest.approx(0.75, abs=0.05)
+    assert 0 < lines["by rate", 0.5]["tokens_kept"] < 1
+    for kept in plan.kept:
+        assert all(lines[row, kept]["tokens_kept"] == 1 for row in ("dense", "own", "merged", "skipped"))
+        assert lines["own", kept]["psnr_latent"] is None  # nothing is pruned, so it is the dense run
+        assert lines["dense", kept]["metrics"]["psnr"] is lines["own", kept]["metrics"]["psnr"] is None
+    assert all(line["metrics"]["warp-error"] > 0 for line in lines.values())
+    for row in ("merged", "skipped"):
+        assert lines[row, 0.75]["metrics"]["psnr"] > lines[row, 0.5]["metrics"]["psnr"]
+    assert lines["merged", 0.5]["settings"] == ["merging=tome", "merging.fraction=0.5"]
+
+
+def test_rows_are_compared_with_the_dense_run_that_their_axes_name() -> None:
+    text = """
+    reference = "ours"
+    axes.window = {dense = "full", values = {full = [], short = ["cache.window_frames=4"]}}
+    rows = [{name = "ours", at = {window = "short"}}]
+    """
+    to_full = run_toy(toy_plan_of(attrs.evolve(toy_suite(text), kept=(0.5,))))
+    to_own = run_toy(toy_plan_of(attrs.evolve(toy_suite(text.replace('dense = "full", ', "")), kept=(0.5,))))
+    assert to_full["dense (full)"]["psnr_latent"] is None and to_full["dense (short)"]["psnr_latent"] > 0
+    assert to_own["dense (short)"]["psnr_latent"] is None
+    assert to_full["ours"]["psnr_latent"] != to_own["ours"]["psnr_latent"]
+    assert to_full["dense (short)"]["at"] == {"window": "short"}

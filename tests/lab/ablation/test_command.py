@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from lipar.cli import cli
+from lipar_lab.ablation.suite_file import suite_names
 
 
 @pytest.mark.parametrize(
@@ -22,9 +23,20 @@ from lipar.cli import cli
         (["--model", "nope"], "no adapter named 'nope'"),
         (["--set", "criterion=mask"], "cannot do without its option 'path'"),
         (["--set", "prune.keep=0.5"], "leave out prune.keep and prune.quantile"),
+        (["--suite", "nothing"], "no suite named 'nothing'; there are: "),
+        (["--suite", "gone.toml"], "cannot read the config gone.toml"),
+        (["--metrics", "psnr,nice"], "no metric named 'nice'; there are psnr, "),
     ],
 )
 def test_what_cannot_be_meant_is_refused(arguments: list[str], complaint: str, tmp_path: Path) -> None:
     command = ["ablate", "--out", str(tmp_path), "--device", "cpu", "--quiet", *arguments]
     result = CliRunner().invoke(cli, command)
     assert complaint in result.output + str(result.exception)
+
+
+def test_suites_are_listed_with_their_rows() -> None:
+    result = CliRunner().invoke(cli, ["ablate", "--list-suites"])
+    assert result.exit_code == 0
+    assert "recovery: Ablation of recovery" in result.output
+    assert "21 rows: dense, other-seed, none, paper" in result.output
+    assert all(name in result.output for name in suite_names())

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from lab_toys import toy_loaded, toy_plan
+from lab_toys import toy_cell, toy_loaded, toy_plan
 
 from lipar_lab.ablation.mechanism import can_be_watched, clip_mechanism, compare_layer_pass, watched_run
 from lipar_lab.ablation.prepared_clip import PreparedClip
@@ -11,12 +11,11 @@ from lipar_lab.ablation.watching import Seen
 
 def test_watching_sees_no_offset_where_the_tokens_are_the_dense_ones() -> None:
     plan = toy_plan("ceiling-source", settings=("steps=[400]",))
-    prepared = PreparedClip.make(plan, toy_loaded(), 0, [0.5])
+    prepared = PreparedClip.make(plan, toy_loaded(), 0)
     prepared.loaded.model.set_prompt("night")
-    rows = {row.name: row for row in plan.rows}
-    keep_mask = prepared.masks[0.5].keep_mask
+    keep_mask = prepared.masks(plan.row("paper")).at(0.5).keep_mask
     dense, ceiling, paper = (
-        watched_run(prepared, rows[name], 0.4, keep_mask).seen
+        watched_run(prepared, plan.row(name), toy_cell(plan, name), keep_mask).seen
         for name in ("dense", "ceiling-source", "paper")
     )
     assert dense.keys() == ceiling.keys() == paper.keys()
@@ -43,7 +42,7 @@ def test_distances_are_fractions_of_the_dense_norm() -> None:
 
 def test_only_rows_with_a_donor_and_a_row_for_every_place_can_be_compared() -> None:
     plan = toy_plan("none", "paper-m1", "step-matched", "random", "ceiling", "other-seed")
-    watchable = {row.name for row in plan.rows if can_be_watched(row, plan.configs[row.name])}
+    watchable = {row.name for row in plan.rows if can_be_watched(row, plan.configs[row.name, 0.5])}
     assert watchable == {"paper", "step-matched", "ceiling"}
 
 

@@ -5,21 +5,34 @@ import json
 import attrs
 import pytest
 import torch
-from lab_toys import toy_plan
+from lab_toys import toy_cell, toy_plan, toy_suite
 
+from lipar.config import build_config
 from lipar.hookspecs import hookimpl
 from lipar.plugin.host import load_plugins
 from lipar.plugin.registry import Registry
 from lipar.testing.toy import ToyModel
-from lipar_lab.ablation.plan import LoadedModel, reason_it_cannot_run
-from lipar_lab.ablation.rows import Row, row_config
+from lipar_lab.ablation.plan import LoadedModel, runnable
+from lipar_lab.ablation.rows import crossed_rows
 
 
 def test_a_row_whose_part_is_not_registered_is_said_to_be_so() -> None:
-    row = Row(name="mine", settings=("noise=no-such-source",))
-    reason = reason_it_cannot_run(load_plugins(), row_config(row))
-    assert reason is not None and "no noise named 'no-such-source'" in reason
-    assert reason_it_cannot_run(load_plugins(), row_config(Row(name="fine"))) is None
+    suite = toy_suite(
+        """
+        reference = "fine"
+        rows = [
+            {name = "fine"},
+            {name = "no part", settings = ["noise=no-such-source"]},
+            {name = "no option", settings = ["noise.speed=3"]},
+            {name = "other model", settings = ["adapter=self-forcing"]},
+        ]
+        """
+    )
+    rows, reasons = runnable(load_plugins(), suite, crossed_rows(suite), [], build_config())
+    assert [row.name for row in rows] == ["fine", "dense"]
+    assert "no noise named 'no-such-source'" in reasons["no part"]
+    assert "speed" in reasons["no option"]
+    assert "rows of one ablation share the model" in reasons["other model"]
 
 
 def test_cells_are_all_combinations_clip_by_clip() -> None:
@@ -30,10 +43,14 @@ def test_cells_are_all_combinations_clip_by_clip() -> None:
 
 
 def test_a_row_has_the_strength_and_other_seed_the_next_seed() -> None:
-    plan = toy_plan("other-seed", settings=("seed=5",))
-    seeds = {row.name: plan.config(row, 0.3).seed for row in plan.rows}
-    assert seeds == {"dense": 5, "other-seed": 6, "paper": 5}
-    assert all(plan.config(row, 0.3).strength == 0.3 for row in plan.rows)
+    plan = toy_plan("other-seed", seeds=(5,), strengths=(0.3,))
+    configs = {row.name: plan.config(row, toy_cell(plan, row.name)) for row in plan.rows}
+    assert {name: config.seed for name, config in configs.items()} == {
+        "dense": 5,
+        "other-seed": 6,
+        "paper": 5,
+    }
+    assert all(config.strength == 0.3 for config in configs.values())
 
 
 def test_the_number_of_clips_may_change_between_runs_and_their_size_may_not() -> None:

@@ -1,6 +1,12 @@
 """An ablation from plan to tables, on the shipped weights."""
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +67,7 @@ def test_the_tables_say_what_was_run(quick: tuple[Path, str]) -> None:
         "other-seed",
     ):
         assert f"| `{row}` |" in text
-    assert "strength 0.4" in text and "| strategy | 50 % kept (real 5" in text
+    assert "strength 0.4" in text and "| row | 50 % kept (real 5" in text
 
 
 def test_an_ablation_goes_on_where_it_was_interrupted_and_workers_give_the_same(
@@ -94,9 +100,66 @@ def test_a_model_without_an_autoencoder_has_nothing_to_compare(tmp_path: Path) -
         run_ablation(toy_plan("none", settings=("adapter=self-forcing",)), tmp_path, quiet=True)
 
 
+def test_all_files_are_there_and_the_page_is_one_file(quick: tuple[Path, str]) -> None:
+    out, _ = quick
+    assert {path.name for path in out.iterdir()} == {
+        *("cells.jsonl", "cells.csv", "cells.parquet", "results.json", "tables.md", "report.html")
+    }
+    html = (out / "report.html").read_text()
+    assert "<h1>Ablation of recovery</h1>" in html and "data:image/svg+xml" in html
+    assert "step-shift-in-block" in html and "Made with" in html
+    assert not re.search(r"(src|href)=.?https?:", html)
+    results = json.loads((out / "results.json").read_text())
+    dense, paper = (
+        next(line for line in results["costs"] if line["row"] == name) for name in ("dense", "paper")
+    )
+    assert paper["flops"] < 0.7 * dense["flops"]
+    assert all(line["clean"] > 0 and line["denoise"] > 0 for line in results["times"])
+
+
+KILLED = """
+from pathlib import Path
+import sys
+import attrs
+from lab_toys import toy_loaded, toy_plan
+from lipar_lab.ablation.plan import LoadedModel
+from lipar_lab.ablation.run import run_ablation
+
+LoadedModel.load = classmethod(lambda cls, plan: toy_loaded())
+plan = toy_plan("none", timing=attrs.evolve(toy_plan().timing, rounds=1))
+plan = attrs.evolve(plan, clips=attrs.evolve(plan.clips, count=int(sys.argv[2])))
+outcome = run_ablation(plan, Path(sys.argv[1]), quiet=True)
+print(outcome.cells, outcome.resumed)
+"""
+
+
+def test_a_process_that_is_killed_loses_no_finished_cell_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    record = tmp_path / "cells.jsonl"
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    with subprocess.Popen([*command, "1000"], env=environment) as process:
+        while not record.exists() or record.read_bytes().count(b"\n") < 5:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    finished = record.read_text().splitlines()
+    if not record.read_bytes().endswith(b"\n"):
+        finished.pop()
+    assert not (tmp_path / "tables.md").exists()
+    cells = [json.loads(line) for line in finished[1:]]
+    clips = 1 + max(cell["clip"] for cell in cells) + 1
+    done = subprocess.run([*command, str(clips)], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(3 * clips), str(len(cells))]
+    lines = record.read_text().splitlines()
+    assert lines[: len(finished)] == finished
+    assert sum('"what": "cell"' in line for line in lines) == 3 * clips
+    assert len(json.loads((tmp_path / "results.json").read_text())["cells"]) == 3 * clips
+
+
 def test_a_second_ablation_in_one_folder_is_refused_while_the_first_runs(tmp_path: Path) -> None:
     with Outputs() as outputs:
         outputs.claim(tmp_path / "tables.md")
         with pytest.raises(VideoError, match="another run is writing there at this moment"):
-            run_ablation(toy_plan("none"), tmp_path, timing_rounds=0, quiet=True)
+            run_ablation(toy_plan("none"), tmp_path, quiet=True)
     assert list(tmp_path.iterdir()) == []

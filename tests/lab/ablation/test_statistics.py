@@ -4,9 +4,19 @@ import math
 from typing import Any
 
 import pytest
+from lab_toys import toy_plan
 
-from lipar_lab.ablation.rows import REFERENCE
-from lipar_lab.ablation.statistics import by_clip, paired, t_interval, t_quantile, time_ratios
+from lipar_lab.ablation.statistics import (
+    by_clip,
+    flop_ratios,
+    median_interval,
+    paired,
+    t_interval,
+    t_quantile,
+    time_ratios,
+)
+
+REFERENCE = "paper"
 
 
 @pytest.mark.parametrize(("freedom", "quantile"), [(1, 12.7062), (2, 4.30265), (11, 2.20099), (23, 2.06866)])
@@ -24,7 +34,7 @@ def test_an_interval_of_known_numbers() -> None:
 
 
 def cell(clip: int, row: str, value: float | None, *, kept: float = 0.5) -> dict[str, Any]:
-    return {"clip": clip, "strength": 0.4, "kept": kept, "row": row, "figure": value}
+    return {"clip": clip, "strength": 0.4, "seed": 0, "kept": kept, "row": row, "figure": value}
 
 
 def test_differences_are_paired_by_cell_and_averaged_over_clips() -> None:
@@ -35,20 +45,56 @@ def test_differences_are_paired_by_cell_and_averaged_over_clips() -> None:
         *(cell(2, REFERENCE, None), cell(2, "mine", 99.0)),  # equal to dense: no difference to be had
         cell(3, "mine", 99.0),
     ]
-    difference = paired(cells, "mine", "figure")
+    difference = paired(cells, "mine", "figure", REFERENCE)
     assert difference is not None
     assert (difference.mean, difference.count) == (3.0, 2)  # 4 of clip 0's two cells, 2 of clip 1's
-    assert paired(cells, "absent", "figure") is None
+    assert paired(cells, "absent", "figure", REFERENCE) is None
     assert by_clip(cells, "figure")[2] == 99.0
 
 
-def test_time_is_the_median_ratio_within_a_round() -> None:
-    def line(row: str, number: int, seconds: float) -> dict[str, Any]:
-        return {"row": row, "kept": 0.5, "round": number, "seconds": seconds}
+def test_a_metric_of_the_table_is_read_like_any_other_figure() -> None:
+    cells = [
+        {**cell(0, row, 30.0), "metrics": {"ssim": ssim}} for row, ssim in ((REFERENCE, 0.5), ("mine", 0.75))
+    ]
+    difference = paired(cells, "mine", "ssim", REFERENCE)
+    assert difference is not None and difference.mean == 0.25
 
-    lines = [line(REFERENCE, i, s) for i, s in enumerate((1.0, 2.0, 10.0))]
-    lines += [line("mine", i, s) for i, s in enumerate((1.1, 2.2, 99.0))]
-    assert time_ratios(lines)["mine"] == pytest.approx(1.1)
+
+def test_time_is_relative_to_the_dense_run_of_the_same_clip_and_round() -> None:
+    def line(row: str, clip: int, number: int, seconds: float) -> dict[str, Any]:
+        return {
+            "row": row,
+            "kept": 0.5,
+            "clip": clip,
+            "round": number,
+            "denoise": seconds,
+            "seconds": 2 * seconds,
+        }
+
+    plan = toy_plan()
+    lines = [line("dense", clip, number, 1.0 + number + clip) for clip in (0, 1) for number in (0, 1)]
+    lines += [
+        line("paper", clip, number, 0.5 * (1.0 + number + clip)) for clip in (0, 1) for number in (0, 1)
+    ]
+    lines += [line("of another plan", 0, 0, 9.0), line("paper", 7, 0, 9.0)]
+    assert time_ratios(plan, lines)["paper", 0.5] == [0.5] * 4
+    assert time_ratios(plan, lines, "denoise")["dense", 0.5] == [1.0] * 4
+
+
+def test_operations_are_relative_to_the_dense_row_of_each_row() -> None:
+    lines = [{"row": row, "kept": 0.5, "flops": flops} for row, flops in (("dense", 200), ("paper", 50))]
+    assert flop_ratios(toy_plan("none"), lines) == {("dense", 0.5): 1.0, ("paper", 0.5): 0.25}
+
+
+@pytest.mark.parametrize(
+    ("count", "low", "high"),
+    [(1, 1, 1), (5, 1, 5), (6, 1, 6), (8, 1, 8), (9, 2, 8), (12, 3, 10), (20, 6, 15), (25, 8, 18)],
+)
+def test_the_interval_of_a_median_is_that_of_the_tables_of_order_statistics(
+    count: int, low: int, high: int
+) -> None:
+    spread = median_interval([float(value) for value in reversed(range(1, count + 1))])
+    assert (spread.median, spread.low, spread.high, spread.count) == ((count + 1) / 2, low, high, count)
 
 
 def test_an_interval_of_nothing_is_refused() -> None:

@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from lab_toys import toy_loaded, toy_plan
+from lab_toys import toy_cell, toy_loaded, toy_plan
 
-from lipar.scheduler import Scheduler
-from lipar_lab.ablation.prepared_clip import PreparedClip, plugged
+from lipar_lab.ablation.prepared_clip import PreparedClip
 from lipar_lab.ablation.watching import Watcher, WatchPasses, attention_share, record_donors
 
 
@@ -16,14 +15,11 @@ def test_attention_on_equal_keys_is_shared_evenly() -> None:
 
 def test_a_recorded_run_has_the_bits_of_one_that_is_not() -> None:
     plan = toy_plan("step-matched")
-    prepared = PreparedClip.make(plan, toy_loaded(), 0, [0.5])
-    loaded, keep_mask = prepared.loaded, prepared.masks[0.5].keep_mask
-    loaded.model.set_prompt("night")
-    row = next(row for row in plan.rows if row.name == "step-matched")
-    config, watcher = plan.config(row, 0.4), Watcher()
-    plain, _ = prepared.denoise(row, 0.4, keep_mask)
-    with plugged(loaded.host, *prepared.plugins(row, config, keep_mask), WatchPasses(watcher=watcher)):
-        scheduler = Scheduler(loaded.model, config, host=loaded.host)
+    prepared = PreparedClip.make(plan, toy_loaded(), 0)
+    prepared.loaded.model.set_prompt("night")
+    row, cell, watcher = plan.row("step-matched"), toy_cell(plan, "step-matched"), Watcher()
+    plain = prepared.denoise(row, cell).latents
+    with prepared.scheduled(row, cell, WatchPasses(watcher=watcher)) as scheduler:
         record_donors(scheduler, watcher)
         recorded = torch.cat([block.latents for block in scheduler.run([prepared.piece])], dim=1)
     assert torch.equal(plain, recorded)

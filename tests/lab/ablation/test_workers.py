@@ -16,8 +16,8 @@ def test_tasks_have_the_cells_that_are_left_by_clip_and_strength() -> None:
     plan = toy_plan("none", strengths=(0.2, 0.4))
     done = [cell for cell in plan.cells() if (cell.clip, cell.strength) == (0, 0.2) or cell.row == "dense"]
     tasks = tasks_of(plan, done)
-    assert [task[:2] for task in tasks] == [(0, 0.4), (1, 0.2), (1, 0.4)]
-    assert all({cell.row for cell in cells} == {"paper", "none"} for _, _, cells in tasks)
+    assert [task[:3] for task in tasks] == [(0, 0.4, 0), (1, 0.2, 0), (1, 0.4, 0)]
+    assert all({cell.row for cell in cells} == {"paper", "none"} for *_, cells in tasks)
 
 
 def test_a_process_that_died_is_an_error_that_names_its_exit_code() -> None:
