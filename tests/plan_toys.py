@@ -117,7 +117,13 @@ def toy_calibration(**changes: Any) -> Calibration:
     """A calibration with round numbers."""
     made = Calibration(
         key=toy_key(),
-        machine={"host": "here", "date": "2026-11-26 12:00 UTC", "device": "a CPU", "threads": 1, "torch": "2.13"},
+        machine={
+            "host": "here",
+            "date": "2026-11-26 12:00 UTC",
+            "device": "a CPU",
+            "threads": 1,
+            "torch": "2.13",
+        },
         tokens=TOKENS,
         block_frames=3,
         samples=toy_samples(),

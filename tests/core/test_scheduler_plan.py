@@ -58,9 +58,7 @@ def compare(source, config, host=HOST):
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    source=latents(frames=st.sampled_from([3, 6, 12]), **SMALL), config=configs(HOST), cuts=st.booleans()
-)
+@given(source=latents(frames=st.sampled_from([3, 6, 12]), **SMALL), config=configs(HOST), cuts=st.booleans())
 def test_a_plan_has_the_masks_of_the_run_for_any_parts(source, config, cuts) -> None:
     pixels = torch.rand(1, 4 * source.shape[1], 3, 4 * source.shape[3], 4 * source.shape[4])
     pieces = [SourcePiece(latents=source, pixels=pixels)]
@@ -104,8 +102,7 @@ def test_a_hook_that_decides_masks_decides_the_plan() -> None:
             return TokenLayout(mask, first_frame=first_frame, has_history=True)
 
     planned = [
-        plan
-        for plan, *_ in compare(lambda: iter([scenes(9)]), build_config(), host=load_plugins(Diagonal()))
+        plan for plan, *_ in compare(lambda: iter([scenes(9)]), build_config(), host=load_plugins(Diagonal()))
     ]
     assert [plan.layout.kept_count for plan in planned] == [48, 12, 12]
 

@@ -30,5 +30,9 @@ def test_the_machine_is_described_by_name_cpus_and_versions() -> None:
 
 def test_the_spread_is_that_of_the_repetitions() -> None:
     assert toy_calibration().spread == 0
-    twice = [attrs.evolve(sample, denoise=factor * sample.denoise) for sample in toy_samples() for factor in (1, 1.5)]
+    twice = [
+        attrs.evolve(sample, denoise=factor * sample.denoise)
+        for sample in toy_samples()
+        for factor in (1, 1.5)
+    ]
     assert toy_calibration(samples=tuple(twice)).spread == pytest.approx(0.5)

@@ -18,8 +18,12 @@ def points(function, counts, rows=400):
 
 
 @given(
-    a=st.floats(0.01, 1), b=st.floats(0, 0.1), c=st.floats(0, 0.01), d=st.floats(0, 1e-4),
-    kept=st.integers(1, 150), rows=st.integers(150, 400),
+    a=st.floats(0.01, 1),
+    b=st.floats(0, 0.1),
+    c=st.floats(0, 0.01),
+    d=st.floats(0, 1e-4),
+    kept=st.integers(1, 150),
+    rows=st.integers(150, 400),
 )
 def test_a_sum_with_a_product_is_found_exactly_by_both_forms(a, b, c, d, kept, rows) -> None:
     def seconds(n, m):
@@ -50,7 +54,8 @@ def test_noise_on_a_line_is_averaged_by_the_linear_form() -> None:
 
 def test_contexts_that_differ_by_chance_take_the_linear_form() -> None:
     scattered = [
-        Point(kept=n, rows=300 + 7 * n, seconds=1 + n + (300 + 7 * n) / 100, steady=True) for n in (1, 5, 9, 20, 40)
+        Point(kept=n, rows=300 + 7 * n, seconds=1 + n + (300 + 7 * n) / 100, steady=True)
+        for n in (1, 5, 9, 20, 40)
     ]
     fit = fit_points(scattered)
     assert fit.form == "linear" and set(fit.errors) == {"linear"}
@@ -73,7 +78,9 @@ def test_with_two_points_there_is_no_error_to_tell() -> None:
 
 def test_repetitions_are_one_point_of_their_median() -> None:
     samples = [
-        attrs.evolve(sample, denoise=sample.denoise * factor) for sample in toy_samples() for factor in (0.9, 1, 5)
+        attrs.evolve(sample, denoise=sample.denoise * factor)
+        for sample in toy_samples()
+        for factor in (0.9, 1, 5)
     ]
     found = points_of(samples, lambda sample: sample.denoise)
     assert len(found) == len(toy_samples())

@@ -57,7 +57,10 @@ def test_dense_has_the_rows_of_all_tokens_where_pruned_ones_have_none() -> None:
 
 
 def test_memory_is_between_the_measured_peaks() -> None:
-    at = {kept: predictor().predict([planned(0, TOKENS), planned(2, kept)]).peak_bytes for kept in (0, 72, 108, 144)}
+    at = {
+        kept: predictor().predict([planned(0, TOKENS), planned(2, kept)]).peak_bytes
+        for kept in (0, 72, 108, 144)
+    }
     assert at == {0: 1000, 72: 1000, 108: 1500, 144: 2000}
     assert predictor().predict([planned(0, TOKENS), planned(2, 72)]).dense_peak_bytes == 2000
     longer = planned(30, 72, context_rows=7 * 48 + 100)
@@ -67,7 +70,8 @@ def test_memory_is_between_the_measured_peaks() -> None:
 def test_decoding_of_regions_takes_longer_with_more_tokens() -> None:
     samples = tuple(attrs.evolve(one, decode=one.kept / 100) for one in toy_samples())
     whole, regions = (
-        predictor(samples=samples, key=attrs.evolve(toy_calibration().key, decode=kind)) for kind in ("off", "on")
+        predictor(samples=samples, key=attrs.evolve(toy_calibration().key, decode=kind))
+        for kind in ("off", "on")
     )
     few, many = planned(2, 20), planned(2, 130)
     assert whole.block(few, 0.0).decode == whole.block(many, 0.0).decode

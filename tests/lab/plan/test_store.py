@@ -38,10 +38,14 @@ def test_records_put_at_the_same_time_are_all_there(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(record.key.width for record in CalibrationFile(path).read()) == [64 * n for n in range(1, 9)]
+    assert sorted(record.key.width for record in CalibrationFile(path).read()) == [
+        64 * n for n in range(1, 9)
+    ]
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 99, "records": []}', '{"format": 1, "records": [{}]}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"format": 99, "records": []}', '{"format": 1, "records": [{}]}']
+)
 def test_another_file_is_refused_and_left_alone(tmp_path: Path, text: str) -> None:
     path = tmp_path / "calibration.json"
     path.write_text(text)
