@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import attrs
 import torch
@@ -141,7 +142,7 @@ class ClipReader:
             blocks=blocks,
         )
 
-    def _counted(self, bar: "tqdm[None]") -> Iterator[PixelFrame]:
+    def _counted(self, bar: "tqdm[Any]") -> Iterator[PixelFrame]:
         for frame in self.source.frames:
             self._read += 1
             bar.update()

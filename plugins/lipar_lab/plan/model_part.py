@@ -1,6 +1,6 @@
 """The model's part of an edit: encoding, denoising and decoding of a clip, without reading and writing files."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from statistics import mean
 
 import attrs
@@ -72,7 +72,7 @@ def run_model_part(
     *,
     host: PluginHost,
     decodes: Callable[[int], bool] = lambda index: True,
-) -> Iterator[DoneBlock]:
+) -> Generator[DoneBlock, None, None]:
     """Edit frames up to pixels on the host, and yield the times of each block.
 
     Args:

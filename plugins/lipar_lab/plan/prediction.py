@@ -37,7 +37,7 @@ class BlockSeconds:
     @property
     def total(self) -> float:
         """All stages."""
-        return sum(attrs.astuple(self))
+        return self.encode + self.mask + self.transformer + self.decode
 
     @classmethod
     def sum_of(cls, blocks: Sequence["BlockSeconds"]) -> "BlockSeconds":
