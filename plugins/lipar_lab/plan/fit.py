@@ -17,9 +17,12 @@ from typing import Literal, TypeAlias
 import attrs
 import numpy as np
 
+from lipar.bounds import Number
 from lipar_lab.plan.calibration import Sample
 
 Form: TypeAlias = Literal["linear", "piecewise"]
+Seconds: TypeAlias = Callable[[Number, Number], float]
+"""Seconds by kept tokens and rows of context."""
 
 
 @attrs.frozen(kw_only=True)
@@ -37,11 +40,11 @@ class Fit:
     """Seconds of a stage, and how well they are known."""
 
     form: Form
-    function: Callable[[float, float], float]
+    function: Seconds
     errors: dict[Form, tuple[float, ...]]
     """Relative error at each point that was left out, for each form that is possible."""
 
-    def seconds(self, kept: float, rows: float) -> float:
+    def seconds(self, kept: Number, rows: Number) -> float:
         """Seconds, at least 0.
 
         Args:
@@ -76,8 +79,8 @@ def points_of(samples: Sequence[Sample], stage: Callable[[Sample], float]) -> li
         groups.setdefault((sample.share, sample.steady, sample.rows if filled else 0), []).append(sample)
     points = [
         Point(
-            kept=mean(sample.kept for sample in group),
-            rows=mean(sample.rows for sample in group),
+            kept=float(mean(sample.kept for sample in group)),
+            rows=float(mean(sample.rows for sample in group)),
             seconds=median(stage(sample) for sample in group),
             steady=steady,
         )
@@ -97,7 +100,7 @@ def fit_points(points: Sequence[Point]) -> Fit:
     """
     if len(points) < 2:
         raise ValueError(f"a fit takes at least 2 points, got {len(points)}")
-    fitters: dict[Form, Callable[[Sequence[Point]], Callable[[float, float], float]]] = {"linear": _linear}
+    fitters: dict[Form, Callable[[Sequence[Point]], Seconds]] = {"linear": _linear}
     if _has_curve(points):
         fitters["piecewise"] = _piecewise
     left_out = _inner(points)
@@ -128,11 +131,11 @@ def _inner(points: Sequence[Point]) -> list[Point]:
     return [point for point in steady[1:-1] if point.seconds > 0]
 
 
-def _linear(points: Sequence[Point]) -> Callable[[float, float], float]:
+def _linear(points: Sequence[Point]) -> Seconds:
     scale_kept = max(point.kept for point in points) or 1.0
     scale_rows = max(point.rows for point in points) or 1.0
 
-    def terms(kept: float, rows: float) -> list[float]:
+    def terms(kept: Number, rows: Number) -> list[float]:
         n, m = kept / scale_kept, rows / scale_rows
         return [1.0, n, m, n * m]
 
@@ -144,15 +147,15 @@ def _linear(points: Sequence[Point]) -> Callable[[float, float], float]:
     return lambda kept, rows: float(np.dot(terms(kept, rows), found))
 
 
-def _piecewise(points: Sequence[Point]) -> Callable[[float, float], float]:
+def _piecewise(points: Sequence[Point]) -> Seconds:
     steady = _steady(points)
     at, seconds = [point.kept for point in steady], [point.seconds for point in steady]
     steady_rows = steady[0].rows
 
-    def curve(kept: float) -> float:
+    def curve(kept: Number) -> float:
         low = int(np.clip(np.searchsorted(at, kept) - 1, 0, len(at) - 2))
         slope = (seconds[low + 1] - seconds[low]) / (at[low + 1] - at[low])
-        return seconds[low] + slope * (kept - at[low])
+        return float(seconds[low] + slope * (kept - at[low]))
 
     others = [point for point in points if point.rows != steady_rows]
     shorter = np.zeros(2)
@@ -163,7 +166,7 @@ def _piecewise(points: Sequence[Point]) -> Callable[[float, float], float]:
         missing = np.array([point.seconds - curve(point.kept) for point in others])
         shorter = np.linalg.lstsq(matrix, missing, rcond=None)[0]
 
-    def at_context(kept: float, rows: float) -> float:
+    def at_context(kept: Number, rows: Number) -> float:
         return curve(kept) + (rows - steady_rows) * float(shorter[0] + shorter[1] * kept)
 
     return at_context

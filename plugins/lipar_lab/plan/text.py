@@ -104,6 +104,7 @@ def prediction_lines(plan: ClipPlan, prediction: Prediction, predictor: Predicto
         f"not counted: loading the model, about {predictor.calibration.load:.1f} s; reading and writing the files, "
         "which run in threads of their own",
         *calibration_lines(predictor.calibration, predictor)[:1],
+        *busy_lines(predictor.calibration),
     ]
     return lines
 
@@ -222,6 +223,6 @@ def busy_lines(calibration: Calibration) -> list[str]:
     if spread <= MOST_SPREAD:
         return []
     return [
-        f"repetitions of one pass differ by {spread:.0%} in the median: the machine was busy; calibrate again when it "
-        "is quiet"
+        f"  repetitions of one pass differ by {spread:.0%} in the median: the machine was busy; calibrate again when "
+        "it is quiet"
     ]

@@ -85,6 +85,6 @@ def test_a_clip_without_blocks_is_refused() -> None:
 
 
 def test_stages_are_summed_one_by_one() -> None:
-    one = BlockSeconds(encode=1, mask=2, denoise=3, clean=4, decode=5)
+    one = BlockSeconds(encode=1.0, mask=2.0, denoise=3.0, clean=4.0, decode=5.0)
     assert BlockSeconds.sum_of([one, one]) == BlockSeconds(encode=2, mask=4, denoise=6, clean=8, decode=10)
     assert one.total == 15 and one.transformer == 7
