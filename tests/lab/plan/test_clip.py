@@ -15,12 +15,18 @@ from lipar.events import EditOptions
 from lipar.hookspecs import hookimpl
 from lipar.layout import TokenLayout
 from lipar.plugin.host import load_plugins
-from lipar.testing.strategies import configs
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 from lipar_lab.plan.clip import ClipPlan, ClipReader
 from lipar_lab.plan.target import with_keep
 
 HOST = toy_host()
+PARTS = [
+    {},
+    {"criterion": "pixel", "prune": {"tau_short": 0.05, "tau_long": 0.1}},
+    {"refiners": [{"name": "median", "look_ahead": True}, "threshold", {"name": "bucket", "multiple": 8}]},
+    {"recovery": "none", "criterion": "l2", "prune": {"first_frames": 1}},
+    {"cache": {"window_frames": 0}, "noise": "kv-cache"},
+]
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +59,9 @@ def edit(path: Path, config, folder: Path, host=HOST):
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(config=configs(HOST), keep=st.none() | st.floats(0.1, 0.9))
-def test_every_block_and_the_whole_keep_what_the_edit_keeps(clip, tmp_path, config, keep) -> None:
+@given(table=st.sampled_from(PARTS), keep=st.none() | st.floats(0.1, 0.9))
+def test_every_block_and_the_whole_keep_what_the_edit_keeps(clip, tmp_path, table, keep) -> None:
+    config = build_config(settings=[table])
     config = config if keep is None else with_keep(config, keep)
     planned = plan(clip, config)
     counts, report = edit(clip, config, tmp_path)

@@ -55,12 +55,11 @@ def test_a_block_without_a_kept_token_has_no_steps() -> None:
 
 def test_reading_is_in_no_stage() -> None:
     def slow():
-        for frame in synthetic_clip(12, *SIZE):
-            time.sleep(0.02)
-            yield frame
+        time.sleep(3)
+        yield from synthetic_clip(12, *SIZE)
 
     (block,) = run_model_part(toy_model(), build_config(), slow(), host=HOST)
-    assert block.seconds < 12 * 0.02
+    assert block.seconds < 3
 
 
 def test_a_model_without_an_autoencoder_is_refused() -> None:
