@@ -76,3 +76,17 @@ class RestoredBlock:
     """Time of context, denoise steps, restoring and clean pass."""
     dense_seconds: float | None
     """Time of denoise steps and clean pass with every token kept; None where the block was not run dense as well."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class PlannedBlock:
+    """A block whose tokens are chosen and not computed; see `lipar.Scheduler.plan`."""
+
+    layout: TokenLayout
+    """Which tokens a run computes."""
+    first_frame: int
+    """Index of the block's first latent frame in the video."""
+    context_frames: int
+    """Latent frames that its clean pass attends to, its own included; 0 at strength 0."""
+    context_rows: int
+    """Rows of the KV cache that these have; fewer than their tokens where pruned tokens have none."""

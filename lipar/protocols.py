@@ -457,6 +457,14 @@ class StreamingAdapter(Adapter):
             ValueError: they are not of this family.
         """
 
+    def load_without_transformer(self, device: torch.device, dtype: torch.dtype) -> Model | None:
+        """A model that decides masks as that of `load` does, and cannot denoise; None: the adapter has none.
+
+        With it, `lipar plan` does not read the transformer's weights. It needs the autoencoder and the other
+        attributes of a `Model`; `forward` raises. Raises what `load` would where files are missing.
+        """
+        return None
+
 
 class ClipAdapter(Adapter):
     """A family of models that generate a whole clip in a single pass, by a pipeline of their own library.

@@ -10,7 +10,7 @@ import torch
 
 from lipar.attention.block import BlockContext
 from lipar.config import Config
-from lipar.job import RestoredBlock
+from lipar.job import PlannedBlock, RestoredBlock
 from lipar.layout import TokenLayout, patchify
 from lipar.masks.scene import mark_scenes
 from lipar.masks.source import (
@@ -130,6 +130,33 @@ class Scheduler:
             ModelOutputError: the model gave NaN or infinity.
             AnswerError: a part or a hook gave what cannot be used.
         """
+        for block, upcoming in self._blocks(source):
+            with torch.no_grad():
+                restored = self._run_block(block, upcoming)
+            yield restored
+
+    def plan(self, source: Iterable[LatentPiece | SourcePiece]) -> Iterator[PlannedBlock]:
+        """Yield the layouts that `run` uses for this source, in order, without a forward of the model.
+
+        Blocks, scene cuts, look-ahead, masks and the hook `lipar_prune` are those of `run`. A plugin's hook that reads
+        results of the model finds an empty KV cache, and source latents in `job.history`.
+
+        Args:
+            source: as for `run`.
+
+        Raises:
+            ValueError: as `run`.
+            AnswerError: a part or a hook gave what cannot be used.
+        """
+        for block, upcoming in self._blocks(source):
+            with torch.no_grad():
+                planned = self._plan_block(block, upcoming)
+            yield planned
+
+    def _blocks(
+        self, source: Iterable[LatentPiece | SourcePiece]
+    ) -> Iterator[tuple[SourceBlock, list[SourceBlock]]]:
+        """The blocks of a new run, each with the later blocks of its scene that the parts look ahead to."""
         if self._job_is_used:
             self.job = new_job(self.host, self.config, self.model, dense=self.dense)
         self._job_is_used = True
@@ -140,11 +167,16 @@ class Scheduler:
         )
         blocks = mark_scenes(blocks, model.patch_size, detect=self.config.prune.scene_cuts)
         blocks = (moved(block, model.device, model.dtype) for block in blocks)
-        look_ahead = -(-parts.future_frames // model.block_frames)
-        for block, upcoming in with_upcoming(blocks, look_ahead):
-            with torch.no_grad():
-                restored = self._run_block(block, upcoming)
-            yield restored
+        yield from with_upcoming(blocks, -(-parts.future_frames // model.block_frames))
+
+    def _begin_block(self, block: SourceBlock) -> None:
+        """Forget the scene before, where a new one begins in this block."""
+        if block.cut is not None:
+            self.job.cache.reset()
+            self.job.parts.noise.reset()
+            if self.job.parts.merging is not None:
+                self.job.parts.merging.reset()
+            self.job.history = None
 
     def _run_block(self, block: SourceBlock, upcoming: list[SourceBlock]) -> RestoredBlock:
         """The stages of one block.
@@ -160,12 +192,7 @@ class Scheduler:
         Two kinds of blocks skip the model: every block at strength 0, and blocks without a kept token.
         """
         job, hook, passes, source = self.job, self.host.hook, self._passes, block.latents
-        if block.cut is not None:
-            job.cache.reset()
-            job.parts.noise.reset()
-            if job.parts.merging is not None:
-                job.parts.merging.reset()
-            job.history = None
+        self._begin_block(block)
         layout = self._prune(block, upcoming)
         dense_seconds = None if self._probe is None else self._probe.seconds(job, source, layout)
         watch = Stopwatch(self.model.device)
@@ -208,6 +235,25 @@ class Scheduler:
         if reuse is None or self.dense or not layout.has_history:
             return None
         return reuse.computed(self.job.masks.distance(), layout.keep_mask, len(self._passes.sigmas))
+
+    def _plan_block(self, block: SourceBlock, upcoming: list[SourceBlock]) -> PlannedBlock:
+        """The stage `prune` of a block, and the frames of the KV cache as they are after it, without their rows."""
+        job = self.job
+        self._begin_block(block)
+        layout = self._prune(block, upcoming)
+        frames = rows = 0
+        if self._passes.sigmas:
+            filled = self.dense or job.parts.recovery.fills or layout.kept_count == layout.token_count
+            rows = job.cache.open_block(layout) + (layout.token_count if filled else layout.kept_count)
+            frames = len(job.cache.frames) + layout.frames
+            job.cache.commit(
+                layout, None if filled else layout.kept, (block.cut or 0) if layout.kept_count else 0
+            )
+        job.history = patchify(block.latents[:, -1:], self.model.patch_size)
+        job.parts.checks.settle()
+        return PlannedBlock(
+            layout=layout, first_frame=block.first_frame, context_frames=frames, context_rows=rows
+        )
 
     def _prune(self, block: SourceBlock, upcoming: list[SourceBlock]) -> TokenLayout:
         """The layout of a block: every token in a dense run and at strength 0, otherwise what `lipar_prune` decides."""

@@ -134,6 +134,23 @@ class SelfForcing(StreamingAdapter):
         with reading(checkpoint, "a causal Wan transformer, and the other parts of its model"):
             return CausalWan(transformer, self._run_settings(), autoencoder=autoencoder, encode_prompt=text)
 
+    def load_without_transformer(self, device: torch.device, dtype: torch.dtype) -> Model:
+        """The autoencoder, and the form of the transformer without its weights.
+
+        Raises:
+            MissingCheckpointError: weights are missing; the message says which file belongs where.
+            CheckpointError: they are not of this family, or damaged.
+        """
+        checkpoint, base = self._find()
+        from lipar_adapters.wan.unloaded import UnloadedWan
+
+        config = self._config(checkpoint, base)
+        autoencoder = self._load_autoencoder(base, device, dtype)
+        with reading(checkpoint, "a causal Wan transformer, and the other parts of its model"):
+            return UnloadedWan(
+                config, self._run_settings(), autoencoder=autoencoder, device=device, dtype=dtype
+            )
+
     def _load_autoencoder(
         self, base: Path | None, device: torch.device, dtype: torch.dtype
     ) -> Autoencoder | None:

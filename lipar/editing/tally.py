@@ -6,6 +6,7 @@ from lipar.editing.block_numbers import BlockNumbers
 from lipar.editing.whole_time import WholeTime
 from lipar.events import EditReport
 from lipar.job import RestoredBlock
+from lipar.layout import TokenLayout
 from lipar.speedup import Speedup
 from lipar.watch.stages import PROBE
 
@@ -35,11 +36,11 @@ class EditTally:
             cut: the pixel frame of a scene cut; None: the block does not start a scene.
         """
         layout = block.layout
-        shown = sum(start - spans[0][0] < written for start, _ in spans)
+        kept, tokens = shown_tokens(layout, spans, written)
         self.blocks.append(
             BlockNumbers(
-                kept=sum(layout.kept_per_frame[:shown]),
-                tokens=shown * layout.tokens_per_frame,
+                kept=kept,
+                tokens=tokens,
                 has_history=layout.has_history,
                 kept_fraction=layout.kept_fraction,
                 seconds=block.seconds,
@@ -92,6 +93,18 @@ class EditTally:
             engine=engine,
             scene_cuts=tuple(self.cuts),
         )
+
+
+def shown_tokens(layout: TokenLayout, spans: list[tuple[int, int]], written: int) -> tuple[int, int]:
+    """Kept tokens and all tokens of the latent frames of a block that are shown: not of copies that fill it up.
+
+    Args:
+        layout: of the block.
+        spans: first pixel frame and the one after the last, for each latent frame.
+        written: how many of the pixel frames the source has.
+    """
+    shown = sum(start - spans[0][0] < written for start, _ in spans)
+    return sum(layout.kept_per_frame[:shown]), shown * layout.tokens_per_frame
 
 
 def _kept_fraction(blocks: list[BlockNumbers]) -> float | None:

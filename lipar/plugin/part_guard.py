@@ -105,3 +105,8 @@ class AdapterGuard(PartGuard):
             raise self.wrong(None, "model", "the loaded model")
         loaded: Model | Pipeline = model
         return loaded
+
+    def load_without_transformer(self, device: torch.device, dtype: torch.dtype) -> Model | None:
+        """The part's model for masks; None where it has none."""
+        model: Model | None = self.ask(lambda: self.part.load_without_transformer(device, dtype))
+        return model

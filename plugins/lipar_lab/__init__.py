@@ -1,4 +1,4 @@
-"""The laboratory: analyses, benchmarks, ablations, comparisons and certificates, with their commands."""
+"""The laboratory: analyses, benchmarks, ablations, comparisons, certificates and plans, with their commands."""
 
 from lipar.plugin.commands import Commands
 from lipar.plugin.markers import hookimpl
@@ -6,7 +6,7 @@ from lipar.plugin.markers import hookimpl
 
 @hookimpl
 def lipar_register_commands(commands: Commands) -> None:
-    """Offer `analyze`, `compare`, `certify`, `ablate` and `bench`."""
+    """Offer `analyze`, `compare`, `certify`, `ablate`, `bench` and `plan`."""
     commands.add(
         "analyze",
         "lipar_lab.analyze.command:analyze",
@@ -31,4 +31,9 @@ def lipar_register_commands(commands: Commands) -> None:
         "bench",
         "lipar_lab.bench.command:bench",
         help="Measure what pruning costs and saves at the shapes of real models.",
+    )
+    commands.add(
+        "plan",
+        "lipar_lab.plan.command:plan",
+        help="Predict what an edit computes, and its time and memory, before it runs.",
     )

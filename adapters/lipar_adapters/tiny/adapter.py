@@ -89,6 +89,25 @@ class Tiny(StreamingAdapter):
                 parts.transformer, settings, autoencoder=autoencoder, encode_prompt=encode_prompt
             )
 
+    def load_without_transformer(self, device: torch.device, dtype: torch.dtype) -> Model:
+        """The autoencoder, and the form of the transformer without its weights.
+
+        Raises:
+            MissingCheckpointError: the folder is not whole.
+            CheckpointError: its configuration lacks an entry, or its weights are damaged.
+        """
+        folder = self._folder()
+        settings, tau_short, tau_long = read_run_settings(folder / CONFIG)
+        from lipar_adapters.tiny.parts import load_vae
+        from lipar_adapters.wan.checkpoints import read_transformer_config
+        from lipar_adapters.wan.unloaded import UnloadedWan
+
+        vae = load_vae(folder, dtype, device)
+        autoencoder = TinyAutoencoder(vae, tau_short=tau_short, tau_long=tau_long)
+        config = read_transformer_config(folder / "transformer")
+        with reading(folder, "the parts of one model"):
+            return UnloadedWan(config, settings, autoencoder=autoencoder, device=device, dtype=dtype)
+
     def _folder(self) -> Path:
         bundled = Path(str(resources.files("lipar_adapters.tiny"))) / "weights"
         folder = bundled if self.weights is None else Path(self.weights).expanduser()

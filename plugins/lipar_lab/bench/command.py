@@ -4,14 +4,16 @@ from pathlib import Path
 
 import attrs
 import click
+from click.core import ParameterSource
 
 from lipar.bounds import LAYERS
 from lipar.cli.loading import importing
 from lipar.cli.number import CLIP_FRAMES, ROUNDS, NumbersType, NumberType
-from lipar.cli.options import CLIP, debug_option, json_option
+from lipar.cli.options import CLIP, ConfigChoice, SizeType, config_options, debug_option, json_option
 from lipar.config import ENGINES, EngineName
 from lipar_adapters.wan.shapes import SHAPES, shape_named
 from lipar_lab.bench import LONG_ON_CPU, SECTIONS
+from lipar_lab.plan.command import calibration_option
 
 FRACTIONS = (1.0, 0.9, 0.8, 0.68, 0.5, 0.35, 0.2)
 
@@ -37,6 +39,40 @@ def _chosen(value: str, both: tuple[str, ...]) -> tuple[str, ...]:
 
 def _default_sections(on_cuda: bool) -> tuple[str, ...]:
     return SECTIONS if on_cuda else tuple(name for name in SECTIONS if name not in LONG_ON_CPU)
+
+
+_CALIBRATES = {"model", "config_file", "preset", "settings", "resolution", "calibration"}
+"""Parameters that have a meaning only with `--calibrate`."""
+_BOTH = {"calibrate", "device", "dtype", "engine", "repeats", "debug"}
+"""Parameters that have a meaning with and without it."""
+
+
+def _typed(context: click.Context) -> set[str]:
+    return {
+        name
+        for name in context.params
+        if context.get_parameter_source(name) not in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+    }
+
+
+def _refuse_mixed(typed: set[str], calibrate: bool) -> None:
+    wrong = typed - _BOTH - _CALIBRATES if calibrate else typed & _CALIBRATES
+    if wrong:
+        names = ", ".join(sorted(_OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in wrong))
+        raise click.UsageError(
+            f"{names}: not with --calibrate" if calibrate else f"{names}: only with --calibrate"
+        )
+
+
+_OPTIONS = {
+    "config_file": "--config",
+    "settings": "--set",
+    "sections": "--section",
+    "inputs": "--input",
+    "json_file": "--json",
+    "trace": "--profile",
+}
+"""Options whose parameter has another name."""
 
 
 @click.command("bench")
@@ -98,8 +134,18 @@ def _default_sections(on_cuda: bool) -> tuple[str, ...]:
 @click.option(
     "--quick", is_flag=True, help="One round of a few fractions and one denoise step: a smoke test."
 )
+@click.option(
+    "--calibrate",
+    is_flag=True,
+    help="Instead of all this: measure what `lipar plan` needs, of a model with its weights, and store it.",
+)
+@config_options()
+@click.option("--resolution", type=SizeType(), help="With --calibrate: size to process at.")
+@calibration_option
 @debug_option
+@click.pass_context
 def bench(
+    context: click.Context,
     shape: str,
     layers: int | None,
     device: str,
@@ -120,13 +166,36 @@ def bench(
     json_file: Path | None,
     trace: Path | None,
     quick: bool,
+    calibrate: bool,
+    choice: ConfigChoice,
+    resolution: tuple[int, int] | None,
+    calibration: Path | None,
 ) -> None:
     """Measure what pruning costs and saves at the shapes of real models, with random weights.
 
     Prints ratios of interleaved runs with their spread: keep-all against the library's own forward, block time
     against kept fraction, mask time, memory. Needs no weights and no video library. Only with `--section files` or
     `--input`: the times of `lipar edit` from file to file, pruned and dense.
+
+    With --calibrate: times and memory of a model with its weights on this machine, by kept tokens and length of
+    context, at one size and with one config. Device, type and engine are by default those of `lipar edit`.
     """
+    typed = _typed(context)
+    _refuse_mixed(typed, calibrate)
+    if calibrate:
+        config = choice.build(*([{"run": {"engine": engine}}] if "engine" in typed else []))
+        with importing():
+            from lipar_lab.plan.calibrate_command import run_calibration
+
+        run_calibration(
+            config,
+            resolution=resolution,
+            device=device if "device" in typed else None,
+            dtype=dtype,
+            repeats=repeats if "repeats" in typed else None,
+            calibration=calibration,
+        )
+        return
     with importing():
         import torch
 
