@@ -76,7 +76,7 @@ def similarity_plot(
         metrics: a panel for each.
         bounds: drawn with the largest fraction of the mean.
     """
-    columns = min(3, len(metrics))
+    columns = 2 if len(metrics) == 4 else min(3, len(metrics))
     rows = -(-len(metrics) // columns)
     with _figure(rows, columns, width=4.0 * columns, height=3.2 * rows + 0.4) as (figure, axes):
         for axis, metric in zip(axes, metrics):

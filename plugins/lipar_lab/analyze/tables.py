@@ -77,7 +77,7 @@ def correlations(results: Sequence[ClipResult]) -> Table:
     rows.append((ALL, frames, None, together.count, together.pearson, together.mean_y, None))
     head = (
         *("clip", "frames", "size", "pairs of patches", "Pearson correlation"),
-        *("mean latent change", "PSNR of the decoded clip to the source"),
+        *("mean latent change", "PSNR of decoding (dB)"),
     )
     return Table(head=head, rows=tuple(rows))
 
