@@ -14,6 +14,8 @@ ARGUMENTS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 DESKTOP, PHONE = (1280, 900), (390, 844)
+A4 = (718, 1047)
+"""The paper in CSS pixels, without margins of 1 cm."""
 
 
 @contextmanager

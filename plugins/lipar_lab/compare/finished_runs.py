@@ -1,11 +1,11 @@
 """What a page needs of a finished run, and a folder in which it stays for the next call."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import attrs
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
@@ -29,9 +29,9 @@ class FinishedRun:
     stage_seconds: dict[str, float]
     """Seconds per stage, by its name in `lipar.watch.stages`; encoding and decoding included."""
 
-    def pieces(self) -> Sequence[Latents]:
+    def pieces(self) -> list[Latents]:
         """The latents of each block."""
-        return self.latents.split(list(self.blocks), 1)
+        return list(torch.split(self.latents, list(self.blocks), 1))
 
 
 @attrs.frozen(eq=False, kw_only=True)

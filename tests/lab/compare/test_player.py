@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import DESKTOP, PHONE, OpenedPage, chromium
+from browser import A4, DESKTOP, PHONE, OpenedPage, chromium
 from comparison_toys import BITS, COLS, FIGURES, FRAMES, HEIGHT, ROWS, WIDTH, moving_mask, toy_content
 
 from lipar_lab.compare.page import page_of
@@ -277,6 +277,15 @@ def test_on_a_phone_the_page_fits_and_a_finger_drags_the_divider(
     touch("touchEnd")
     opened.wait_until("document.querySelector('.divider').getAttribute('aria-valuenow') === '80'")
     assert opened.complaints == [] and opened.outside() == []
+    opened.close()
+
+
+def test_on_paper_tables_fit_the_width_and_the_controls_are_left_out(browser: Any, file: Path) -> None:
+    opened = OpenedPage(browser, file, A4)
+    ready(opened)
+    opened.page.emulate_media(media="print")
+    assert opened.overflow() <= 0
+    assert not opened.page.is_visible(".play") and opened.page.is_visible("#figures table")
     opened.close()
 
 
