@@ -56,7 +56,8 @@ def merged(
     sums = torch.zeros(
         (branches * groups, *tokens.shape[2:]), dtype=torch.float32, device=tokens.device
     ).index_add_(0, rows.flatten(), tokens.flatten(0, 1).float())
-    return (sums.unflatten(0, (branches, groups)) / sizes[:, :, None, None]).to(tokens.dtype)
+    means: Tensor = sums.unflatten(0, (branches, groups)) / sizes[:, :, None, None]
+    return means.to(tokens.dtype)
 
 
 def unmerged(outputs: Float[Tensor, "b groups heads head_dim"], match: Match) -> Heads:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from lipar.config import Config
+from lipar.config_tables import NO_PART, OPTIONAL_PARTS
 from lipar.events import EditOptions, EditReport
 from lipar.messages import counted
 from lipar.speedup import LEAST_PAIRS
@@ -40,12 +41,16 @@ def summarise(report: EditReport, options: EditOptions, config: Config, start: f
         _time_line(report.stage_seconds),
         f"engine: {report.engine}",
     ]
+    chosen = {kind: getattr(config, kind).name for kind in OPTIONAL_PARTS}
+    saving = [f"{kind} {name}" for kind, name in chosen.items() if name != NO_PART]
     if not options.dense:
         lines.append(_speed_line(report))
         if report.dense_seconds is not None:
             line = _whole_line(start + report.seconds, start + report.dense_seconds)
             lines.append(f"{line} (not counted: {report.probe_seconds:.1f} s to run blocks both ways)")
-        if _hardly_prunes(report):
+        if saving:
+            lines.append(f"next to pruning: {', '.join(saving)}")
+        elif _hardly_prunes(report):
             lines.append(HARDLY_PRUNES)
     return lines
 

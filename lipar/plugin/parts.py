@@ -5,7 +5,8 @@ from typing import Any, cast
 import attrs
 
 from lipar.bounds import shown
-from lipar.config import NO_PART, Config, ConfigError, PartConfig, structure_value
+from lipar.config import Config, ConfigError, PartConfig, structure_value
+from lipar.config_tables import NO_PART
 from lipar.job import Parts
 from lipar.masks.combination import Thresholded
 from lipar.masks.measure import Measure, measure_of, needed_thresholds

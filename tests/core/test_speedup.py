@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lipar.cli.summary import HARDLY_PRUNES, summarise
-from lipar.config import Config
+from lipar.config import Config, PartConfig
 from lipar.events import EditOptions, EditReport
 from lipar.speedup import LEAST_PAIRS, MOST_SPREAD, ProbePlan, Speedup, first_steady_block, paired_ratio
 
@@ -92,10 +92,10 @@ REPORT = EditReport(
 )
 
 
-def said(tmp_path, *, dense: bool = False, **changes: object) -> list[str]:
+def said(tmp_path, *, dense: bool = False, config: Config | None = None, **changes: object) -> list[str]:
     report = attrs.evolve(REPORT, **changes)
     options = EditOptions(prompt="x", output=tmp_path / "out.mp4", dense=dense)
-    return summarise(report, options, Config(), 1.0)
+    return summarise(report, options, config or Config(), 1.0)
 
 
 SHORT = "speed-up not measured: it takes 3 blocks that have their whole context and prune something; there "
@@ -144,6 +144,14 @@ def test_a_clip_in_which_nothing_can_be_pruned_is_said_to_be_one_with_what_to_tr
     assert HARDLY_PRUNES not in said(tmp_path, steady_kept_fraction=0.9)
     assert HARDLY_PRUNES not in said(tmp_path, steady_kept_fraction=None)
     assert said(tmp_path, steady_kept_fraction=1.0, dense=True)[-1].startswith("engine:")
+
+
+def test_what_saves_work_next_to_pruning_is_named_instead(tmp_path) -> None:
+    config = Config(merging=PartConfig("tome"))
+    lines = said(tmp_path, steady_kept_fraction=1.0, config=config)
+    assert lines[-1] == "next to pruning: merging tome"
+    assert HARDLY_PRUNES not in lines
+    assert not any("merging" in line for line in said(tmp_path, config=config, dense=True))
 
 
 @pytest.mark.parametrize(

@@ -102,3 +102,15 @@ def test_a_chain_that_cannot_work_is_refused_before_the_first_block():
     )
     with pytest.raises(ValueError, match="thresholds are either given or adaptive"):
         make_feed(PruneConfig(), measure, None, AHEAD, block_frames=3, source=FORM)
+
+
+def test_the_distances_of_a_block_are_those_to_the_frame_before_however_masks_are_refined():
+    blocks, feed = source_of(2), feed_of()
+    features = torch.cat([token_features(block.latents, 2) for block in blocks])
+    found = []
+    for index, block in enumerate(blocks):
+        feed.begin(block, blocks[index + 1 :])
+        found.append(feed.distance())
+    apart = torch.cat(found)
+    assert not bool(apart[0].any())
+    assert torch.equal(apart[1:], L1()(features[1:], features[:-1]))

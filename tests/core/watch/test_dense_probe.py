@@ -64,3 +64,22 @@ def test_an_error_in_the_dense_run_leaves_no_job_that_probes(monkeypatch):
     with pytest.raises(ZeroDivisionError):
         list(running.run([clip(12)]))
     assert not running.job.probing
+
+
+@pytest.mark.parametrize("saving", ["merging=tome", "reuse=step-skip"])
+def test_a_block_that_prunes_nothing_is_timed_where_something_else_is_saved_and_stays_the_same(saving):
+    model, watch, video = ToyModel(autoencoder=ToyAutoencoder()), Watch(), clip(12)
+    model.set_prompt("a dog")
+
+    def blocks(*settings, probe=True):
+        config = build_config(settings=["refiners=['keep-all']", *settings])
+        host = load_plugins(watch)
+        return list(Scheduler(model, config, host=host, probe=lambda index: probe).run([video]))
+
+    assert all(block.dense_seconds is None for block in blocks())
+    watch.passes.clear()
+    timed = blocks(saving)
+    assert [block.dense_seconds is None for block in timed] == [True, True, False, False]
+    assert {kept for _, probing, _, kept in watch.passes if probing} == {48}
+    for one, other in zip(timed, blocks(saving, probe=False), strict=True):
+        assert torch.equal(one.latents, other.latents)
