@@ -1,7 +1,7 @@
 """One clip of an ablation, encoded and with its masks, and the runs of rows over it."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import attrs
@@ -24,10 +24,9 @@ from lipar_lab.ablation.figures import Baseline
 from lipar_lab.ablation.plan import Cell, LoadedModel, Plan
 from lipar_lab.ablation.rows import Row
 from lipar_lab.ablation.shared_masks import (
-    RatedMask,
+    MaskMaker,
     SharedMasks,
     enlarged,
-    mask_at_rate,
     mask_by,
     random_like,
 )
@@ -61,26 +60,6 @@ class Denoised:
     """The tokens that were computed, on the CPU."""
     noise_bytes: int
     """Largest size of the tensors that the noise source stored."""
-
-
-@attrs.frozen(eq=False)
-class MaskMaker:
-    """Makes the shared masks of one clip at one value of every axis."""
-
-    mask_at: Callable[[float], RatedMask]
-    """The mask with both thresholds multiplied by a factor."""
-    _made: dict[float, RatedMask] = attrs.field(factory=dict, init=False)
-
-    def at(self, kept: float) -> RatedMask:
-        """The mask whose kept fraction is closest to a wanted one; made once."""
-        if kept not in self._made:
-            self._made[kept] = mask_at_rate(kept, self.mask_at)
-        return self._made[kept]
-
-    @functools.cached_property
-    def natural_kept(self) -> float:
-        """Kept fraction at the config's own thresholds, of the blocks after the first."""
-        return self.mask_at(1.0).kept
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Keep masks with a wanted kept fraction, made once for each clip and shared by all rows."""
 
+import functools
 from collections.abc import Callable
 
 import attrs
@@ -80,6 +81,26 @@ def mask_at_rate(wanted: float, mask_at: Callable[[float], RatedMask], *, halvin
         met.append(mask_at(2**middle))
         low, high = (middle, high) if met[-1].kept > wanted else (low, middle)
     return min(met, key=lambda rated: abs(rated.kept - wanted))
+
+
+@attrs.frozen(eq=False)
+class MaskMaker:
+    """Makes the shared masks of one clip at one value of every axis."""
+
+    mask_at: Callable[[float], RatedMask]
+    """The mask with both thresholds multiplied by a factor."""
+    _made: dict[float, RatedMask] = attrs.field(factory=dict, init=False)
+
+    def at(self, kept: float) -> RatedMask:
+        """The mask whose kept fraction is closest to a wanted one; made once."""
+        if kept not in self._made:
+            self._made[kept] = mask_at_rate(kept, self.mask_at)
+        return self._made[kept]
+
+    @functools.cached_property
+    def natural_kept(self) -> float:
+        """Kept fraction at the config's own thresholds, of the blocks after the first."""
+        return self.mask_at(1.0).kept
 
 
 def random_like(keep_mask: KeepMask, seed: int) -> KeepMask:

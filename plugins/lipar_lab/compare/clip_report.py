@@ -111,7 +111,7 @@ class ClipReport:
         first = self._measured_from
         if first >= len(pixels):
             return dict.fromkeys(self._figures.names)
-        later = {name: clip[first:] for name, clip in others.items()}
+        later: dict[str, Any] = {name: clip[first:] for name, clip in others.items()}
         return self._figures.measure(Clips(result=pixels[first:], **later))
 
 

@@ -50,7 +50,7 @@ def test_keys_become_fields_and_paths_count_from_the_folder_of_the_suite(tmp_pat
     assert suite == Suite(
         title="mine",
         reference="a",
-        kept=(0.5, 1),
+        kept=(0.5, 1.0),
         clips=Clips(files=(str(tmp_path / "b.mp4"),), prompts=("night",), frames=24),
         axes=(Axis(name="window", values={"full": (), "short": ("cache.window_frames=4",)}),),
         rows=(
