@@ -13,7 +13,7 @@ from lipar.editing.source import SourceFrames
 from lipar.events import EditOptions
 from lipar.plugin.host import PluginHost
 from lipar.protocols import Model
-from lipar_lab.bench.machine import peak_memory, reset_peak_memory
+from lipar_lab.machine import peak_memory, reset_peak_memory
 from lipar_lab.plan.clip import ClipPlan
 from lipar_lab.plan.measure import growing_blocks, measured_config, scene
 from lipar_lab.plan.memory import Loading

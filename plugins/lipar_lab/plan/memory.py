@@ -13,7 +13,7 @@ from lipar.config import Config
 from lipar.plugin.host import PluginHost
 from lipar.plugin.parts import make_streaming_adapter
 from lipar.protocols import Model
-from lipar_lab.bench.machine import peak_memory, reset_peak_memory
+from lipar_lab.machine import peak_memory, reset_peak_memory
 from lipar_lab.plan.calibration import MemoryPoint
 from lipar_lab.plan.measure import PROMPT, growing_blocks, measured_config, scene
 
