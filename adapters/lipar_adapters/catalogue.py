@@ -54,7 +54,8 @@ def located(
     entry = entry_named(name)
     found = [look_for(_needed(entry.part(option), without), model_dir) for option in options]
     if any(each.missing for each in found):
-        raise MissingCheckpointError(missing_text(entry, found, model_dir))
+        set_by_hand = " and ".join(f"adapter.{option}" for option in options)
+        raise MissingCheckpointError(f"{missing_text(entry, found, model_dir)}, or set {set_by_hand}")
     return {each.part.option: each.path for each in found if each.path is not None}
 
 

@@ -126,11 +126,14 @@ class SelfForcing(StreamingAdapter):
         from lipar_adapters.wan.causal import CausalWan
         from lipar_adapters.wan.checkpoints import load_transformer
         from lipar_adapters.wan.fp8 import check_fp8, quantise_transformer
+        from lipar_adapters.wan.gguf_files import SUFFIX
         from lipar_adapters.wan.text import WanTextEncoder
         from lipar_adapters.wan.timesteps import Float64Timesteps
 
         if self.quantise == "fp8":
             check_fp8(device, dtype)
+            if checkpoint.suffix == SUFFIX:
+                raise ValueError(f"{checkpoint} is quantised already; leave adapter.quantise out")
         text = None
         if base is not None and (base / "text_encoder").is_dir():
             text = WanTextEncoder(

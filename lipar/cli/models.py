@@ -8,7 +8,7 @@ import click
 
 from lipar.cli.lists import describe_part, installed_plugins
 from lipar.cli.options import debug_option, model_dir_option, quiet_option
-from lipar.cli.output import complain, say
+from lipar.cli.output import say
 
 if TYPE_CHECKING:
     from lipar.catalogue.entry import Entry
@@ -108,8 +108,7 @@ def _show(entry: "Entry", model_dir: Path | None) -> None:
 )
 @quiet_option
 @debug_option
-@click.pass_context
-def fetch(ctx: click.Context, name: str, model_dir: Path | None, revision: str | None, quiet: bool) -> None:
+def fetch(name: str, model_dir: Path | None, revision: str | None, quiet: bool) -> None:
     """Fetch the files of a model from the hub that are not on this machine.
 
     They are put into --model-dir, else into the folder that LIPAR_MODELS names, else into the cache of the hub's own
@@ -131,7 +130,6 @@ def fetch(ctx: click.Context, name: str, model_dir: Path | None, revision: str |
         if all(not each.missing for each in found) and revision is None:
             say(f"the hub was not reached ({error}), but {entry.name} is here")
             return
-        complain(f"error: the hub was not reached: {error}", fg="red")
         say(*by_hand(entry, found, folder))
-        ctx.exit(1)
+        raise HubUnreachableError(f"the hub was not reached: {error}") from error
     say(f"{entry.name} is here" + (f"; --model {entry.name} reads it" if entry.adapter else ""))
