@@ -46,7 +46,10 @@ def fetch(
     quiet: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Fetch what is missing of a model; a fetch that was interrupted goes on where it ended.
+    """Fetch what is missing of a model; files that an earlier fetch completed are kept.
+
+    After a broken connection the hub's client goes on within a file. In a new run it begins the file again that was not
+    complete (huggingface_hub 2.4).
 
     Nothing is written before the hub was asked for all parts, and the disk has room for what is missing.
 

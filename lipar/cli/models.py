@@ -112,8 +112,8 @@ def fetch(name: str, model_dir: Path | None, revision: str | None, quiet: bool) 
     """Fetch the files of a model from the hub that are not on this machine.
 
     They are put into --model-dir, else into the folder that LIPAR_MODELS names, else into the cache of the hub's own
-    client. A fetch that was interrupted goes on where it ended. Without a network the command says which files to put
-    where by hand.
+    client. After an interrupted fetch the files that were complete are not fetched again. Without a network the command
+    says which files to put where by hand.
     """
     from lipar.catalogue.fetching import HubUnreachableError
     from lipar.catalogue.fetching import fetch as fetch_entry

@@ -169,7 +169,9 @@ def test_a_gguf_file_edits_a_clip_of_latents(tmp_path: Path, transformer: Any) -
     model = adapter.load(torch.device("cpu"), torch.bfloat16)
     assert model.dtype == torch.bfloat16
     model.prompt_embeds = torch.randn(1, 8, 64)
-    blocks = list(Scheduler(model, build_config(settings=["prune.keep=0.5"])).run([torch.randn(1, 2, 16, 4, 6)]))
+    blocks = list(
+        Scheduler(model, build_config(settings=["prune.keep=0.5"])).run([torch.randn(1, 2, 16, 4, 6)])
+    )
     assert torch.cat([block.latents for block in blocks], dim=1).isfinite().all()
 
 
