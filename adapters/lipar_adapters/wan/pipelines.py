@@ -58,7 +58,7 @@ def read_index(folder: str | Path, *, without: Collection[str] = ()) -> dict[str
     missing = [part for part in parts if part not in without and not _is_whole(folder / part)]
     if missing:
         raise MissingCheckpointError(
-            f"{folder} is not whole; missing: {', '.join(missing)}. lipar never downloads; put the files there"
+            f"{folder} is not whole; missing: {', '.join(missing)}. Put the files there, or see `lipar models fetch`"
         )
     return index
 
@@ -236,7 +236,7 @@ class _Wan22(ClipAdapter):
         return "\n".join(
             [
                 f"  It needs a folder in diffusers format, such as {cls.example}: {INDEX}, transformer, vae,",
-                "  text_encoder, tokenizer and scheduler, with their weights. `lipar models fetch` fetches them.",
+                "  text_encoder, tokenizer and scheduler, with their weights. `lipar models fetch` gets them.",
                 f"  Native size: {cls.home}.",
                 "  It generates a clip in a single pass: `lipar ttm --model FOLDER`, or `lipar.enable` in Python.",
             ]
