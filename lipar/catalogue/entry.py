@@ -98,14 +98,14 @@ class Entry:
         return tuple(file for part in self.parts for file in part.files)
 
 
-def sized(count: float | None) -> str:
+def sized(count: int | None) -> str:
     """A number of bytes as a short text in decimal units, such as `5.7 GB`; None: `unknown`."""
     if count is None:
         return "unknown"
-    unit = 0
-    while count >= 999.95 and unit < len(_UNITS) - 1:
-        count, unit = count / 1000, unit + 1
-    return f"{count:.0f} {_UNITS[unit]}" if unit == 0 or count >= 99.95 else f"{count:.1f} {_UNITS[unit]}"
+    number, unit = float(count), 0
+    while number >= 999.95 and unit < len(_UNITS) - 1:
+        number, unit = number / 1000, unit + 1
+    return f"{number:.0f} {_UNITS[unit]}" if unit == 0 or number >= 99.95 else f"{number:.1f} {_UNITS[unit]}"
 
 
 def sizes_of(files: Iterable[WantedFile]) -> str:

@@ -196,7 +196,11 @@ def _sha256(path: Path, *, quiet: bool) -> str:
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator[None]:
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
 
     if not quiet or are_progress_bars_disabled():
         yield

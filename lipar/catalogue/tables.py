@@ -73,10 +73,10 @@ def _repository(where: str, table: dict[str, Any]) -> _Files:
     return table.get("revision", "main"), tuple(files)
 
 
-def _file(path: str, size: int, computed: float | None) -> WantedFile:
+def _file(path: str, size: int, computed: int | None) -> WantedFile:
     if size or computed is None:
         return WantedFile(path, size or None)
-    return WantedFile(path, round(computed), exact=False)
+    return WantedFile(path, computed, exact=False)
 
 
 def shards(path: str, sizes: Sequence[int], computed: int | None = None) -> list[WantedFile]:
@@ -88,7 +88,7 @@ def shards(path: str, sizes: Sequence[int], computed: int | None = None) -> list
         computed: bytes of all shards, of which each then has an equal share; None: not known either.
     """
     name, count = PurePosixPath(path), len(sizes)
-    stem, share = name.with_suffix(""), None if computed is None else computed / count
+    stem, share = name.with_suffix(""), None if computed is None else round(computed / count)
     shard_files = [
         _file(f"{stem}-{number:05}-of-{count:05}{name.suffix}", size, share)
         for number, size in enumerate(sizes, start=1)
