@@ -132,4 +132,5 @@ def fetch(name: str, model_dir: Path | None, revision: str | None, quiet: bool) 
             return
         say(*by_hand(entry, found, folder))
         raise HubUnreachableError(f"the hub was not reached: {error}") from error
-    say(f"{entry.name} is here" + (f"; --model {entry.name} reads it" if entry.adapter else ""))
+    where = "" if model_dir is None else f" --model-dir {model_dir}"
+    say(f"{entry.name} is here" + (f"; --model {entry.name}{where} reads it" if entry.adapter else ""))

@@ -7,9 +7,12 @@ import huggingface_hub.constants
 import pytest
 from command_runs import run_command
 from model_folders import listed_files, make_files
+from toy_hub import serving
 from wan_toys import write_motion_folder
 
+from lipar.catalogue.places import place_of
 from lipar.video import probe, write_synthetic_clip
+from lipar_adapters.catalogue import entries
 
 Run = Callable[..., tuple[int, str, str]]
 EDIT = ("--prompt", "a watercolour painting", "--resolution", "48x32", "--device", "cpu", "--quiet")
@@ -88,6 +91,26 @@ def test_a_pipeline_by_its_name_makes_a_clip(run: Run, tmp_path: Path, name: str
     code, _, complained = run("ttm", motion, "-o", out, "--model", name, "--model-dir", folder, *words)
     assert code == 0, complained
     assert out.is_file()
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["folder", "cache"])
+def test_what_is_fetched_from_a_hub_is_found(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    entry, folder = entries()["self-forcing"], tmp_path / "models"
+    files = [place_of(part, tmp_path / "served") / file.path for part in entry.parts for file in part.files]
+    make_files(files, tmp_path / "work")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    where = ("--model-dir", folder) if named else ()
+    with serving(tmp_path / "served") as hub:
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.endpoint)
+        template = f"{hub.endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        code, said, complained = run("models", "fetch", "self-forcing", "--quiet", *where)
+    assert code == 0, complained
+    assert said.splitlines()[-1].startswith("self-forcing is here; --model self-forcing")
+    code, said, complained = run("check", "--model", "self-forcing", *where)
+    assert code == 0 and said.startswith("can run on self-forcing"), complained
 
 
 def test_without_files_an_edit_names_them_and_the_command_that_fetches_them(
