@@ -98,6 +98,35 @@ def test_the_checkpoint_of_self_forcing_is_as_large_as_its_parameters() -> None:
     assert repackaged.size is not None and numbers < repackaged.size < numbers + 200 * 825
 
 
+# the second is `vae22_diffusers_config` of the same script, less the means and deviations, which are no weights
+AUTOENCODERS: dict[str, dict[str, Any]] = {
+    "wan2.1-1.3b": {},
+    "wan2.2-ti2v-5b": {
+        "base_dim": 160,
+        "z_dim": 48,
+        "is_residual": True,
+        "in_channels": 12,
+        "out_channels": 12,
+        "decoder_base_dim": 256,
+        "scale_factor_spatial": 16,
+        "patch_size": 2,
+    },
+}
+
+
+@pytest.mark.parametrize("name", AUTOENCODERS)
+def test_the_autoencoder_in_the_catalogue_is_as_large_as_its_parameters(name: str) -> None:
+    from diffusers import AutoencoderKLWan
+
+    with torch.device("meta"):
+        state = AutoencoderKLWan(**AUTOENCODERS[name]).state_dict()
+    numbers = 4 * sum(tensor.numel() for tensor in state.values())
+    (file,) = [
+        file for file in entries()[name].files if file.path == "vae/diffusion_pytorch_model.safetensors"
+    ]
+    assert file.size is not None and 0 < file.size - numbers < 200 * len(state)
+
+
 @pytest.mark.parametrize(("ours", "name"), [("wan2.1-1.3b", "wan2.1-1.3b"), ("wan2.2-5b", "wan2.2-ti2v-5b")])
 def test_the_shapes_of_the_bench_are_those_of_the_released_models(ours: str, name: str) -> None:
     shape, config = SHAPES[ours], full_size(name).config
