@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lipar.attention.merge import Match
+from lipar.catalogue.entry import Entry
 from lipar.layout import TokenLayout
 from lipar.masks.change import Change
 from lipar.masks.measure import LatentReader, Measure, Reader, default_thresholds
@@ -424,6 +425,15 @@ class Adapter(ABC):
     def about(cls) -> str:
         """Some lines for `lipar models show`: what it needs, what it knows."""
         return ""
+
+    @classmethod
+    def catalogue(cls) -> Sequence[Entry]:
+        """Released models that it runs, for `lipar models` and as names for `--model`; read from a data file.
+
+        An adapter with entries has two options: `weights`, the name of the entry whose files it reads where no file is
+        named by another option, and `model_dir`, a folder of models; `lipar.catalogue.places.look_for` finds the files.
+        """
+        return ()
 
     @abstractmethod
     def load(self, device: torch.device, dtype: torch.dtype) -> Model | Pipeline:

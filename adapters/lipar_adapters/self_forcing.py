@@ -1,9 +1,10 @@
 """The adapter `self-forcing`: causal Wan 2.1 models distilled to a few steps, from their released checkpoint.
 
-Self-Forcing (arXiv 2506.08009) and related models share one layout: for another checkpoint set `checkpoint=` and, where
-it was trained with other ones, blocks and steps.
+Self-Forcing (arXiv 2506.08009) and related models share one layout: for another checkpoint set `weights=` to its name
+in the catalogue, or `checkpoint=` and, where it was trained with other ones, blocks and steps.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,9 +13,11 @@ import torch
 
 from lipar import bounds
 from lipar.bounds import Within, falling
+from lipar.catalogue.entry import Entry
 from lipar.plugin.compatibility import CAUSAL
 from lipar.protocols import Autoencoder, Model, StreamingAdapter
 from lipar.spec import AutoencoderSpec, ModelSpec
+from lipar_adapters.catalogue import entries_of, located
 from lipar_adapters.checkpoint_errors import MissingCheckpointError, reading
 from lipar_adapters.wan.run_settings import RunSettings
 from lipar_adapters.wan.taehv_option import only_with_taehv, taehv_file
@@ -26,12 +29,17 @@ HOME_PIXELS = 480 * 832
 class SelfForcing(StreamingAdapter):
     """Self-Forcing, and other causal Wan 2.1 checkpoints of its layout; weights are read from local folders only."""
 
+    weights: str = "self-forcing"
+    """Name in the catalogue (`lipar models`) of the model that is read where `checkpoint` or `base` is not set."""
+    model_dir: str | None = None
+    """Folder of models; None: that of `LIPAR_MODELS`. The hub's cache on this machine is looked at, too."""
     checkpoint: str | None = None
-    """The released file (`self_forcing_dmd.pt`), a `.safetensors` of the same names, or a diffusers folder."""
+    """The released file (`self_forcing_dmd.pt`), a `.safetensors` or `.gguf` of the same names, or a diffusers folder.
+    None: that of `weights`."""
     base: str | None = None
     """A local diffusers folder of Wan2.1-T2V-1.3B: `vae`, `text_encoder`, `tokenizer`, and the transformer's config.
 
-    None: these parts are in `checkpoint`, if that is a whole diffusers folder.
+    None: these parts are in `checkpoint`, if that is a whole diffusers folder, or where the catalogue says.
     """
     block_frames: int = attrs.field(default=3, validator=bounds.BLOCK)
     """Latent frames denoised together."""
@@ -59,12 +67,17 @@ class SelfForcing(StreamingAdapter):
     """`wan`: `vae` of `base`; `taehv`: the small one in the file `taehv`; `none`: input and output are latents and
     `prompt_embeds`, and no `base` is needed."""
     taehv: str | None = attrs.field(default=None, validator=only_with_taehv)
-    """The released file `taew2_1.pth`, for `autoencoder = "taehv"`."""
+    """The released file `taew2_1.pth`, for `autoencoder = "taehv"`; None: `taew2_1` of the catalogue."""
     quantise: Literal["none", "fp8"] = "none"
     """`fp8`: the linear layers of the transformer blocks multiply 8-bit floating-point numbers, with a scale for each
     row. Faster and less exact; needs an NVIDIA GPU from Ada on, and bfloat16."""
 
     gives = CAUSAL
+
+    @classmethod
+    def catalogue(cls) -> Sequence[Entry]:
+        """Causal models, and what no adapter runs: other models of Wan 2.1, TAEHV."""
+        return entries_of("self-forcing", None)
 
     def _run_settings(self) -> RunSettings:
         return RunSettings(
@@ -113,11 +126,14 @@ class SelfForcing(StreamingAdapter):
         from lipar_adapters.wan.causal import CausalWan
         from lipar_adapters.wan.checkpoints import load_transformer
         from lipar_adapters.wan.fp8 import check_fp8, quantise_transformer
+        from lipar_adapters.wan.gguf_files import SUFFIX
         from lipar_adapters.wan.text import WanTextEncoder
         from lipar_adapters.wan.timesteps import Float64Timesteps
 
         if self.quantise == "fp8":
             check_fp8(device, dtype)
+            if checkpoint.suffix == SUFFIX:
+                raise ValueError(f"{checkpoint} is quantised already; leave adapter.quantise out")
         text = None
         if base is not None and (base / "text_encoder").is_dir():
             text = WanTextEncoder(
@@ -157,7 +173,7 @@ class SelfForcing(StreamingAdapter):
         if self.autoencoder == "taehv":
             from lipar_adapters.wan.taehv import load_taehv
 
-            return load_taehv(taehv_file(self.taehv), dtype=dtype, device=device)
+            return load_taehv(self._taehv(), dtype=dtype, device=device)
         if self.autoencoder == "none" or base is None:
             return None
         from diffusers import AutoencoderKLWan
@@ -171,35 +187,47 @@ class SelfForcing(StreamingAdapter):
 
     def _find(self) -> tuple[Path, Path | None]:
         """Where the checkpoint and the other parts lie; all that will be needed is there."""
-        if self.checkpoint is None:
-            raise MissingCheckpointError(
-                "self-forcing has no weights of its own; set adapter.checkpoint to the released self_forcing_dmd.pt "
-                "and adapter.base to a local diffusers folder of Wan2.1-T2V-1.3B (vae, text_encoder, tokenizer)"
-            )
-        checkpoint = Path(self.checkpoint).expanduser()
-        if not checkpoint.exists():
-            raise MissingCheckpointError(f"adapter.checkpoint: there is nothing at {checkpoint}")
-        base = Path(self.base).expanduser() if self.base is not None else None
-        if base is None and any((checkpoint / part).is_dir() for part in ("vae", "text_encoder")):
-            base = checkpoint
-        if self.autoencoder == "none":
-            return checkpoint, base
         if self.autoencoder == "taehv":
-            taehv_file(self.taehv)
+            self._taehv()
+        needs_base = self.autoencoder != "none"
+        without = () if self.autoencoder == "wan" else ("vae",)
+        if self.checkpoint is None:
+            options = ["checkpoint", *(["base"] if needs_base and self.base is None else [])]
+            found = located(self.weights, options, self.model_dir, without)
+            checkpoint, base = found["checkpoint"], found.get("base")
+        else:
+            checkpoint, base = Path(self.checkpoint).expanduser(), None
+            if not checkpoint.exists():
+                raise MissingCheckpointError(f"adapter.checkpoint: there is nothing at {checkpoint}")
+        if self.base is not None:
+            base = Path(self.base).expanduser()
+        elif base is None and any((checkpoint / part).is_dir() for part in ("vae", "text_encoder")):
+            base = checkpoint
+        if not needs_base:
+            return checkpoint, base
+        return checkpoint, self._whole_base(checkpoint, base, without)
+
+    def _whole_base(self, checkpoint: Path, base: Path | None, without: Sequence[str]) -> Path:
         if base is None:
-            raise MissingCheckpointError(
-                f"{checkpoint} holds a transformer alone; set adapter.base to a local diffusers folder of "
-                f"Wan2.1-T2V-1.3B with {'vae, ' if self.autoencoder == 'wan' else ''}text_encoder and tokenizer, or "
-                "adapter.autoencoder to 'none'"
-            )
+            try:
+                return located(self.weights, ["base"], self.model_dir, without)["base"]
+            except MissingCheckpointError as error:
+                raise MissingCheckpointError(
+                    f"{checkpoint} holds a transformer alone; set adapter.base to a local diffusers folder of "
+                    f"Wan2.1-T2V-1.3B with {'' if without else 'vae, '}text_encoder and tokenizer, or "
+                    f"adapter.autoencoder to 'none', or: {error}"
+                ) from error
         needed = ["text_encoder/config.json", "tokenizer/tokenizer_config.json"]
-        needed += ["vae/config.json"] if self.autoencoder == "wan" else []
+        needed += [] if without else ["vae/config.json"]
         missing = [name for name in needed if not (base / name).is_file()]
         if missing:
             raise MissingCheckpointError(
                 f"adapter.base: {base} is not a whole diffusers folder; missing: {', '.join(missing)}"
             )
-        return checkpoint, base
+        return base
+
+    def _taehv(self) -> Path:
+        return taehv_file(self.taehv, "taew2_1", self.model_dir)
 
     def _config(self, checkpoint: Path, base: Path | None) -> dict[str, Any]:
         """The transformer's config: from its own folder, from `base`, or inferred from the shapes."""
@@ -229,7 +257,7 @@ class SelfForcing(StreamingAdapter):
         if base is not None and self.autoencoder == "wan":
             weights += stored_bytes(base / "vae", dtype)
         if self.autoencoder == "taehv":
-            weights += taehv_bytes(taehv_file(self.taehv), dtype)
+            weights += taehv_bytes(self._taehv(), dtype)
         if base is not None and (base / "text_encoder").is_dir():
             text = stored_bytes(base / "text_encoder", dtype)
         warn_of_weights(weights, text, device)

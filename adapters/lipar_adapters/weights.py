@@ -1,6 +1,7 @@
 """Files of tensors, whatever they hold: headers first, and no code of a pickle is run (`weights_only=True`)."""
 
 import re
+import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -33,7 +34,9 @@ def read_pickle(path: Path) -> Any:
         CheckpointError: it holds other objects, which are not made, or is no such file, or a part of one.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        # older files of torch.save are one pickle, which cannot be mapped into memory
+        mapped = zipfile.is_zipfile(path)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # the unpickler raises what a damaged stream makes it meet

@@ -43,7 +43,16 @@ _TABLE_ONLY = "table"
     cls=GroupedCommand,
     groups={
         "Output": ["output", "overlay", "size", "codec", "quality"],
-        "What is computed": ["model", "config_file", "preset", "settings", "strength", "seed", "dense"],
+        "What is computed": [
+            "model",
+            "model_dir",
+            "config_file",
+            "preset",
+            "settings",
+            "strength",
+            "seed",
+            "dense",
+        ],
         "Where and how": ["resolution", "device", "dtype", "engine"],
         "Watching": ["profile", "log", "record_masks", "quiet", "debug"],
     },

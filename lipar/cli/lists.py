@@ -1,4 +1,4 @@
-"""`lipar strategies`, `lipar plugins`, `lipar models`: what is installed."""
+"""`lipar strategies`, `lipar plugins`: what is installed."""
 
 import json
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def _option(field: "attrs.Attribute[Any]") -> str:
     return f"{name}: {type_name} = {default}"
 
 
-def _installed() -> "PluginHost":
+def installed_plugins() -> "PluginHost":
     """A host with all plugins, which needs torch."""
     with importing():
         from lipar.cli.host import plugin_host
@@ -37,7 +37,8 @@ def _installed() -> "PluginHost":
         return plugin_host()
 
 
-def _describe(part: Registered) -> None:
+def describe_part(part: Registered) -> None:
+    """Print a part with its options; one that cannot be described gives a line that says so."""
     try:
         with running(str(part)):
             lines = list(_lines(part))
@@ -64,11 +65,11 @@ def _lines(part: Registered) -> Iterator[str]:
 @debug_option
 def strategies(kind: str | None) -> None:
     """List every registered part with its options and owner."""
-    host = _installed()
+    host = installed_plugins()
     for name in KINDS if kind is None else [kind]:
         say(KINDS[name].replace("_", " "), bold=True)
         for part in host.registries[name]:
-            _describe(part)
+            describe_part(part)
 
 
 @click.command()
@@ -77,7 +78,7 @@ def strategies(kind: str | None) -> None:
 @click.pass_context
 def plugins(ctx: click.Context, as_json: bool) -> None:
     """List the plugins: version, parts, commands and hooks that they offer, and why one was left out."""
-    host, commands = _installed(), command_table(ctx)
+    host, commands = installed_plugins(), command_table(ctx)
     from lipar.cli.host import add_commands
 
     add_commands(host, commands)
@@ -126,23 +127,3 @@ def _state(plugin: Plugin) -> str:
     if plugin.error:
         return f"failed: {plugin.error}"
     return "disabled" if plugin.disabled else "loaded"
-
-
-@click.group(invoke_without_command=True)
-@debug_option
-@click.pass_context
-def models(ctx: click.Context) -> None:
-    """List the models that `--model` takes."""
-    if ctx.invoked_subcommand is None:
-        for part in _installed().registries["adapter"]:
-            _describe(part)
-
-
-@models.command()
-@click.argument("name")
-@debug_option
-def show(name: str) -> None:
-    """Say what a model needs, and what is known about it."""
-    part = _installed().registries["adapter"][name]
-    _describe(part)
-    say(*part.part.about().splitlines())

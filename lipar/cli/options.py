@@ -47,6 +47,7 @@ class ConfigChoice:
     """What the options of `config_options` say about the config of a run."""
 
     model: str | None = None
+    model_dir: Path | None = None
     file: Path | None = None
     preset: str | None = None
     settings: tuple[str, ...] = ()
@@ -58,9 +59,12 @@ class ConfigChoice:
 
     @property
     def all_settings(self) -> list[str | Mapping[str, Any]]:
-        """`--model` and `--set`, in the order in which they apply."""
+        """`--model`, `--model-dir` and `--set`, in the order in which they apply."""
         # the model first: a part that is named again drops the options that were set before it
-        return [*([] if self.model is None else [{"adapter": self.model}]), *self.settings]
+        named: list[str | Mapping[str, Any]] = [] if self.model is None else [{"adapter": self.model}]
+        if self.model_dir is not None:
+            named.append({"adapter": {"model_dir": str(self.model_dir)}})
+        return [*named, *self.settings]
 
     def build(self, *more: str | Mapping[str, Any], base: Config | None = None) -> Config:
         """The config.
@@ -77,15 +81,16 @@ class ConfigChoice:
 
 
 def config_options(*, model: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """`--model`, `--config`, `--preset` and `--set`; the command receives them as one argument, `choice`.
+    """`--model`, `--model-dir`, `--config`, `--preset` and `--set`; the command receives one argument, `choice`.
 
     Args:
-        model: whether `--model` is among them.
+        model: whether `--model` and `--model-dir` are among them.
     """
     declared = [
         click.option(
-            "--model", metavar="NAME", help="Adapter to use; `lipar models` lists them.  [default: tiny]"
+            "--model", metavar="NAME", help="Model to use; `lipar models` lists them.  [default: tiny]"
         ),
+        model_dir_option,
         click.option("--config", "config_file", type=PATH, help="TOML file; see docs/reference/config.md."),
         click.option("--preset", metavar="NAME", help=f"Start from a preset: {', '.join(presets())}."),
         click.option(
@@ -102,11 +107,11 @@ def config_options(*, model: bool = True) -> Callable[[Callable[..., Any]], Call
         def call(
             *args: Any, config_file: Path | None, preset: str | None, settings: tuple[str, ...], **others: Any
         ) -> Any:
-            name = others.pop("model", None) if model else None
-            choice = ConfigChoice(model=name, file=config_file, preset=preset, settings=settings)
+            named = {key: others.pop(key) for key in ("model", "model_dir")} if model else {}
+            choice = ConfigChoice(**named, file=config_file, preset=preset, settings=settings)
             return function(*args, choice=choice, **others)
 
-        return _with_options(declared if model else declared[1:], call)
+        return _with_options(declared if model else declared[2:], call)
 
     return add
 
@@ -117,6 +122,16 @@ def _with_options(
     for option in reversed(options):  # as decorators stand, the last one applies first
         function = option(function)
     return function
+
+
+def model_dir_option(function: Function) -> Function:
+    """`--model-dir`, a folder of models, see `lipar.catalogue.places`."""
+    return click.option(
+        "--model-dir",
+        type=PATH,
+        metavar="DIR",
+        help="Folder of models, with OWNER/NAME/FILE as on the hub.  [default: LIPAR_MODELS, then the hub's cache]",
+    )(function)
 
 
 def prompt_option(function: Function) -> Function:

@@ -9,7 +9,7 @@ OWN = {
     "edit": ("lipar.cli.edit:edit", "Edit a video by a prompt, computing only the tokens that changed."),
     "strategies": ("lipar.cli.lists:strategies", "List every registered part with its options and owner."),
     "plugins": ("lipar.cli.lists:plugins", "List the plugins, what they offer, and why one was left out."),
-    "models": ("lipar.cli.lists:models", "List the models that `--model` takes."),
+    "models": ("lipar.cli.models:models", "List the models that `--model` takes, and fetch their files."),
     "check": ("lipar.cli.check:check", "Say whether a config can run."),
     "new-plugin": ("lipar.cli.new_plugin:new_plugin", "Write a plugin to start from."),
 }

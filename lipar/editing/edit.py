@@ -55,8 +55,8 @@ def edit(
         path: the source video; None: a clip that lipar generates.
         prompt: what the result should look like.
         out: where to write the result; the suffix names the container, such as `.mp4`.
-        model: name of an adapter (`lipar models` lists them), or a model of `lipar.load_model`, which several edits
-            can share; None: the adapter of the config, by default `tiny`.
+        model: name of an adapter or of a model in the catalogue (`lipar models` lists them), or a model of
+            `lipar.load_model`, which several edits can share; None: the adapter of the config, by default `tiny`.
         config: a `lipar.Config`, or a dict of its tables as a config file has them; None: the defaults.
         device: such as `cpu` or `cuda:1`, for a model that is loaded here; None: CUDA if there is a device.
         dtype: such as `float32`, likewise; None: bfloat16 on CUDA, else float32.

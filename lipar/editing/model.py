@@ -28,7 +28,7 @@ def load_model(
     ```
 
     Args:
-        name: of the adapter; `lipar models` lists them.
+        name: of the adapter, or of a model in the catalogue; `lipar models` lists both.
         device: such as `cpu` or `cuda:1`; None: CUDA if there is a device, else the CPU.
         dtype: such as `float32`; None: bfloat16 on CUDA, else float32.
         host: the plugins; None: all that are installed.

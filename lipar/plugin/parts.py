@@ -12,6 +12,7 @@ from lipar.masks.combination import Thresholded
 from lipar.masks.measure import Measure, measure_of, needed_thresholds
 from lipar.masks.source import SourceFormat
 from lipar.masks.thresholds import AdaptiveThresholds
+from lipar.plugin.catalogued import with_adapter
 from lipar.plugin.checks import Checks
 from lipar.plugin.facts import FACTS
 from lipar.plugin.forward_guards import NoiseGuard, RecoveryGuard, RestorerGuard
@@ -183,13 +184,13 @@ def make_measure(
 
 
 def make_adapter(host: PluginHost, config: Config) -> Adapter:
-    """The adapter that a config names, with its guard, not yet loaded.
+    """The adapter that a config names, by its own name or by that of a model in the catalogue, not yet loaded.
 
     Raises:
-        UnknownPartError: no adapter of that name.
-        ConfigError: an option that it does not have, or of the wrong type or range.
+        UnknownPartError: no adapter of that name, nor model in the catalogue.
+        ConfigError: an option that it does not have, or of the wrong type or range; or no adapter runs that model.
     """
-    return cast(Adapter, guarded_part(host, "adapter", config.adapter, Checks()))
+    return cast(Adapter, guarded_part(host, "adapter", with_adapter(host, config.adapter), Checks()))
 
 
 def make_streaming_adapter(host: PluginHost, config: Config) -> StreamingAdapter:

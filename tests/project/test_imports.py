@@ -38,7 +38,7 @@ ORDER = [
 ]
 """A module of the core imports, directly or not, none that comes after it in this list."""
 LEVELS = [
-    {"files", "metrics", "video"},
+    {"catalogue", "files", "metrics", "video"},
     {"attention", "masks"},
     {"engines"},
     {"plugin"},

@@ -1,6 +1,8 @@
 """The adapter `ttm`: Time-to-Move on the bundled bidirectional model, or on a Wan model from a local folder."""
 
+from collections.abc import Collection
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import attrs
@@ -8,8 +10,9 @@ import torch
 from attrs.validators import instance_of
 
 from lipar.protocols import ClipAdapter, Pipeline
+from lipar_adapters.catalogue import entries, located
 from lipar_adapters.time_to_move.motion import MotionModel
-from lipar_adapters.wan.pipelines import A14B, TI2V, family_of, load_pipeline, read_index, replaced_by
+from lipar_adapters.wan.pipelines import A14B, TI2V, family_of, load_pipeline, read_index, taehv_of
 from lipar_adapters.wan.taehv_option import only_with_taehv, taehv_file
 
 TINY = "tiny"
@@ -39,13 +42,17 @@ class TimeToMove(ClipAdapter):
     """Time-to-Move: a clip from a first frame that moves as a motion video does; run by `lipar ttm`."""
 
     model: str = attrs.field(default=TINY, validator=instance_of(str))
-    """`tiny`, the bundled bidirectional model; or a folder of a Wan image-to-video model in diffusers format."""
+    """`tiny`, the bundled bidirectional model; or a folder of a Wan image-to-video model in diffusers format, or its
+    name in the catalogue (`lipar models`)."""
+    model_dir: str | None = None
+    """Folder of models; None: that of `LIPAR_MODELS`. The hub's cache on this machine is looked at, too."""
     offload: bool = False
     """Keep parts on the CPU until they are needed."""
     autoencoder: Literal["wan", "taehv"] = attrs.field(default="wan", validator=_of_the_model)
     """`wan`: that of the model; `taehv`: the small one in the file `taehv`, for a Wan model."""
     taehv: str | None = attrs.field(default=None, validator=only_with_taehv)
-    """The released file, for `autoencoder = "taehv"`: `taew2_2.pth` for TI2V, `taew2_1.pth` for the others."""
+    """The released file, for `autoencoder = "taehv"`: `taew2_2.pth` for TI2V, `taew2_1.pth` for the others; None:
+    that of the catalogue."""
 
     @property
     def gives(self) -> frozenset[str]:
@@ -61,7 +68,8 @@ class TimeToMove(ClipAdapter):
             [
                 "  lipar ttm FOLDER -o OUT.mp4                  on the bundled bidirectional model",
                 "  lipar ttm FOLDER -o OUT.mp4 --model WAN      on Wan 2.2 TI2V 5B, A14B or Wan 2.1 image-to-video,",
-                "                                               WAN being a folder in diffusers format",
+                "                                               WAN being wan2.2-ti2v-5b or wan2.2-a14b, or a folder",
+                "                                               in diffusers format",
             ]
         )
 
@@ -73,12 +81,14 @@ class TimeToMove(ClipAdapter):
             CheckpointError: its files are damaged.
             ValueError: it is of another kind of model.
         """
-        taehv = taehv_file(self.taehv) if self.autoencoder == "taehv" else None
         if self.model == TINY:
             from lipar_adapters.tiny.pipeline import image_to_video_pipeline
 
             return image_to_video_pipeline(device, dtype)
-        return load_pipeline(self.model, device, dtype, image=True, offload=self.offload, taehv=taehv)
+        taehv = None
+        if self.autoencoder == "taehv":
+            taehv = taehv_file(self.taehv, taehv_of(self._family()), self.model_dir)
+        return load_pipeline(self._folder(), device, dtype, image=True, offload=self.offload, taehv=taehv)
 
     def load_motion(self, device: torch.device, dtype: torch.dtype) -> MotionModel:
         """The same pipeline with the defaults of its model.
@@ -103,4 +113,14 @@ class TimeToMove(ClipAdapter):
         return TimeToMoveModel(self.load(device, dtype), defaults)
 
     def _family(self) -> str:
-        return family_of(read_index(self.model, without=replaced_by(self.taehv)))
+        return family_of(read_index(self._folder(), without=self._without()))
+
+    def _folder(self) -> Path:
+        """The folder of a Wan model: the one that `model` names, or that of the catalogue."""
+        folder = Path(self.model).expanduser()
+        if folder.is_dir() or self.model not in entries():
+            return folder
+        return located(self.model, ["folder"], self.model_dir, self._without())["folder"]
+
+    def _without(self) -> Collection[str]:
+        return ("vae",) if self.autoencoder == "taehv" else ()

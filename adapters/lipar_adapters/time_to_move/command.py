@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
@@ -22,6 +22,7 @@ from lipar.cli.options import (
     device_option,
     dtype_option,
     json_option,
+    model_dir_option,
     quiet_option,
     seed_option,
 )
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from lipar_adapters.time_to_move.motion_folder import MotionFolder
 
 STEP_INDEX = Within(-1, 1000, "a step of the schedule, which has at most 1000")
+_FROM_CATALOGUE = "catalogue"
+"""The value of `--taehv` without a file."""
 GUIDANCE = Within(0, 100, "1 is the prompt alone; released models take 1 to 7")
 
 
@@ -41,7 +44,7 @@ GUIDANCE = Within(0, 100, "1 is the prompt alone; released models take 1 to 7")
         "Output": ["output", "compare", "sheet", "json_file"],
         "What is made": ["prompt", "negative_prompt", "size", "frames", "stride", "seed"],
         "The two clocks": ["steps", "tweak", "tstrong", "guidance", "released"],
-        "What is computed": ["model", "taehv", "dense", "config_file", "preset", "settings"],
+        "What is computed": ["model", "model_dir", "taehv", "dense", "config_file", "preset", "settings"],
         "Where and how": ["device", "dtype", "offload", "quiet", "debug"],
     },
 )
@@ -98,14 +101,17 @@ GUIDANCE = Within(0, 100, "1 is the prompt alone; released models take 1 to 7")
     "--model",
     default="tiny",
     show_default=True,
-    metavar="tiny|PATH",
-    help="The bundled model, or a Wan image-to-video model in diffusers format.",
+    metavar="tiny|NAME|PATH",
+    help="The bundled model, or a Wan image-to-video model: by its name in `lipar models`, or a diffusers folder.",
 )
+@model_dir_option
 @click.option(
     "--taehv",
-    type=PATH,
-    metavar="FILE.pth",
-    help="Weights of TAEHV, which replaces the autoencoder of a Wan model: faster, at some cost of quality.",
+    is_flag=False,
+    flag_value=_FROM_CATALOGUE,
+    metavar="[FILE.pth]",
+    help="TAEHV in place of the autoencoder of a Wan model: faster, at some cost of quality. Without a file, the one "
+    "of `lipar models` is taken.",
 )
 @dense_option
 @config_options(model=False)
@@ -132,7 +138,8 @@ def ttm(
     guidance: float | None,
     released: bool,
     model: str,
-    taehv: Path | None,
+    model_dir: Path | None,
+    taehv: str | None,
     dense: bool,
     choice: ConfigChoice,
     device: str | None,
@@ -160,7 +167,9 @@ def ttm(
     _check_paths(output, sheet=sheet, json_file=json_file)
     host = plugin_host()
     config = config_of(host, choice)
-    options = {} if taehv is None else {"autoencoder": "taehv", "taehv": str(taehv)}
+    options: dict[str, Any] = {} if model_dir is None else {"model_dir": str(model_dir)}
+    if taehv is not None:
+        options |= {"autoencoder": "taehv", **({} if taehv == _FROM_CATALOGUE else {"taehv": taehv})}
     adapter = adapter_of(host, {"model": model, "offload": offload, **options})
     torch_device = pick_device(device)
     limit = None if frames is None else (frames - 1) * stride + 1

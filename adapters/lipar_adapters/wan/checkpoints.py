@@ -1,4 +1,4 @@
-"""Weights of causal Wan models: the released Self-Forcing layout, and diffusers folders."""
+"""Weights of Wan transformers in the released layouts: Wan's own, Self-Forcing's, ComfyUI's, diffusers', GGUF."""
 
 import json
 import math
@@ -11,6 +11,7 @@ import torch
 from lipar_adapters.checkpoint_errors import CheckpointError, MissingCheckpointError, reading, some, unfit
 from lipar_adapters.loading import described, ignored_of, load_diffusers_model
 from lipar_adapters.model_config import read_config
+from lipar_adapters.wan.gguf_files import SUFFIX, gguf_bytes, gguf_shapes, load_gguf
 from lipar_adapters.weights import (
     Header,
     check_finite,
@@ -29,21 +30,35 @@ _SIZED = {
     "blocks.0.ffn.0.weight": 2,
 }
 """Tensors from whose shapes the sizes of a model follow, with their number of axes."""
+_OF_DIFFUSERS = {
+    "proj_out.weight": "head.head.weight",
+    "condition_embedder.text_embedder.linear_1.weight": "text_embedding.0.weight",
+    "condition_embedder.time_embedder.linear_1.weight": "time_embedding.0.weight",
+    "blocks.0.ffn.net.0.proj.weight": "blocks.0.ffn.0.weight",
+    "blocks.0.norm2.weight": "blocks.0.norm3.weight",
+}
+"""Wan's own names of those that are needed here, where a file has diffusers' names."""
 _NEEDED = (
     *("patch_size", "num_attention_heads", "attention_head_dim", "in_channels", "out_channels", "num_layers"),
     *("text_dim", "freq_dim", "ffn_dim"),
 )
 _WRAPPERS = ("generator_ema", "generator", "model", "state_dict")
+_INSERTED = ("_fsdp_wrapped_module.", "_orig_mod.")
+"""What FSDP and torch.compile put into names."""
+_PREFIXES = ("model.diffusion_model.", "diffusion_model.", "base_model.model.", "model.")
+"""What ComfyUI, PEFT and trainers put before names."""
 
 
 def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
-    """Tensors of a checkpoint under the original Wan names: unwrapped, without training prefixes.
+    """Tensors of a checkpoint under their plain names, Wan's own or diffusers': unwrapped, without prefixes.
 
-    Reads `{"generator_ema": {"model.<name>": ...}}` (Self-Forcing and its relatives), plain dicts, and safetensors.
+    Reads `{"generator_ema": {"model.<name>": ...}}` (Self-Forcing and its relatives), plain dicts, safetensors with or
+    without the prefix of ComfyUI, and GGUF, whose tensors come without values.
 
     Raises:
         MissingCheckpointError: no such file.
-        CheckpointError: it holds no Wan transformer.
+        CheckpointError: it holds no Wan transformer, or LoRA matrices that were not merged into it.
+        ImportError: it is a GGUF file, and the package gguf is not installed.
     """
     if not path.is_file():
         raise MissingCheckpointError(f"no checkpoint at {path}")
@@ -52,9 +67,16 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
     check_state(state, path)
+    lora = [name for name in state if "lora_" in name]
+    if lora:
+        raise unfit(
+            path,
+            "weights into which LoRA matrices have been merged",
+            f"matrices beside them, such as {some(lora)}; merge them (`merge_and_unload` of PEFT) and save again",
+        )
     stripped = {_strip(name): tensor for name, tensor in state.items()}
     if len(stripped) < len(state):
-        raise unfit(path, "every tensor once", "names that are equal without `model.` before them")
+        raise unfit(path, "every tensor once", "names that are equal without `model.` or another prefix")
     if "patch_embedding.weight" not in stripped:
         raise unfit(path, "a Wan transformer, with patch_embedding.weight", some(stripped) or "nothing")
     whole = [name for name, tensor in stripped.items() if not tensor.is_floating_point()]
@@ -64,6 +86,8 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _read(path: Path) -> Any:
+    if path.suffix == SUFFIX:
+        return gguf_shapes(path)
     if path.suffix != ".safetensors":
         return read_pickle(path)
     from safetensors.torch import load_file
@@ -73,15 +97,18 @@ def _read(path: Path) -> Any:
 
 
 def _strip(name: str) -> str:
-    name = name.replace("_fsdp_wrapped_module.", "")
-    return name.removeprefix("model.")
+    for inserted in _INSERTED:
+        name = name.replace(inserted, "")
+    for prefix in _PREFIXES:
+        name = name.removeprefix(prefix)
+    return name
 
 
 def infer_config(state: dict[str, torch.Tensor], head_dim: int = 128, path: Path = Path()) -> dict[str, Any]:
     """The diffusers config of a text-to-video Wan transformer, from the shapes of its original tensors.
 
     Args:
-        state: tensors by their original names.
+        state: tensors by their names, Wan's own or diffusers'.
         head_dim: channels of a head, which does not follow from the shapes; 128 in every released Wan model.
         path: the file, for messages.
 
@@ -90,12 +117,12 @@ def infer_config(state: dict[str, torch.Tensor], head_dim: int = 128, path: Path
             width.
     """
     expected = "a Wan transformer"
+    state = {_OF_DIFFUSERS.get(name, name): tensor for name, tensor in state.items()}
     if "head.head.weight" not in state:
         raise unfit(
             path,
             expected,
-            "tensors of other names than Wan's own (no head.head.weight); of a diffusers model give the folder, with "
-            "its config.json",
+            "tensors of other names than Wan's own or diffusers' (no head.head.weight, no proj_out.weight)",
         )
     lacking = [name for name in _SIZED if name not in state]
     if lacking:
@@ -184,19 +211,25 @@ def load_transformer(
     state = read_checkpoint(path)
     config = config or infer_config(state, path=path)
     _check_fits(state, config, path)
-    # diffusers' own conversion needs a local config, without which it would ask a hub
-    with tempfile.TemporaryDirectory() as folder_name, reading(path, f"tensors that fit the config {config}"):
-        whole = {"_class_name": "WanTransformer3DModel", **config}
-        Path(folder_name, "config.json").write_text(json.dumps(whole), "utf-8")
-        model = WanTransformer3DModel.from_single_file(dict(state), config=folder_name)
+    model = load_gguf(path, config, dtype) if path.suffix == SUFFIX else _from_state(state, config, path)
     keep_float32 = WanTransformer3DModel._keep_in_fp32_modules or []
     if dtype != torch.float32:
         for name, parameter in model.named_parameters():
-            if not any(part in name for part in keep_float32):
+            if parameter.is_floating_point() and not any(part in name for part in keep_float32):
                 parameter.data = parameter.data.to(dtype)
     model = model.to(device)
     check_finite(model, path)
     return model
+
+
+def _from_state(state: dict[str, torch.Tensor], config: dict[str, Any], path: Path) -> Any:
+    from diffusers import WanTransformer3DModel
+
+    # diffusers' own conversion needs a local config, without which it would ask a hub
+    with tempfile.TemporaryDirectory() as folder_name, reading(path, f"tensors that fit the config {config}"):
+        whole = {"_class_name": "WanTransformer3DModel", **config}
+        Path(folder_name, "config.json").write_text(json.dumps(whole), "utf-8")
+        return WanTransformer3DModel.from_single_file(dict(state), config=folder_name)
 
 
 def _check_fits(state: dict[str, torch.Tensor], config: dict[str, Any], path: Path) -> None:
@@ -220,6 +253,8 @@ def stored_bytes(path: Path, dtype: torch.dtype) -> int:
     Raises:
         CheckpointError: it holds no weights.
     """
+    if path.suffix == SUFFIX:
+        return gguf_bytes(path)
     files = [path] if path.is_file() else weight_files(path)
     count = 0
     for file in files:

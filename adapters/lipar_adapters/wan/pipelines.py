@@ -1,17 +1,19 @@
 """Wan pipelines from local diffusers folders, and the adapters that load them."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import attrs
 import torch
-from attrs.validators import instance_of
+from attrs.validators import instance_of, optional
 
 from lipar.bounds import shown
+from lipar.catalogue.entry import Entry
 from lipar.protocols import ClipAdapter, Pipeline
+from lipar_adapters.catalogue import entries_of, located
 from lipar_adapters.checkpoint_errors import CheckpointError, MissingCheckpointError, reading, some, unfit
 from lipar_adapters.loading import (
     check_vocabulary,
@@ -56,7 +58,7 @@ def read_index(folder: str | Path, *, without: Collection[str] = ()) -> dict[str
     missing = [part for part in parts if part not in without and not _is_whole(folder / part)]
     if missing:
         raise MissingCheckpointError(
-            f"{folder} is not whole; missing: {', '.join(missing)}. lipar never downloads; put the files there"
+            f"{folder} is not whole; missing: {', '.join(missing)}. Put the files there, or see `lipar models fetch`"
         )
     return index
 
@@ -169,6 +171,11 @@ def replaced_by(taehv: str | Path | None) -> Collection[str]:
     return () if taehv is None else ("vae",)
 
 
+def taehv_of(family: str) -> str:
+    """The name in the catalogue of TAEHV for the latents of a family."""
+    return "taew2_2" if family == TI2V else "taew2_1"
+
+
 def _load_taehv(path: Path, channels: int, dtype: torch.dtype) -> Any:
     from lipar_adapters.taehv_pipeline import TaehvWanAutoencoder
     from lipar_adapters.wan.taehv import load_taehv
@@ -193,8 +200,13 @@ def _channels(folder: Path, index: dict[str, Any]) -> tuple[int, int]:
 class _Wan22(ClipAdapter):
     """Options of the adapters of Wan 2.2."""
 
-    folder: str = attrs.field(validator=instance_of(str))
-    """A folder in diffusers format."""
+    folder: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
+    """A folder in diffusers format; None: that of `weights`."""
+    weights: str | None = None
+    """Name in the catalogue (`lipar models`) of the model whose folder is read where `folder` is not set; None: the
+    released model of this kind."""
+    model_dir: str | None = None
+    """Folder of models; None: that of `LIPAR_MODELS`. The hub's cache on this machine is looked at, too."""
     image: bool = True
     """An image-to-video pipeline; else text-to-video, which `video_to_video` takes. A14B has a folder for each."""
     offload: bool = False
@@ -204,11 +216,19 @@ class _Wan22(ClipAdapter):
     autoencoder: Literal["wan", "taehv"] = "wan"
     """`wan`: `vae` of the folder, in float32; `taehv`: the small one in the file `taehv`."""
     taehv: str | None = attrs.field(default=None, validator=only_with_taehv)
-    """The released file, for `autoencoder = "taehv"`: `taew2_2.pth` for TI2V, `taew2_1.pth` for A14B."""
+    """The released file, for `autoencoder = "taehv"`: `taew2_2.pth` for TI2V, `taew2_1.pth` for A14B; None: that of
+    the catalogue."""
 
     family: ClassVar[str]
     example: ClassVar[str]
     home: ClassVar[str]
+    released: ClassVar[dict[bool, str]]
+    """Names in the catalogue of the image-to-video and the text-to-video model."""
+
+    @classmethod
+    def catalogue(cls) -> Sequence[Entry]:
+        """The released models of this kind."""
+        return entries_of(cls.family)
 
     @classmethod
     def about(cls) -> str:
@@ -216,7 +236,7 @@ class _Wan22(ClipAdapter):
         return "\n".join(
             [
                 f"  It needs a folder in diffusers format, such as {cls.example}: {INDEX}, transformer, vae,",
-                "  text_encoder, tokenizer and scheduler, with their weights. Nothing is downloaded.",
+                "  text_encoder, tokenizer and scheduler, with their weights. `lipar models fetch` gets them.",
                 f"  Native size: {cls.home}.",
                 "  It generates a clip in a single pass: `lipar ttm --model FOLDER`, or `lipar.enable` in Python.",
             ]
@@ -230,14 +250,17 @@ class _Wan22(ClipAdapter):
             CheckpointError: its files are damaged.
             ValueError: it is of another model, or TAEHV is; or `quantise` is not possible here.
         """
-        taehv = taehv_file(self.taehv) if self.autoencoder == "taehv" else None
-        came = family_of(read_index(self.folder, without=replaced_by(taehv)))
+        taehv = None
+        if self.autoencoder == "taehv":
+            taehv = taehv_file(self.taehv, taehv_of(self.family), self.model_dir)
+        folder = Path(self.folder).expanduser() if self.folder is not None else self._located(taehv)
+        came = family_of(read_index(folder, without=replaced_by(taehv)))
         if came != self.family:
             raise ValueError(
-                f"{self.folder} is of {came}, not of {self.family}; take that adapter, or another folder"
+                f"{folder} is of {came}, not of {self.family}; take that adapter, or another folder"
             )
         return load_pipeline(
-            self.folder,
+            folder,
             device,
             dtype,
             image=self.image,
@@ -246,6 +269,10 @@ class _Wan22(ClipAdapter):
             taehv=taehv,
         )
 
+    def _located(self, taehv: Path | None) -> Path:
+        name = self.weights or self.released[self.image]
+        return located(name, ["folder"], self.model_dir, replaced_by(taehv))["folder"]
+
 
 @attrs.frozen(kw_only=True)
 class Wan22TI2V(_Wan22):
@@ -253,6 +280,7 @@ class Wan22TI2V(_Wan22):
 
     family = TI2V
     example = "Wan2.2-TI2V-5B-Diffusers"
+    released: ClassVar[dict[bool, str]] = {True: "wan2.2-ti2v-5b", False: "wan2.2-ti2v-5b"}
     home = "704x1280 pixels, 121 frames at 24 a second"
     gives: ClassVar[frozenset[str]] = frozenset({"clean-first-frame", "attention-bias", "source"})
 
@@ -263,5 +291,6 @@ class Wan22A14B(_Wan22):
 
     family = A14B
     example = "Wan2.2-I2V-A14B-Diffusers (or T2V)"
+    released: ClassVar[dict[bool, str]] = {True: "wan2.2-a14b", False: "wan2.2-a14b-t2v"}
     home = "480x832 or 720x1280 pixels, 81 frames at 16 a second"
     gives: ClassVar[frozenset[str]] = frozenset({"attention-bias", "source"})

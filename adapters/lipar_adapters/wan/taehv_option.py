@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 from attrs.validators import instance_of, optional
 
+from lipar_adapters.catalogue import located
 from lipar_adapters.checkpoint_errors import MissingCheckpointError
 
 
@@ -24,20 +25,25 @@ def only_with_taehv(adapter: Any, attribute: "attrs.Attribute[Any]", value: Any)
         )
 
 
-def taehv_file(option: str | None) -> Path:
+def taehv_file(option: str | None, name: str, model_dir: str | None = None) -> Path:
     """Where the file is.
 
     Args:
-        option: the option of an adapter whose autoencoder is TAEHV.
+        option: of an adapter whose autoencoder is TAEHV; None: the file is looked for by the catalogue.
+        name: of the file's model in the catalogue, `taew2_1` or `taew2_2`.
+        model_dir: folder of models, as for `lipar_adapters.catalogue.located`.
 
     Raises:
-        MissingCheckpointError: the option is not set, or there is no such file.
+        MissingCheckpointError: there is no such file.
     """
     if option is None:
-        raise MissingCheckpointError(
-            "the autoencoder taehv has no weights of its own; set adapter.taehv to the released taew2_1.pth (Wan 2.1 "
-            "and Wan 2.2 A14B) or taew2_2.pth (Wan 2.2 TI2V 5B)"
-        )
+        try:
+            return located(name, ["taehv"], model_dir)["taehv"]
+        except MissingCheckpointError as error:
+            raise MissingCheckpointError(
+                "the autoencoder taehv has no weights of its own; set adapter.taehv to the released taew2_1.pth (Wan "
+                f"2.1 and Wan 2.2 A14B) or taew2_2.pth (Wan 2.2 TI2V 5B), or: {error}"
+            ) from error
     path = Path(option).expanduser()
     if not path.is_file():
         raise MissingCheckpointError(f"adapter.taehv: there is no file at {path}")

@@ -1,5 +1,7 @@
 """Released checkpoints in one file, damaged or of something else: told by name, and no code of a pickle runs."""
 
+import pickle
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -90,12 +92,26 @@ def test_a_released_file_with_a_changed_byte_runs_or_is_told(tmp_path, place):
 @pytest.mark.parametrize(
     "wrap", [lambda x: x, lambda x: {"generator_ema": x}, lambda x: {"weight": x}, lambda x: [x]]
 )
-def test_no_code_of_a_pickle_runs(tmp_path, wrap):
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_no_code_of_a_pickle_runs(tmp_path, wrap, zipped):
     path = tmp_path / "model.pt"
-    torch.save(wrap(Hostile(tmp_path / "ran")), path)
+    torch.save(wrap(Hostile(tmp_path / "ran")), path, _use_new_zipfile_serialization=zipped)
     said = refused(latents_only, path, path)
     assert "objects of Python (posix.system), which lipar does not run" in said
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_no_code_of_a_bare_pickle_runs(tmp_path, protocol):
+    path = tmp_path / "model.pt"
+    path.write_bytes(pickle.dumps(Hostile(tmp_path / "ran"), protocol))
+    refused(latents_only, path, path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_pickle_of_these_tests_would_run_its_code(tmp_path):
+    pickle.loads(pickle.dumps(Hostile(tmp_path / "ran")))
+    assert (tmp_path / "ran").exists()
 
 
 def test_a_checkpoint_in_whole_folders_of_nothing_is_told(tmp_path):

@@ -32,13 +32,13 @@ def test_a_file_that_is_no_text_is_refused() -> None:
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingCheckpointError, match=r"set adapter\.taehv to the released taew2_1\.pth"):
-        taehv_file(None)
+        taehv_file(None, "taew2_1", str(tmp_path))
     for nothing in (tmp_path / "no.pth", tmp_path):
         with pytest.raises(MissingCheckpointError, match=r"adapter\.taehv: there is no file at"):
-            taehv_file(str(nothing))
+            taehv_file(str(nothing), "taew2_1")
 
 
 def test_a_file_in_the_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "taew2_1.pth").touch()
-    assert taehv_file("~/taew2_1.pth") == tmp_path / "taew2_1.pth"
+    assert taehv_file("~/taew2_1.pth", "taew2_1") == tmp_path / "taew2_1.pth"

@@ -125,7 +125,7 @@ REFUSED = {
     "merging={name='none', fraction=0.3}": "merging is 'none', which has no option 'fraction'",
     "adapter={name='toy', autoencoder=false}": "this model has no autoencoder, so it cannot edit pixels",
     "adapter=random-wan": "this model has no autoencoder, so it cannot edit pixels",
-    "adapter=self-forcing": "self-forcing has no weights of its own; set adapter.checkpoint",
+    "adapter=self-forcing": "15 files are missing",
     "adapter={name='self-forcing', checkpoint='no.pt'}": "there is nothing at no.pt",
     "adapter={name='tiny', weights='no'}": "no is not whole; missing: model_config.json",
     "adapter={name='random-wan', shape='huge'}": "no shape named 'huge'",

@@ -81,7 +81,7 @@ def test_a_mistake_is_answered_before_anything_heavy_is_loaded(
 def test_completion_in_a_shell_loads_nothing_heavy() -> None:
     typed = {"_LIPAR_COMPLETE": "bash_complete", "COMP_WORDS": "lipar edit --mo", "COMP_CWORD": "2"}
     done = lipar(env=os.environ | typed)
-    assert (done.stdout.split(), done.stderr) == (["plain,--model"], "loaded: []")
+    assert (done.stdout.split(), done.stderr) == (["plain,--model", "plain,--model-dir"], "loaded: []")
 
 
 def test_names_of_the_package_are_imported_when_they_are_asked_for() -> None:
