@@ -14,7 +14,6 @@ from lipar.editing.source import SourceFrames, check_resolution
 from lipar.editing.tally import EditTally
 from lipar.events import EditOptions, EditReport
 from lipar.files.owner import Outputs
-from lipar.files.places import check_writable
 from lipar.job import RestoredBlock
 from lipar.masks.source import SourceFormat, pixel_frames_in
 from lipar.plugin.host import PluginHost
@@ -24,6 +23,7 @@ from lipar.scheduler import Scheduler
 from lipar.spec import NO_AUTOENCODER
 from lipar.speedup import ProbePlan, first_steady_block
 from lipar.types import KeepMask
+from lipar.video.sinks.targets import check_target
 from lipar.watch.stages import READING, WAIT_FOR_WRITER, WRITING, StageTimer
 
 
@@ -58,7 +58,7 @@ def edit_video(model: Model, config: Config, options: EditOptions, *, host: Plug
 
 def _check_paths(options: EditOptions) -> None:
     for path in filter(None, (options.output, options.overlay)):
-        check_writable(path, source=options.source)
+        check_target(path, source=options.source)
     if options.overlay is not None and options.overlay.resolve() == options.output.resolve():
         raise ValueError(f"--overlay and the output are both {options.output}; name two files")
 
@@ -139,7 +139,7 @@ class _EditRun:
         )
         writing = BackgroundCalls(partial(self._write, output), behind=2, name="writing")
         encoder = self.encoder = BlockEncoder(frames, self.model, autoencoder, self.timer)
-        with frames, writing:
+        with self.source.ended_by_interrupt(), frames, writing:
             for block in self.scheduler.run(encoder):
                 spans = self.format.frame_spans(block.first_frame, block.layout.frames)
                 with self.timer.measure("decode to pixels"):
