@@ -6,6 +6,7 @@ import attrs
 
 from lipar.speedup import Verdict
 from lipar.video.encoding import DEFAULT_ENCODING, Encoding
+from lipar.video.sources.part import Moment
 from lipar.video.sources.reading import ALL, Reading
 
 MODEL_THREAD = "model"
@@ -52,6 +53,8 @@ class EditOptions:
     synthetic_frames: int = 60
     reading: Reading = ALL
     """Which part of the source is edited, and what the source does not say of itself."""
+    preview: Moment | None = None
+    """In place of the whole edit: a picture of this moment; None: the whole edit."""
     raw_output: str | None = None
     """Pixel format of raw video on the standard output; None: it is Matroska."""
 

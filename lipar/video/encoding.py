@@ -102,6 +102,12 @@ def _software() -> dict[str, Codec]:
             least_side=32,  # SVT-AV1 4.1 never returns from 512x16
             containers=(".mp4", ".mkv", ".webm"),
         ),
+    }
+
+
+def _for_other_files() -> dict[str, Codec]:
+    """What WebM and lossless files are written in."""
+    return {
         "vp9": Codec(
             encoder="libvpx-vp9",
             presets=tuple(str(speed) for speed in range(8, -1, -1)),
@@ -186,7 +192,7 @@ def _hardware() -> dict[str, Codec]:
     }
 
 
-CODECS: Mapping[str, Codec] = MappingProxyType(_software() | _hardware())
+CODECS: Mapping[str, Codec] = MappingProxyType(_software() | _hardware() | _for_other_files())
 """Every codec that a video can be written in, by name; those of hardware need that hardware."""
 
 
@@ -238,12 +244,20 @@ class Encoding:
         fitting = CODECS[self.codec].containers
         for path in paths:
             suffix = "" if path is None else path.suffix.lower()
-            if suffix in CODECS["h264"].containers + (".webm",) and suffix not in fitting:
+            if suffix in (*CODECS["h264"].containers, ".webm") and suffix not in fitting:
                 others = [name for name, codec in CODECS.items() if suffix in codec.containers][:3]
                 raise VideoError(
                     f"{path} cannot contain {self.codec}; name it {' or '.join(fitting)}, or take codec "
                     f"{' or '.join(others[:2])}"
                 )
+
+    def fits(self, suffix: str) -> bool:
+        """Whether files of an ending can contain the codec.
+
+        Args:
+            suffix: such as `.mp4`.
+        """
+        return suffix in CODECS[self.codec].containers
 
     @property
     def lossless_rgb(self) -> bool:

@@ -34,7 +34,7 @@ class FrameSink(Protocol):
         """A picture as it is written, at `size`; the argument is RGB `3 h w`, bytes or floating point in 0..1."""
 
     def write_picture(self, picture: av.VideoFrame, *, pts: int, duration: int = 0) -> None:
-        """Write what `picture` returned, to be shown at `pts`, in ticks of the time base that the sink was made with."""
+        """Write what `picture` returned, to be shown at `pts`; times are in ticks of the sink's time base."""
 
     def close(self) -> None:
         """Finish the target; it may be closed twice."""

@@ -1,6 +1,7 @@
 """Where a part of a video file begins and ends, on the clock of its pictures."""
 
 import math
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -43,7 +44,7 @@ class PartTimes:
             VideoError: the part begins at or after the end.
         """
         frames = [moment.frame for moment in (part.begin, part.end) if moment and moment.frame is not None]
-        known = _pts_of_frames(path, max(frames)) if frames else []
+        known = pts_of_frames(path, max(frames)) if frames else []
 
         def ticks(moment: Moment) -> int | None:
             if moment.frame is not None:
@@ -88,22 +89,50 @@ def _count(part: Part, info: VideoInfo, ticks: tuple[int, int | None], first: in
     return max(0, round((min(ends) - (begin - first) * info.time_base) * info.frame_rate)) or None
 
 
-def _pts_of_frames(path: Path, last: int) -> list[int]:
+def pts_of_frames(path: Path, last: int) -> list[int]:
     """The times of the first pictures of a file, in the order in which they are shown, up to an index if there is one.
 
-    Where the file stores no presentation times, those at which pictures are decoded are the same set of times.
+    Args:
+        path: of the file.
+        last: index of the last one that is wanted.
+    """
+    times: list[int] = []
+    for time, _ in _shown_times(path):
+        times.append(time)
+        if len(times) > last + REORDERED:
+            break
+    return sorted(times)[: last + 1]
+
+
+def pts_until(path: Path, seconds: Fraction) -> list[int]:
+    """The times of the first pictures of a file, in the order in which they are shown, and of some after a time.
+
+    Args:
+        path: of the file.
+        seconds: from its first picture on.
+    """
+    times: list[int] = []
+    after = 0
+    for time, time_base in _shown_times(path):
+        times.append(time)
+        after += (time - times[0]) * time_base > seconds
+        if after > REORDERED:
+            break
+    return sorted(times)
+
+
+def _shown_times(path: Path) -> Iterator[tuple[int, Fraction]]:
+    """When pictures are shown, in the order of the file, each with the seconds of a tick.
+
+    Where a file stores no presentation times, those at which pictures are decoded are the same set of times.
     """
     container = open_container(path)
     try:
         stream = main_video_stream(container)
-        times: list[int] = []
         for packet in Packets(container):
             time = packet.dts if packet.pts is None or container.format.name == "avi" else packet.pts
             if stream is None or packet.stream_index != stream.index or packet.is_discard or time is None:
                 continue
-            times.append(time)
-            if len(times) > last + REORDERED:
-                break
-        return sorted(times)[: last + 1]
+            yield time, packet.time_base
     finally:
         container.close()

@@ -116,6 +116,7 @@ class VideoReader:
         for picture in self._pictures:
             pts = self._decoder.pts_of(picture)
             if pts >= begin:
+                self._decoder.expect_a_part()  # counted from here on: pictures before were read and are not missing
                 return (picture, pts) if whole or pts == begin else None
             whole = True
         return None

@@ -3,6 +3,7 @@
 import warnings
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -160,10 +161,8 @@ class SourceTracks:
                 yield packet
 
     def _seek(self, time: Fraction) -> None:
-        try:
+        with suppress(av.error.FFmpegError, OSError):  # otherwise it is read from its beginning
             self._source.seek(round(time * av.time_base))
-        except (av.error.FFmpegError, OSError):
-            pass  # it is read from its beginning
 
     def _peek(self) -> Fraction | None:
         """The time at which the first sound begins, None without any; the packets that are read are kept."""

@@ -1,5 +1,6 @@
 """GIF animations, each picture with the palette that fits it best."""
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -80,10 +81,8 @@ class GifWriter(PictureSink):
 
     def _drop(self) -> None:
         if hasattr(self, "_container"):
-            try:
+            with suppress(OSError, av.error.FFmpegError):  # a full disk; the file is removed anyway
                 self._container.close()
-            except (OSError, av.error.FFmpegError):
-                pass  # a full disk fails here again; the file is removed anyway
 
 
 def _with_palette(picture: av.VideoFrame) -> av.VideoFrame:

@@ -11,10 +11,9 @@ import av
 from lipar.video.decoding import Decoder
 from lipar.video.errors import VideoError
 from lipar.video.reader import VideoReader
+from lipar.video.sources.kinds import CAMERA
 from lipar.video.sources.stream_input import Container, StreamInput
 
-CAMERA = "camera:"
-"""Begins the name of a camera, such as `camera:/dev/video0`."""
 DEVICES = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 """ffmpeg's name of cameras, by system."""
 OTHER_DEVICES = ("v4l2", "avfoundation", "dshow", "x11grab", "gdigrab", "lavfi")

@@ -62,7 +62,7 @@ def matching(pattern: Path) -> list[Path]:
     """
     numbered = NUMBERED.search(pattern.name)
     if numbered is None:
-        found = [Path(path) for path in glob.glob(str(pattern), recursive=True)]
+        found = [Path(path) for path in glob.glob(str(pattern), recursive=True)]  # noqa: PTH207 (of any root)
     else:
         before, after = pattern.name[: numbered.start()], pattern.name[numbered.end() :]
         digits = rf"\d{{{int(numbered[1])},}}" if numbered[1] else r"\d+"

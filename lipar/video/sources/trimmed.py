@@ -1,11 +1,7 @@
 """A part of a source that cannot be sought in: what comes before is read and dropped."""
 
-from collections.abc import Callable
-from fractions import Fraction
-
 import attrs
 
-from lipar.video.colour import Colour
 from lipar.video.errors import VideoError
 from lipar.video.frame_source import FrameSource
 from lipar.video.frames import PixelFrame
