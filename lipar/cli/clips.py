@@ -1,14 +1,13 @@
-"""`lipar edit` of several clips: what is printed of each, and the exit code."""
+"""`lipar edit` of several clips: what is printed of each, and of those that failed."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
-
 from lipar.cli.output import complain, one_line, say
 from lipar.config import Config
 from lipar.messages import counted
+from lipar.video.errors import VideoError
 
 if TYPE_CHECKING:
     from lipar.editing.clip_jobs import ClipJob
@@ -26,7 +25,7 @@ def edit_several(
     host: "PluginHost",
     quiet: bool,
 ) -> None:
-    """Edit clips one after another and print a line for each; failed ones are listed again at the end.
+    """Edit clips one after another and print a line for each; at the end, failed ones are an error.
 
     Args:
         model: loaded; it is shared.
@@ -37,7 +36,7 @@ def edit_several(
         quiet: show no progress bar.
 
     Raises:
-        Exit: with code 1, if a clip failed.
+        VideoError: clips failed; it names all of them.
     """
     from lipar.editing.clips import edit_clips
     from lipar.watch.progress import ProgressBar
@@ -66,5 +65,5 @@ def edit_several(
     done = len(jobs) - before - len(failed)
     say(f"{counted(len(jobs), 'clip')}: {done} edited, {before} there already, {len(failed)} failed")
     if failed:
-        complain(*(f"failed: {job.source}: {reason}" for job, reason in failed), fg="red")
-        raise click.exceptions.Exit(1)
+        told = "; ".join(f"{job.source} ({reason})" for job, reason in failed)
+        raise VideoError(f"{len(failed)} of {counted(len(jobs), 'clip')} failed: {told}")

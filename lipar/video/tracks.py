@@ -156,9 +156,17 @@ class SourceTracks:
                     return
             elif self._sound.begin is None:
                 yield packet
-            elif time is not None and time + lasts > self._sound.begin:
+            elif time is not None and self._is_heard(time, lasts):
                 _move(packet, -self._sound.begin)
                 yield packet
+
+    def _is_heard(self, time: Fraction, lasts: Fraction) -> bool:
+        """Whether a packet belongs to the part."""
+        assert self._sound.begin is not None
+        # the edit list of an mp4 cuts off what is before 0; a Matroska would shift the pictures by it
+        if self._output.format.name in ("mp4", "mov"):
+            return time + lasts > self._sound.begin
+        return time >= self._sound.begin
 
     def _seek(self, time: Fraction) -> None:
         with suppress(av.error.FFmpegError, OSError):  # otherwise it is read from its beginning

@@ -53,6 +53,7 @@ class RawSource(PictureSource):
         )
         self._first: bytes | None = self._read()
         if self._first is None:
+            stream.close()
             raise VideoError(
                 f"{stream.name} ended before the first picture of {form.width}x{form.height} {form.pixel_format} "
                 f"({self._bytes} bytes) was complete; {stream.taken} bytes came"
@@ -83,6 +84,10 @@ class RawSource(PictureSource):
         super().stop()
         self._stream.stop()
 
+    def close(self) -> None:
+        """Close the pipe."""
+        self._stream.close()
+
 
 def raw_codec(form: RawFormat, mode: str) -> av.VideoCodecContext:
     """A decoder or an encoder between raw bytes and pictures.
@@ -97,7 +102,8 @@ def raw_codec(form: RawFormat, mode: str) -> av.VideoCodecContext:
     blank_picture(form)
     context = cast(av.VideoCodecContext, av.VideoCodecContext.create("rawvideo", mode))  # type: ignore[arg-type]
     context.width, context.height, context.pix_fmt = form.width, form.height, form.pixel_format
-    context.time_base = Fraction(1, 25)
+    if mode == "w":
+        context.time_base = Fraction(1, 25)  # which raw pictures do not store
     context.open(strict=False)
     return context
 
