@@ -47,11 +47,14 @@ def test_jpeg_pictures_are_close(tmp_path: Path) -> None:
 
 
 def test_no_picture_is_there_before_all_are_and_none_after_an_error(tmp_path: Path) -> None:
-    target = sink(f"{tmp_path}/frames/")
-    with pytest.raises(KeyboardInterrupt), target:
-        target.write_picture(target.picture(CLIP[0]), pts=0)
-        assert not (tmp_path / "frames").exists()
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with sink(f"{tmp_path}/frames/") as target:
+            target.write_picture(target.picture(CLIP[0]), pts=0)
+            assert not (tmp_path / "frames").exists()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert names(tmp_path) == []
 
 
@@ -68,7 +71,7 @@ def test_pictures_that_appear_in_the_meantime_are_kept_and_so_are_the_new_ones(t
     first, second = sink(f"{tmp_path}/frames/"), sink(f"{tmp_path}/frames/")
     first.open()
     write(second)
-    with pytest.raises(VideoError, match="appeared in .* the new ones are complete in") as error:
+    with pytest.raises(VideoError, match=r"appeared in .* the new ones are complete in") as error:
         write(first, CLIP[:2])
     kept = Path(str(error.value).rpartition(" ")[2])
     assert len(names(tmp_path / "frames")) == 12 and len(names(kept)) == 2
