@@ -72,4 +72,5 @@ class StillPictures:
         rows, columns = (np.arange(new) * old // new for new, old in zip(pixels.shape, keep.shape))
         opacity = np.where(keep.take(rows, 0).take(columns, 1), 0.0, OPACITY / 256)[..., None]
         blend = pixels * (1 - opacity) + np.array(TINT) * 255 * opacity
-        return blend.round().astype(np.uint8)
+        rounded: npt.NDArray[np.uint8] = blend.round().astype(np.uint8)
+        return rounded

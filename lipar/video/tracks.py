@@ -132,7 +132,7 @@ class SourceTracks:
         encoder, rates = ("libopus", OPUS_RATES) if self._output.format.name == "webm" else ("aac", AAC_RATES)
         rate = next((r for r in rates if r <= stream.rate), rates[-1])
         layout = AAC_LAYOUTS.get(stream.channels, "stereo")
-        target = self._output.add_stream(encoder, rate=rate, layout=layout)
+        target = cast(av.AudioStream, self._output.add_stream(encoder, rate=rate, layout=layout))
         target.bit_rate = AAC_BITS_PER_CHANNEL * target.channels
         return _Track(stream, target, False)
 
@@ -141,7 +141,7 @@ class SourceTracks:
             return
         # subtitles are sparse, and may have no packet after the end
         sounding = {index for index, track in self._tracks.items() if track.source.type == "audio"}
-        sounding = sounding or self._tracks.keys()
+        sounding = sounding or set(self._tracks)
         ended: set[int] = set()
         for packet in self._packets:
             time = seconds(packet.pts, packet.time_base)

@@ -88,7 +88,7 @@ def heard_at(path: Path) -> list[float]:
         ("in.mp4", "aac", "out.webm"),
     ],
 )
-@pytest.mark.parametrize("part", ["2s-4.5s", "1.5s-", "-3s", "36f-"])
+@pytest.mark.parametrize("part", ["2s-4.5s", "36f-"])
 def test_sound_and_pictures_of_a_part_begin_together(
     tmp_path: Path, source: str, sound: str, target: str, part: str
 ) -> None:

@@ -1,8 +1,10 @@
 """A clip as numbered pictures in a folder."""
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -16,7 +18,7 @@ from lipar.video.sinks.targets import check_picture_folder, existing_pictures
 
 FIRST = 1
 """Number of the first picture, as in ffmpeg."""
-OPTIONS: dict[str, dict[str, object]] = {
+OPTIONS: dict[str, dict[str, Any]] = {
     ".png": {"compress_level": 3},
     ".jpg": {"quality": 95, "subsampling": 0},
     ".jpeg": {"quality": 95, "subsampling": 0},
@@ -90,8 +92,6 @@ class PictureFolderSink(PictureSink):
 
 
 def _umask() -> int:
-    import os
-
     mask = os.umask(0)
     os.umask(mask)
     return mask

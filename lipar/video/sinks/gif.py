@@ -46,7 +46,7 @@ class GifWriter(PictureSink):
         try:
             unfinished = self._outputs.claim(self.path)
             self._container = av.open(f"file:{unfinished}", "w", format="gif", options={"loop": "0"})
-            stream = cast(av.VideoStream, self._container.add_stream("gif", rate=RATE))
+            stream = self._container.add_stream("gif", rate=RATE)
             stream.width, stream.height = self.size
             stream.pix_fmt, stream.time_base = "pal8", TICK
             stream.codec_context.time_base = TICK
@@ -89,7 +89,7 @@ def _with_palette(picture: av.VideoFrame) -> av.VideoFrame:
     """The picture in 256 colours of its own, by ffmpeg's filters."""
     graph = Graph()
     source = graph.add_buffer(
-        width=picture.width, height=picture.height, format=picture.format.name, time_base=TICK
+        width=picture.width, height=picture.height, format=picture.format, time_base=TICK
     )
     split, sink = graph.add("split"), graph.add("buffersink")
     (make, make_options), (use, use_options) = (one.split("=", 1) for one in PALETTE)

@@ -3,7 +3,7 @@
 import sys
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol, runtime_checkable
 
 import av
 
@@ -18,10 +18,21 @@ from lipar.video.writer import VideoWriter
 STANDARD_OUTPUT = Path("-")
 
 
+@runtime_checkable
+class Writable(Protocol):
+    """What is used of the standard output."""
+
+    def write(self, data: bytes, /) -> int:
+        """Write bytes."""
+
+    def flush(self) -> None:
+        """Pass them on at once."""
+
+
 class _Unseekable:
     """A file without `seek`, so that ffmpeg writes what a reader of a pipe can use."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: Writable) -> None:
         self._file = file
 
     def write(self, data: bytes) -> int:
@@ -30,7 +41,7 @@ class _Unseekable:
         return written
 
 
-def standard_output() -> BinaryIO:
+def standard_output() -> Writable:
     """The standard output, for bytes.
 
     Raises:

@@ -32,8 +32,8 @@ class LiveReader(VideoReader):
     """
 
     live = True
-    sound = None  # type: ignore[assignment] # of a stream that is read once, sound cannot be read again
-    count = None  # type: ignore[assignment] # whatever a container announces
+    sound = None  # of a stream that is read once, sound cannot be read again
+    count = None  # whatever a container announces
 
     def __init__(
         self,

@@ -19,24 +19,28 @@ def frame_at(source: FrameSource, seconds: Fraction) -> int:
     Raises:
         VideoError: it is after the end of the clip.
     """
-    found = -1
     if isinstance(source, VideoReader):
         pts = pts_until(source.path, seconds)
         found = sum((one - pts[0]) * source.time_base <= seconds for one in pts) - 1
         lasts = len(pts) > found + 1 or _end(source, pts) > seconds
     else:
-        lasts = False
-        for frame in source:
-            origin = frame.time if found < 0 else origin
-            if frame.time - origin > seconds:
-                lasts = True
-                break
-            found, lasts = frame.index, frame.time + frame.duration * frame.time_base - origin > seconds
-            if lasts:
-                break
+        found, lasts = _among(source, seconds)
     if not lasts:
         raise VideoError(f"{source.name} ends before {float(seconds):g} s; name a moment within the clip")
     return found
+
+
+def _among(source: FrameSource, seconds: Fraction) -> tuple[int, bool]:
+    """Index of the last frame that begins until a time, and whether it or a later one is shown then."""
+    found, origin = -1, Fraction(0)
+    for frame in source:
+        origin = frame.time if found < 0 else origin
+        if frame.time - origin > seconds:
+            return found, True
+        found = frame.index
+        if frame.time + frame.duration * frame.time_base - origin > seconds:
+            return found, True
+    return found, False
 
 
 def _end(source: VideoReader, pts: list[int]) -> Fraction:

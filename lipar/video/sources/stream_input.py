@@ -5,13 +5,27 @@ import select
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol, cast, runtime_checkable
 
 from lipar.video.errors import VideoError
 from lipar.video.spool import is_standard_input
 
 PATIENCE = 0.25
 """Seconds after which a wait for bytes looks whether it is to stop."""
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """What is used of a pipe."""
+
+    def read(self, size: int, /) -> bytes:
+        """Bytes, none at the end."""
+
+    def fileno(self) -> int:
+        """The number by which the system knows it."""
+
+    def close(self) -> None:
+        """Close it."""
 
 
 class StreamInput:
@@ -33,7 +47,8 @@ class StreamInput:
         if is_standard_input(path):
             if sys.stdin.isatty():
                 raise VideoError("the standard input is a terminal, not a video; write one into a pipe")
-            self.name, self._file = "stdin", sys.stdin.buffer
+            self.name = "stdin"
+            self._file: Readable = sys.stdin.buffer
         else:
             self.name, self._file = path.name, _opened(path)
             self._close = self._file.close
@@ -59,7 +74,7 @@ class StreamInput:
         while not self._stopped:
             if not self._waits:
                 piece = self._file.read(size)
-            elif select.select([self._file], [], [], PATIENCE)[0]:
+            elif select.select([self._file.fileno()], [], [], PATIENCE)[0]:
                 piece = os.read(self._file.fileno(), size)
             else:
                 continue
@@ -96,14 +111,14 @@ class Container:
         return self._stream._piece(size)
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: Path) -> Readable:
     try:
-        return path.open("rb", buffering=0)  # type: ignore[return-value] # a raw file reads bytes as well
+        return cast(Readable, path.open("rb", buffering=0))
     except OSError as error:
         raise VideoError(f"{path} cannot be read ({error.strerror}); name a pipe or a file") from error
 
 
-def _has_descriptor(file: BinaryIO) -> bool:
+def _has_descriptor(file: Readable) -> bool:
     try:
         file.fileno()
     except (OSError, ValueError):
