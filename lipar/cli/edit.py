@@ -178,7 +178,9 @@ def edit(
         _check_paths(source, target, overlay, moment, reading, trace=trace, log=log, masks=record_masks)
         _check_reading(source, reading, target, raw_output)
         if moment is not None and any((overlay, side_by_side, log, record_masks)):
-            raise click.UsageError("--preview writes one picture; leave out --overlay, --side-by-side, --log and masks")
+            raise click.UsageError(
+                "--preview writes one picture; leave out --overlay, --side-by-side, --log and masks"
+            )
     else:
         jobs = jobs_for(clips, check_folder(output), encoding)
     with importing(quiet=quiet):

@@ -245,7 +245,11 @@ class Encoding:
         for path in paths:
             suffix = "" if path is None else path.suffix.lower()
             if suffix in (*CODECS["h264"].containers, ".webm") and suffix not in fitting:
-                others = [name for name, codec in CODECS.items() if suffix in codec.containers][:3]
+                others = [
+                    name
+                    for name, codec in CODECS.items()
+                    if suffix in codec.containers and not codec.hardware
+                ]
                 raise VideoError(
                     f"{path} cannot contain {self.codec}; name it {' or '.join(fitting)}, or take codec "
                     f"{' or '.join(others[:2])}"

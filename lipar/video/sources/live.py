@@ -77,14 +77,18 @@ def live_pipe(path: Path) -> LiveReader:
     stream = StreamInput(path)
     try:
         container = av.open(Container(stream), "r", metadata_errors="replace")
+        return LiveReader(container, stream.name, stop=stream.stop, close=stream.close)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         stream.close()
+        # a VideoError is a ValueError: a container was found, and no frame that could be decoded as it came
         reason = getattr(error, "strerror", None) or str(error)
         raise VideoError(
             f"{stream.name} cannot be read live ({reason}); send Matroska, MPEG-TS or YUV4MPEG, name the format of raw "
             "video by --raw, or leave out --live, for all of it to be copied to a temporary file first"
         ) from error
-    return LiveReader(container, stream.name, stop=stream.stop, close=stream.close)
+    except BaseException:  # Ctrl-C
+        stream.close()
+        raise
 
 
 def camera(name: str, frame_rate: Fraction | None = None) -> LiveReader:
