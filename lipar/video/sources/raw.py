@@ -1,7 +1,7 @@
 """Raw video: pictures one after another, without a container."""
 
 from fractions import Fraction
-from typing import Literal, cast
+from typing import Literal
 
 import av
 
@@ -100,7 +100,7 @@ def raw_codec(form: RawFormat, mode: Literal["r", "w"]) -> av.VideoCodecContext:
         VideoError: there is no such pixel format.
     """
     blank_picture(form)
-    context = cast(av.VideoCodecContext, av.VideoCodecContext.create("rawvideo", mode))
+    context = av.VideoCodecContext.create("rawvideo", mode)
     context.width, context.height, context.pix_fmt = form.width, form.height, form.pixel_format
     if mode == "w":
         context.time_base = Fraction(1, 25)  # which raw pictures do not store
