@@ -6,6 +6,8 @@ import attrs
 
 from lipar.speedup import Verdict
 from lipar.video.encoding import DEFAULT_ENCODING, Encoding
+from lipar.video.sources.part import Moment
+from lipar.video.sources.reading import ALL, Reading
 
 MODEL_THREAD = "model"
 """The thread that calls the model and the hooks."""
@@ -36,8 +38,9 @@ class EditOptions:
 
     prompt: str
     output: Path
+    """A file; `-` for the standard output; or numbered pictures, such as `frames/%05d.png`."""
     source: Path | None = None
-    """The input video; None: a synthetic clip of `synthetic_frames` frames."""
+    """The input; None: a synthetic clip of `synthetic_frames` frames."""
     overlay: Path | None = None
     """Where to write the edited clip with its pruned tokens shaded; None: it is not written."""
     dense: bool = False
@@ -48,6 +51,12 @@ class EditOptions:
     encoding: Encoding = DEFAULT_ENCODING
     """Codec, speed and quality of the written files."""
     synthetic_frames: int = 60
+    reading: Reading = ALL
+    """Which part of the source is edited, and what the source does not say of itself."""
+    preview: Moment | None = None
+    """In place of the whole edit: a picture of this moment; None: the whole edit."""
+    raw_output: str | None = None
+    """Pixel format of raw video on the standard output; None: it is Matroska."""
 
 
 @attrs.frozen(kw_only=True)

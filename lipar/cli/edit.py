@@ -1,14 +1,15 @@
 """`lipar edit`: edit one video."""
 
 import os
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lipar.cli.clips import edit_several
 from lipar.cli.debug import RunState
 from lipar.cli.grouped import GroupedCommand
+from lipar.cli.inputs import input_options, readable
 from lipar.cli.loading import importing, loading
 from lipar.cli.options import (
     PATH,
@@ -23,18 +24,26 @@ from lipar.cli.options import (
     quiet_option,
     seed_option,
 )
-from lipar.cli.output import say
+from lipar.cli.output import complain, say
 from lipar.config import ENGINES
+from lipar.editing.clip_jobs import check_folder, jobs_for
 from lipar.files.locks import check_unlocked
-from lipar.files.places import CONTAINERS, check_source, check_writable
+from lipar.files.places import check_source, check_writable
 from lipar.video.encoding import CODECS, Encoding
 from lipar.video.errors import VideoError
+from lipar.video.sinks.targets import FILES, check_target, kind_of_target, target_of
+from lipar.video.sources.clips import several_clips
+from lipar.video.sources.kinds import kind_of
+from lipar.video.sources.part import Moment
+from lipar.video.sources.reading import ALL, Reading
 from lipar.video.spool import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from lipar.plugin.host import PluginHost
     from lipar.watch.profile import Profile
 
+PREVIEWS = (".png", ".jpg", ".jpeg")
+"""Endings of the picture of `--preview`."""
 _TABLE_ONLY = "table"
 """The value of `--profile` without a file."""
 
@@ -42,7 +51,8 @@ _TABLE_ONLY = "table"
 @click.command(
     cls=GroupedCommand,
     groups={
-        "Output": ["output", "overlay", "size", "codec", "quality"],
+        "Input": ["part", "fps", "raw", "live"],
+        "Output": ["output", "overlay", "side_by_side", "preview", "size", "codec", "quality", "raw_output"],
         "What is computed": [
             "model",
             "model_dir",
@@ -57,16 +67,31 @@ _TABLE_ONLY = "table"
         "Watching": ["profile", "log", "record_masks", "quiet", "debug"],
     },
 )
-@click.argument("source", required=False, type=PATH, metavar="[IN.mp4]")
+@click.argument("sources", nargs=-1, type=PATH, metavar="[IN.mp4]...")
 @prompt_option
-@click.option("-o", "--output", required=True, type=PATH, help="Where to write the result.")
+@input_options
+@click.option(
+    "-o", "--output", required=True, help="Where to write the result: a file, - or a folder of pictures."
+)
 @config_options()
 @click.option("--strength", type=float, help="How far to go from the source, 0..1.  [default: 0.4]")
 @seed_option
 @dense_option
 @click.option("--overlay", type=PATH, help="Also write the clip with pruned tokens shaded.")
+@click.option(
+    "--side-by-side",
+    type=PATH,
+    metavar="ALL.mp4",
+    help="Also write source, dense and pruned edit in one video; the dense one is a second edit.",
+)
+@click.option(
+    "--preview", metavar="MOMENT", help="Write only a picture of 2.5s or of 40f: source, result, mask."
+)
 @click.option("--size", type=click.Choice(["source", "model"]), default="source", help="Size to write at.")
 @click.option("--codec", metavar="NAME", help=f"One of {', '.join(CODECS)}.  [default: h264]")
+@click.option(
+    "--raw-output", metavar="PIX_FMT", help="With -o -: raw video, e.g. rgb24, instead of Matroska."
+)
 @click.option(
     "--quality",
     metavar="[PRESET:]NUMBER",
@@ -97,17 +122,21 @@ _TABLE_ONLY = "table"
 @quiet_option
 @debug_option
 def edit(
-    source: Path | None,
+    sources: tuple[Path, ...],
     prompt: str,
-    output: Path,
+    reading: Reading,
+    output: str,
     choice: ConfigChoice,
     strength: float | None,
     seed: int | None,
     dense: bool,
     overlay: Path | None,
+    side_by_side: Path | None,
+    preview: str | None,
     size: str,
     codec: str | None,
     quality: str | None,
+    raw_output: str | None,
     resolution: tuple[int, int] | None,
     device: str | None,
     dtype: str | None,
@@ -119,24 +148,56 @@ def edit(
 ) -> None:
     """Edit a video by a prompt, computing only the tokens that changed.
 
-    IN.mp4 is any video, or - for the standard input; without it, lipar generates a clip. The result has the source's
-    size, frames, timestamps, sound and the subtitles that its container can store. Nothing is written to -o until all
-    of it is complete; a trace, a log and recorded masks grow during the edit, and an interrupted edit leaves what they
-    contain so far.
+    IN.mp4 is any video, a folder of pictures, - for the standard input, or camera:DEVICE; without it, lipar generates
+    a clip. The result has the source's size, frames, timestamps, sound and the subtitles that its container can store.
+    Nothing is written to -o until all of it is complete; a trace, a log and recorded masks grow during the edit, and an
+    interrupted edit leaves what they contain so far. Ctrl-C ends a live input, and what came of it is edited to its
+    end.
+
+    Several clips, or a folder of clips, are edited with one model into the folder -o, each under its own name; clips
+    that were finished with the same settings are not edited again.
     """
     if not prompt.strip():
         raise click.UsageError("--prompt is empty; say in a few words what the result should look like")
-    encoding = Encoding.of(codec, quality)
-    encoding.check_container(output, overlay)
+    clips = several_clips(sources)
+    if clips is not None:
+        _refuse_for_several(
+            {
+                "--overlay": overlay,
+                "--side-by-side": side_by_side,
+                "--preview": preview,
+                "--raw-output": raw_output,
+                "--raw": reading.raw,
+                "--live": reading.live,
+                "--profile": profile,
+                "--log": log,
+                "--record-masks": record_masks,
+            }
+        )
+    source = sources[0] if sources and clips is None else None
+    target = target_of(output)
+    encoding = Encoding.of(codec, quality, target)
+    encoding.check_container(target, overlay, side_by_side)
+    moment = None if preview is None else Moment.of(preview)
     named = {"strength": strength, "seed": seed, "run": None if engine is None else {"engine": engine}}
     config = choice.build(*({key: value} for key, value in named.items() if value is not None))
     trace = Path(profile) if profile and profile != _TABLE_ONLY else None
-    _check_paths(source, output, overlay, trace=trace, log=log, masks=record_masks)
+    jobs = []
+    if clips is None:
+        _check_paths(source, target, overlay, moment, reading, trace=trace, log=log, masks=record_masks)
+        _check_reading(source, reading, target, raw_output)
+        if moment is not None and any((overlay, side_by_side, log, record_masks)):
+            raise click.UsageError(
+                "--preview writes one picture; leave out --overlay, --side-by-side, --log and masks"
+            )
+    else:
+        jobs = jobs_for(clips, check_folder(output), encoding)
     with importing(quiet=quiet):
         from lipar.cli.host import plugin_host
         from lipar.cli.summary import summarise
         from lipar.editing.model import pick_device, pick_dtype
         from lipar.editing.run import edit_video
+        from lipar.editing.side_by_side import check_side_by_side, edit_side_by_side
         from lipar.engines.engine import check_device
         from lipar.events import EditOptions
         from lipar.plugin.compatibility import check_config
@@ -147,38 +208,53 @@ def edit(
         host = plugin_host()
         # what cannot work is refused before the model is loaded
         adapter = check_config(host, config, dense=dense)
-        source = None if source is None else _readable(source)
+        source = None if source is None else readable(source, reading)
+        options = EditOptions(
+            prompt=prompt,
+            output=target,
+            source=source,
+            overlay=overlay,
+            dense=dense,
+            resolution=resolution,
+            keep_source_size=size == "source",
+            encoding=encoding,
+            reading=reading,
+            preview=moment,
+            raw_output=raw_output,
+        )
+        if side_by_side is not None:
+            check_side_by_side(options, side_by_side)
         torch_device = pick_device(device)
         check_device(config.run.engine, torch_device)
     with loading(f"the model {config.adapter.name}", quiet=quiet):
         loaded = adapter.load(torch_device, pick_dtype(dtype, torch_device))
-    options = EditOptions(
-        prompt=prompt,
-        output=output,
-        source=source,
-        overlay=overlay,
-        dense=dense,
-        resolution=resolution,
-        keep_source_size=size == "source",
-        encoding=encoding,
-    )
+    if jobs:
+        edit_several(loaded, config, options, jobs, host=host, quiet=quiet)
+        return
     profiled = Profile(trace) if profile else None
     with host.extended(*_watchers(host, profiled, log, record_masks, quiet=quiet)):
         start = click.get_current_context().ensure_object(RunState).seconds()
-        report = edit_video(loaded, config, options, host=host)
-    _print(summarise(report, options, config, start), profiled, output)
+        if side_by_side is None:
+            report = edit_video(loaded, config, options, host=host)
+        else:
+            report = edit_side_by_side(loaded, config, options, side_by_side, host=host)
+    _print(summarise(report, options, config, start), profiled, target)
 
 
-def _readable(source: Path) -> Path:
-    """A source that can be read from the start again, also where it is a pipe; refuses what is no video."""
-    from lipar.video import probe
-    from lipar.video.spool import seekable
+def _check_reading(source: Path | None, reading: Reading, output: Path, raw_output: str | None) -> None:
+    """Refuse options of the input without one, and of the standard output without it."""
+    if source is None and reading != ALL:
+        raise click.UsageError("--range, --fps, --raw and --live are about an input; name one")
+    if raw_output is not None and kind_of_target(output) != "stream":
+        raise click.UsageError(f"--raw-output is for the standard output; write -o - instead of -o {output}")
 
-    path: Path = click.get_current_context().with_resource(seekable(source))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they come once, when the video is read
-        probe(path)
-    return path
+
+def _refuse_for_several(given: dict[str, object]) -> None:
+    named = [option for option, value in given.items() if value]
+    if named:
+        raise click.UsageError(
+            f"{', '.join(named)} cannot be used with several clips; edit the clips that need it one by one"
+        )
 
 
 def _watchers(
@@ -200,10 +276,12 @@ def _watchers(
 
 
 def _print(summary: list[str], profile: "Profile | None", output: Path) -> None:
+    # a video on the standard output leaves no room for text
+    tell = complain if kind_of_target(output) == "stream" else say
     try:
-        say(*summary)
+        tell(*summary)
         if profile is not None:
-            say("", *profile.table().splitlines())
+            tell("", *profile.table().splitlines())
     except OSError as error:  # the reader of the output ended, or the disk is full
         error.add_note(f"the summary could not be printed, but {output} is complete")
         raise
@@ -213,17 +291,19 @@ def _check_paths(
     source: Path | None,
     output: Path,
     overlay: Path | None,
+    preview: Moment | None,
+    reading: Reading,
     *,
     trace: Path | None,
     log: Path | None,
     masks: Path | None,
 ) -> None:
     """Refuse what cannot be read or written before anything is loaded."""
-    if source is not None and source != STANDARD_INPUT:
+    if source is not None and source != STANDARD_INPUT and kind_of(source, reading) == "file":
         check_source(source)
-    asked = {
-        "-o": (output, CONTAINERS),
-        "--overlay": (overlay, CONTAINERS),
+    asked: dict[str, tuple[Path | None, tuple[str, ...]]] = {
+        "-o": (output, FILES if preview is None else PREVIEWS),
+        "--overlay": (overlay, FILES),
         "--profile": (trace, (".json",)),
         "--log": (log, (".jsonl",)),
         "--record-masks": (masks, (".npy",)),
@@ -232,8 +312,11 @@ def _check_paths(
         if path is None:
             continue
         try:
+            if suffixes is FILES:
+                check_target(path, source=source)
+                continue
             check_writable(path, source=source, suffixes=suffixes)
-            if suffixes is not CONTAINERS:
+            if suffixes is not PREVIEWS:
                 _check_growing(path)
         except VideoError as error:
             hint = "; to print the table alone, write --profile last" if option == "--profile" else ""

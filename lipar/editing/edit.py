@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ from lipar.plugin.host import PluginHost, load_plugins
 from lipar.protocols import Model
 from lipar.video.encoders import check_encoder
 from lipar.video.encoding import Encoding
+from lipar.video.sinks.targets import target_of
+from lipar.video.sources.part import Moment, Part
+from lipar.video.sources.raw_format import frame_rate_of
+from lipar.video.sources.reading import Reading
 from lipar.watch.progress import ProgressBar
 
 
@@ -36,6 +41,9 @@ def edit(
     keep_source_size: bool = True,
     codec: str | None = None,
     quality: str | int | None = None,
+    part: str | None = None,
+    frame_rate: float | Fraction | None = None,
+    preview: str | None = None,
     quiet: bool = False,
     host: PluginHost | None = None,
     **options: Any,
@@ -52,9 +60,11 @@ def edit(
     ```
 
     Args:
-        path: the source video; None: a clip that lipar generates.
+        path: the source: a video, a WebP animation, a folder or pattern of pictures, or `camera:DEVICE`; None: a clip
+            that lipar generates.
         prompt: what the result should look like.
-        out: where to write the result; the suffix names the container, such as `.mp4`.
+        out: where to write the result; the suffix names the container, such as `.mp4`. A folder, or a name such as
+            `frames/%05d.png`, is for numbered pictures.
         model: name of an adapter or of a model in the catalogue (`lipar models` lists them), or a model of
             `lipar.load_model`, which several edits can share; None: the adapter of the config, by default `tiny`.
         config: a `lipar.Config`, or a dict of its tables as a config file has them; None: the defaults.
@@ -66,6 +76,10 @@ def edit(
         keep_source_size: write at the source's size rather than at the size processed.
         codec: how the pictures are encoded, such as `hevc`, or `h264_nvenc` on a GPU; None: `h264`.
         quality: a number of the codec's own scale, its preset, or both, such as `medium:18`; None: the codec's default.
+        part: of the source, as `2s-5s`, `-5s`, `2s-` or, in frames, `12f-40f`; None: all of it.
+        frame_rate: of a folder of pictures or a camera, in frames per second; None: 25, or the camera's own.
+        preview: write only a picture of this moment (`2.5s` or `40f`): source, result and mask; `out` ends in .png or
+            .jpg then.
         quiet: show no progress bar.
         host: the plugins; None: all that are installed.
         options: keys of the config over `config`: `keep`, `quantile` and the thresholds of its table `prune`, and
@@ -85,13 +99,18 @@ def edit(
         raise ValueError("the prompt is empty; say in a few words what the result should look like")
     asked = EditOptions(
         prompt=prompt,
-        output=Path(out),
+        output=target_of(out),
         source=None if path is None else Path(path),
         overlay=None if overlay is None else Path(overlay),
         dense=dense,
         resolution=resolution,
         keep_source_size=keep_source_size,
-        encoding=Encoding.of(codec, quality),
+        encoding=Encoding.of(codec, quality, Path(out)),
+        reading=Reading(
+            part=None if part is None else Part.of(part),
+            frame_rate=None if frame_rate is None else frame_rate_of(str(frame_rate)),
+        ),
+        preview=None if preview is None else Moment.of(preview),
     )
     asked.encoding.check_container(asked.output, asked.overlay)
     check_encoder(asked.encoding)

@@ -30,12 +30,12 @@ class EditOutput:
     ) -> None:
         size = source.shown_size if options.keep_source_size else source.size
         self._writer, *overlays = (
-            stack.enter_context(source.writer(path, size, outputs, options.encoding))
+            stack.enter_context(source.sink(path, size, options, outputs))
             for path in (options.output, options.overlay)
             if path is not None
         )
         self._overlay = overlays[0] if overlays else None
-        self._shade = Shade(self._writer) if overlays else None
+        self._shade = Shade(self._overlay) if self._overlay is not None else None
 
     def write(self, pictures: "Pictures") -> None:
         """Write the pictures of a block; they are scaled once, on their way from bytes to YUV.
@@ -51,7 +51,9 @@ class EditOutput:
         for rgb, mask, (pts, duration) in zip(frames, masks, pictures.times, strict=True):
             picture = self._writer.picture(rgb)
             if self._overlay is not None and self._shade is not None:
-                self._overlay.write_picture(self._shade(picture, mask), pts=pts, duration=duration)
+                shared = self._overlay.pixel_format == self._writer.pixel_format
+                shown = picture if shared else self._overlay.picture(rgb)
+                self._overlay.write_picture(self._shade(shown, mask), pts=pts, duration=duration)
             self._writer.write_picture(picture, pts=pts, duration=duration)
 
     def close(self) -> None:

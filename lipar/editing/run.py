@@ -10,6 +10,7 @@ from lipar.config import Config
 from lipar.editing.background import BackgroundCalls, BackgroundIterator
 from lipar.editing.edit_output import EditOutput, Pictures
 from lipar.editing.encoder import BlockEncoder, cut_frame
+from lipar.editing.preview import PreviewOutput, frames_of, output_of
 from lipar.editing.source import SourceFrames, check_resolution
 from lipar.editing.tally import EditTally
 from lipar.events import EditOptions, EditReport
@@ -24,6 +25,8 @@ from lipar.scheduler import Scheduler
 from lipar.spec import NO_AUTOENCODER
 from lipar.speedup import ProbePlan, first_steady_block
 from lipar.types import KeepMask
+from lipar.video.sinks.targets import check_target
+from lipar.video.still import SUFFIXES
 from lipar.watch.stages import READING, WAIT_FOR_WRITER, WRITING, StageTimer
 
 
@@ -50,7 +53,7 @@ def edit_video(model: Model, config: Config, options: EditOptions, *, host: Plug
     _check_paths(options)
     timer = StageTimer(device=model.device)
     with Outputs() as outputs, host.extended(timer), ExitStack() as stack, torch.no_grad():
-        source = SourceFrames(options, model, stack)
+        source = frames_of(options, model, autoencoder, stack)
         check_resolution(source.size, model, autoencoder)
         model.set_prompt(options.prompt)
         return _EditRun(model, autoencoder, config, options, source, host, timer).run(stack, outputs)
@@ -58,7 +61,10 @@ def edit_video(model: Model, config: Config, options: EditOptions, *, host: Plug
 
 def _check_paths(options: EditOptions) -> None:
     for path in filter(None, (options.output, options.overlay)):
-        check_writable(path, source=options.source)
+        if options.preview is None:
+            check_target(path, source=options.source)
+        else:
+            check_writable(path, source=options.source, suffixes=SUFFIXES)
     if options.overlay is not None and options.overlay.resolve() == options.output.resolve():
         raise ValueError(f"--overlay and the output are both {options.output}; name two files")
 
@@ -107,7 +113,7 @@ class _EditRun:
             outputs: owns the files.
         """
         start = time.perf_counter()
-        output = EditOutput(self.options, self.source, stack, outputs)
+        output = output_of(self.options, self.source, stack, outputs)
         self.hook.lipar_edit_begun(
             config=self.scheduler.config, options=self.options, model=self.model, frames=self.source.count
         )
@@ -129,7 +135,7 @@ class _EditRun:
         self.hook.lipar_edit_ended(report=report, error=None, spans=self.timer.take())
         return report
 
-    def _run_blocks(self, output: EditOutput) -> None:
+    def _run_blocks(self, output: EditOutput | PreviewOutput) -> None:
         """Read and write in threads while the model computes: a block ahead of it, and two behind."""
         autoencoder = self.autoencoder
         decode = PixelDecoder(autoencoder, self.scheduler.config.decode, dense=self.options.dense)
@@ -139,7 +145,7 @@ class _EditRun:
         )
         writing = BackgroundCalls(partial(self._write, output), behind=2, name="writing")
         encoder = self.encoder = BlockEncoder(frames, self.model, autoencoder, self.timer)
-        with frames, writing:
+        with self.source.ended_by_interrupt(), frames, writing:
             for block in self.scheduler.run(encoder):
                 spans = self.format.frame_spans(block.first_frame, block.layout.frames)
                 with self.timer.measure("decode to pixels"):
@@ -157,7 +163,7 @@ class _EditRun:
             with self.timer.measure("finish", on_host=True):
                 writing.finish()
 
-    def _write(self, output: EditOutput, pictures: Pictures) -> None:
+    def _write(self, output: EditOutput | PreviewOutput, pictures: Pictures) -> None:
         """Write the pictures of a block; called in a thread."""
         pictures.wait()
         with self.timer.measure(WRITING, on_host=True):
