@@ -4,6 +4,7 @@ from pathlib import Path
 
 import attrs
 
+from lipar.prompts import PromptSchedule, TimedPrompt
 from lipar.speedup import Verdict
 from lipar.video.encoding import DEFAULT_ENCODING, Encoding
 
@@ -35,6 +36,7 @@ class EditOptions:
     """Arguments of an edit in addition to the config."""
 
     prompt: str
+    """What the video begins with."""
     output: Path
     source: Path | None = None
     """The input video; None: a synthetic clip of `synthetic_frames` frames."""
@@ -48,6 +50,17 @@ class EditOptions:
     encoding: Encoding = DEFAULT_ENCODING
     """Codec, speed and quality of the written files."""
     synthetic_frames: int = 60
+    later_prompts: tuple[TimedPrompt, ...] = ()
+    """Prompts that replace the first one during the video."""
+
+    @property
+    def prompts(self) -> PromptSchedule:
+        """All prompts, each with the moment from which on it is valid.
+
+        Raises:
+            ValueError: their moments do not rise.
+        """
+        return PromptSchedule((*PromptSchedule.plain(self.prompt).entries, *self.later_prompts))
 
 
 @attrs.frozen(kw_only=True)
@@ -86,3 +99,5 @@ class EditReport:
     """An estimate of `seconds` with every token computed, from the probed blocks; None where `speedup` is."""
     probe_seconds: float = 0.0
     """Seconds in which blocks were run dense as well; in no other figure."""
+    prompts: tuple[tuple[int, str], ...] = ()
+    """Prompts that took effect after the first one, each with the pixel frame at which its first block begins."""

@@ -49,6 +49,8 @@ class Job:
     """Self-attention of the current block; None before the first block that is computed."""
     history: Tensor | None = None
     """Tokens of the restored frame before the block, `1 position features`; None at the start of a scene."""
+    prompt: str | None = None
+    """The prompt of the current block; None where the run was not given its prompts."""
     probing: bool = False
     """Whether the current block is being run dense only to be timed."""
 
@@ -72,3 +74,5 @@ class RestoredBlock:
     """Time of context, denoise steps, restoring and clean pass."""
     dense_seconds: float | None
     """Time of denoise steps and clean pass with every token kept; None where the block was not run dense as well."""
+    new_prompt: str | None = None
+    """The prompt that took effect with this block; None: it is that of the block before."""

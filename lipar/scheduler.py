@@ -25,6 +25,7 @@ from lipar.masks.source import (
 from lipar.new_job import new_job
 from lipar.plugin.checks import Checks
 from lipar.plugin.host import PluginHost, load_plugins
+from lipar.prompts import PromptSource
 from lipar.protocols import Model
 from lipar.sampling.gaussian import GaussianDraw, SeededDraw
 from lipar.sampling.passes import Passes
@@ -117,12 +118,16 @@ class Scheduler:
         """Noise levels of the denoise steps, 1 is pure noise; empty at strength 0, which gives the source back."""
         return list(self._passes.sigmas)
 
-    def run(self, source: Iterable[LatentPiece | SourcePiece]) -> Iterator[RestoredBlock]:
+    def run(
+        self, source: Iterable[LatentPiece | SourcePiece], *, prompts: PromptSource | None = None
+    ) -> Iterator[RestoredBlock]:
         """Yield restored blocks, in order; each as soon as the frames that its parts look ahead to have come.
 
         Args:
             source: clean latents of one video, in pieces of any number of frames; a `SourcePiece` has pixel frames as
                 well, for criteria that read them.
+            prompts: asked for the prompt right before each block is computed; None: the model's prompt stays as it is.
+                A block with another prompt than the one before is computed in full.
 
         Raises:
             ValueError: more than one video, sizes that the patch does not divide, frames that do not fill a block, or
@@ -143,10 +148,22 @@ class Scheduler:
         look_ahead = -(-parts.future_frames // model.block_frames)
         for block, upcoming in with_upcoming(blocks, look_ahead):
             with torch.no_grad():
-                restored = self._run_block(block, upcoming)
+                new_prompt = self._set_prompt(block.first_frame, prompts)
+                restored = self._run_block(block, upcoming, new_prompt)
             yield restored
 
-    def _run_block(self, block: SourceBlock, upcoming: list[SourceBlock]) -> RestoredBlock:
+    def _set_prompt(self, first_frame: int, prompts: PromptSource | None) -> str | None:
+        """Set the prompt of a block; returns it where it is another one than before."""
+        prompt = None if prompts is None else prompts(first_frame)
+        if prompt is None or prompt == self.job.prompt:
+            return None
+        self.model.set_prompt(prompt)
+        self.job.prompt = prompt
+        return prompt
+
+    def _run_block(
+        self, block: SourceBlock, upcoming: list[SourceBlock], new_prompt: str | None = None
+    ) -> RestoredBlock:
         """The stages of one block.
 
             stage        takes                                gives
@@ -164,7 +181,7 @@ class Scheduler:
             job.cache.reset()
             job.parts.noise.reset()
             job.history = None
-        layout = self._prune(block, upcoming)
+        layout = self._prune(block, upcoming, whole=new_prompt is not None)
         dense_seconds = None if self._probe is None else self._probe.seconds(job, source, layout)
         watch = Stopwatch(self.model.device)
         if not passes.sigmas:
@@ -194,18 +211,26 @@ class Scheduler:
             first_frame=block.first_frame,
             seconds=seconds,
             dense_seconds=dense_seconds,
+            new_prompt=new_prompt,
         )
 
-    def _prune(self, block: SourceBlock, upcoming: list[SourceBlock]) -> TokenLayout:
-        """The layout of a block: every token in a dense run and at strength 0, otherwise what `lipar_prune` decides."""
+    def _prune(self, block: SourceBlock, upcoming: list[SourceBlock], *, whole: bool) -> TokenLayout:
+        """The layout of a block: every token in a dense run and at strength 0, otherwise what `lipar_prune` decides.
+
+        Args:
+            block: its source.
+            upcoming: the blocks after it that parts look ahead to.
+            whole: keep every token, whatever is decided.
+        """
         job, source = self.job, block.latents
+        keep_all = TokenLayout.keep_all(
+            SourceFormat(patch_size=self.model.patch_size).grid(source),
+            first_frame=block.first_frame,
+            has_history=job.history is not None,
+            device=source.device,
+        )
         if self.dense or not self._passes.sigmas:
-            return TokenLayout.keep_all(
-                SourceFormat(patch_size=self.model.patch_size).grid(source),
-                first_frame=block.first_frame,
-                has_history=job.history is not None,
-                device=source.device,
-            )
+            return keep_all
         job.masks.begin(block, upcoming)
         layout: TokenLayout = self.host.hook.lipar_prune(
             job=job,
@@ -213,6 +238,10 @@ class Scheduler:
             upcoming=[later.latents for later in upcoming],
             first_frame=block.first_frame,
         )
+        if whole:
+            # pruned tokens would go on showing what the prompt before made of them, and a source that rests would
+            # never be computed again; what donors are read from is all of this block afterwards
+            layout = keep_all
         job.masks.settle(layout.keep_mask)
         return layout
 

@@ -19,7 +19,7 @@ from lipar.cli.options import (
     dense_option,
     device_option,
     dtype_option,
-    prompt_option,
+    prompts_option,
     quiet_option,
     seed_option,
 )
@@ -27,6 +27,7 @@ from lipar.cli.output import say
 from lipar.config import ENGINES
 from lipar.files.locks import check_unlocked
 from lipar.files.places import CONTAINERS, check_source, check_writable
+from lipar.prompts import PromptSchedule
 from lipar.video.encoding import CODECS, Encoding
 from lipar.video.errors import VideoError
 from lipar.video.spool import STANDARD_INPUT
@@ -49,7 +50,7 @@ _TABLE_ONLY = "table"
     },
 )
 @click.argument("source", required=False, type=PATH, metavar="[IN.mp4]")
-@prompt_option
+@prompts_option
 @click.option("-o", "--output", required=True, type=PATH, help="Where to write the result.")
 @config_options()
 @click.option("--strength", type=float, help="How far to go from the source, 0..1.  [default: 0.4]")
@@ -89,7 +90,7 @@ _TABLE_ONLY = "table"
 @debug_option
 def edit(
     source: Path | None,
-    prompt: str,
+    prompts: tuple[str, ...],
     output: Path,
     choice: ConfigChoice,
     strength: float | None,
@@ -115,8 +116,7 @@ def edit(
     of it is complete; a trace, a log and recorded masks grow during the edit, and an interrupted edit leaves what they
     contain so far.
     """
-    if not prompt.strip():
-        raise click.UsageError("--prompt is empty; say in a few words what the result should look like")
+    schedule = _schedule(prompts)
     encoding = Encoding.of(codec, quality)
     encoding.check_container(output, overlay)
     named = {"strength": strength, "seed": seed, "run": None if engine is None else {"engine": engine}}
@@ -144,7 +144,8 @@ def edit(
     with loading(f"the model {config.adapter.name}", quiet=quiet):
         loaded = adapter.load(torch_device, pick_dtype(dtype, torch_device))
     options = EditOptions(
-        prompt=prompt,
+        prompt=schedule.first,
+        later_prompts=schedule.entries[1:],
         output=output,
         source=source,
         overlay=overlay,
@@ -158,6 +159,13 @@ def edit(
         start = click.get_current_context().ensure_object(RunState).seconds()
         report = edit_video(loaded, config, options, host=host)
     _print(summarise(report, options, config, start), profiled, output)
+
+
+def _schedule(prompts: tuple[str, ...]) -> PromptSchedule:
+    try:
+        return PromptSchedule.parse(prompts)
+    except ValueError as error:
+        raise click.UsageError(f"--prompt: {error}") from error
 
 
 def _readable(source: Path) -> Path:

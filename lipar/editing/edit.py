@@ -1,7 +1,7 @@
 """`lipar.edit`: a video file in, an edited video file out, in one call."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from lipar.engines.engine import check_device
 from lipar.events import EditOptions, EditReport
 from lipar.plugin.compatibility import check_config
 from lipar.plugin.host import PluginHost, load_plugins
+from lipar.prompts import PromptSchedule
 from lipar.protocols import Model
 from lipar.video.encoders import check_encoder
 from lipar.video.encoding import Encoding
@@ -23,7 +24,7 @@ from lipar.watch.progress import ProgressBar
 
 def edit(
     path: str | Path | None,
-    prompt: str,
+    prompt: str | Sequence[tuple[str | int, str]] | PromptSchedule,
     out: str | Path,
     *,
     model: str | Model | None = None,
@@ -53,7 +54,8 @@ def edit(
 
     Args:
         path: the source video; None: a clip that lipar generates.
-        prompt: what the result should look like.
+        prompt: what the result should look like; or pairs of a moment and a prompt that is valid from then on, such as
+            `[(0, "night"), ("4s", "snow")]` (see `lipar.prompts.PromptSchedule`).
         out: where to write the result; the suffix names the container, such as `.mp4`.
         model: name of an adapter (`lipar models` lists them), or a model of `lipar.load_model`, which several edits
             can share; None: the adapter of the config, by default `tiny`.
@@ -76,15 +78,15 @@ def edit(
         What was computed, the time per stage, and the speed-up over computing every token where it could be measured.
 
     Raises:
-        TypeError: a keyword that the config does not have, or keywords besides a `lipar.Config`.
+        TypeError: a keyword that the config does not have, keywords besides a `lipar.Config`, or no prompt.
         ConfigError: a value is wrong, or parts do not fit together or the model.
         VideoError: the source cannot be read or the result not written, or the codec does not work here.
-        ValueError: the prompt is empty, there is no such device, or the resolution does not fit the model.
+        ValueError: a prompt is empty or its moment none, there is no such device, or the resolution does not fit the model.
     """
-    if not prompt.strip():
-        raise ValueError("the prompt is empty; say in a few words what the result should look like")
+    first, *later = PromptSchedule.of(prompt).entries
     asked = EditOptions(
-        prompt=prompt,
+        prompt=first.text,
+        later_prompts=tuple(later),
         output=Path(out),
         source=None if path is None else Path(path),
         overlay=None if overlay is None else Path(overlay),

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from contextlib import nullcontext
+from fractions import Fraction
 from itertools import islice
 
 from lipar.editing.transfer import to_device
@@ -47,17 +48,24 @@ class BlockEncoder:
         self._timer = timer
         self.shown: deque[tuple[int, int]] = deque()
         """pts and duration of the source's frames that were encoded and not yet written."""
+        self.begins: dict[int, tuple[int, Fraction]] = {}
+        """Index of the first pixel frame of each block, and when it is shown, in seconds since the first of all; by the
+        block's first latent frame."""
         self.filled_block: int | None = None
         """Index of the block that was filled up with copies; None until then."""
 
     def __iter__(self) -> Iterator[SourcePiece]:
         encode = self._autoencoder.encoder()
         latent_frames, block = 0, self._model.block_frames
+        first: PixelFrame | None = None
         while True:
             wanted = pixel_frames_in(self._autoencoder, latent_frames, block)
             read = self._read(wanted)
             if not read:
                 return
+            first = first or read[0]
+            begin = pixel_frames_in(self._autoencoder, 0, latent_frames)
+            self.begins[latent_frames] = (begin, read[0].time - first.time)
             if len(read) < wanted:
                 self.filled_block = latent_frames // block
             read += read[-1:] * (wanted - len(read))

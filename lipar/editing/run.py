@@ -52,7 +52,8 @@ def edit_video(model: Model, config: Config, options: EditOptions, *, host: Plug
     with Outputs() as outputs, host.extended(timer), ExitStack() as stack, torch.no_grad():
         source = SourceFrames(options, model, stack)
         check_resolution(source.size, model, autoencoder)
-        model.set_prompt(options.prompt)
+        for entry in reversed(options.prompts.entries):
+            model.set_prompt(entry.text)  # the first one last; none is encoded in the middle of the video then
         return _EditRun(model, autoencoder, config, options, source, host, timer).run(stack, outputs)
 
 
@@ -99,6 +100,10 @@ class _EditRun:
         # copies that fill up the last block do not move, which would flatter the speed-up
         return index != self.encoder.filled_block and self.plan.wants(index)
 
+    def _prompt_at(self, first_frame: int) -> str:
+        """The prompt of the block that begins with a latent frame."""
+        return self.options.prompts.at(*self.encoder.begins.pop(first_frame))
+
     def run(self, stack: ExitStack, outputs: Outputs) -> EditReport:
         """Edit all blocks, publish the files, and report.
 
@@ -140,7 +145,7 @@ class _EditRun:
         writing = BackgroundCalls(partial(self._write, output), behind=2, name="writing")
         encoder = self.encoder = BlockEncoder(frames, self.model, autoencoder, self.timer)
         with frames, writing:
-            for block in self.scheduler.run(encoder):
+            for block in self.scheduler.run(encoder, prompts=self._prompt_at):
                 spans = self.format.frame_spans(block.first_frame, block.layout.frames)
                 with self.timer.measure("decode to pixels"):
                     pixels = decode(block.latents, block.layout)[0]

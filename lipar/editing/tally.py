@@ -22,6 +22,8 @@ class EditTally:
     blocks: list[BlockNumbers] = attrs.field(factory=list)
     cuts: list[int] = attrs.field(factory=list)
     """Pixel frames at which blocks start that a scene cut made whole."""
+    prompts: list[tuple[int, str]] = attrs.field(factory=list)
+    """Prompts after the first, with the pixel frame at which they took effect."""
     written: int = 0
     """Pixel frames."""
 
@@ -49,6 +51,8 @@ class EditTally:
         self.written += written
         if cut is not None:
             self.cuts.append(cut)
+        if block.new_prompt is not None and len(self.blocks) > 1:
+            self.prompts.append((spans[0][0], block.new_prompt))
 
     def report(
         self,
@@ -91,6 +95,7 @@ class EditTally:
             ),
             engine=engine,
             scene_cuts=tuple(self.cuts),
+            prompts=tuple(self.prompts),
         )
 
 
