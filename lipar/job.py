@@ -9,6 +9,7 @@ from lipar.config import Config
 from lipar.engines.engine import Engine
 from lipar.layout import TokenLayout
 from lipar.masks.feed import MaskFeed
+from lipar.masks.may_change import MaskedBlocks
 from lipar.plugin.checks import Checks
 from lipar.protocols import Criterion, Model, NoiseSource, Recovery, Refiner, Restorer
 from lipar.types import Latents
@@ -45,6 +46,8 @@ class Job:
     """Runs the model's passes."""
     masks: MaskFeed
     """Gives the mask of the current block by the chosen criterion and refiners."""
+    masked: MaskedBlocks = attrs.field(factory=MaskedBlocks)
+    """Makes two layouts of one where only some tokens may change."""
     context: BlockContext | None = None
     """Self-attention of the current block; None before the first block that is computed."""
     history: Tensor | None = None
@@ -76,3 +79,5 @@ class RestoredBlock:
     """Time of denoise steps and clean pass with every token kept; None where the block was not run dense as well."""
     new_prompt: str | None = None
     """The prompt that took effect with this block; None: it is that of the block before."""
+    cut: int | None = None
+    """Offset in the block of the frame with which a new scene begins, 0 in the first block; None where none does."""

@@ -26,10 +26,10 @@ from lipar.new_job import new_job
 from lipar.plugin.checks import Checks
 from lipar.plugin.host import PluginHost, load_plugins
 from lipar.prompts import PromptSource
-from lipar.protocols import Model
+from lipar.protocols import Change, Model
 from lipar.sampling.gaussian import GaussianDraw, SeededDraw
 from lipar.sampling.passes import Passes
-from lipar.types import Latents
+from lipar.types import KeepMask, Latents
 from lipar.watch.clock import Stopwatch
 from lipar.watch.dense_probe import DenseProbe
 
@@ -174,34 +174,43 @@ class Scheduler:
             clean pass   latents                              keys and values of the block
             commit       these                                KV cache with the block as history
 
-        Two kinds of blocks skip the model: every block at strength 0, and blocks without a kept token.
+        Where a mask says what may change, the clean pass has a layout of its own (`lipar.masks.may_change`), and what
+        may not change takes the source's latents after each step.
+
+        Three kinds of blocks skip the model: every block at strength 0, blocks without a kept token, and blocks in
+        which nothing may change, as long as nothing before them did.
         """
         job, hook, passes, source = self.job, self.host.hook, self._passes, block.latents
         if block.cut is not None:
             job.cache.reset()
             job.parts.noise.reset()
+            job.masked.reset()
             job.history = None
-        layout = self._prune(block, upcoming, whole=new_prompt is not None)
+        if self._stays(block):
+            return self._untouched(block, upcoming, new_prompt)
+        layouts = job.masked.layouts(
+            self._prune(block, upcoming, whole=new_prompt is not None),
+            block.may_change,
+            patch_size=self.model.patch_size,
+            dense=self.dense,
+            keep_more=self._keep_more,
+        )
+        layout, clean = layouts.denoise, layouts.clean
+        if passes.sigmas and not self.dense:
+            job.masks.settle(clean.keep_mask)
         dense_seconds = None if self._probe is None else self._probe.seconds(job, source, layout)
         watch = Stopwatch(self.model.device)
         if not passes.sigmas:
             latents = source
-        elif layout.kept_count == 0:
-            latents = hook.lipar_restore(job=job, denoised=source, layout=layout)
-            job.cache.append_copies(layout, fills=job.parts.recovery.fills)
         else:
-            fills = job.parts.recovery.fills and not self.dense
-            job.context = BlockContext(
-                job.cache,
-                layout,
-                job.parts.recovery,
-                job.parts.noise if fills else None,
-                fused=job.engine.fused,
+            denoised = source
+            if layout.kept_count:
+                job.context = self._context(layout)
+                denoised = passes.denoise(job, source, layout, layouts)
+            latents = layouts.composed(
+                hook.lipar_restore(job=job, denoised=denoised, layout=layout), source
             )
-            denoised = passes.denoise(job, source, layout)
-            latents = hook.lipar_restore(job=job, denoised=denoised, layout=layout)
-            passes.clean(job, latents, layout)
-            job.context.commit(drop_frames=block.cut or 0)
+            self._write_history(latents, layout, clean, drop_frames=block.cut or 0)
         job.history = patchify(latents[:, -1:], self.model.patch_size)
         seconds = watch.seconds()
         check_block(job.parts.checks, latents, block.first_frame)
@@ -212,7 +221,35 @@ class Scheduler:
             seconds=seconds,
             dense_seconds=dense_seconds,
             new_prompt=new_prompt,
+            cut=block.cut,
         )
+
+    def _context(self, layout: TokenLayout, *, donors: bool = True) -> BlockContext:
+        """Self-attention of the current block.
+
+        Args:
+            layout: the tokens that are computed.
+            donors: whether the noise source takes part.
+        """
+        job = self.job
+        fills = donors and job.parts.recovery.fills and not self.dense
+        noise = job.parts.noise if fills else None
+        return BlockContext(job.cache, layout, job.parts.recovery, noise, fused=job.engine.fused)
+
+    def _write_history(
+        self, latents: Latents, denoised: TokenLayout, clean: TokenLayout, *, drop_frames: int
+    ) -> None:
+        """The clean pass and the commit; copies in the KV cache where no token of the block is computed."""
+        job = self.job
+        if clean.kept_count == 0:
+            job.cache.append_copies(clean, fills=job.parts.recovery.fills)
+            return
+        if clean is not denoised:
+            # noise sources compare a block's steps with its clean pass, which must be on the same tokens for that
+            job.context = self._context(clean, donors=False)
+        assert job.context is not None
+        self._passes.clean(job, latents, clean)
+        job.context.commit(drop_frames=drop_frames)
 
     def _prune(self, block: SourceBlock, upcoming: list[SourceBlock], *, whole: bool) -> TokenLayout:
         """The layout of a block: every token in a dense run and at strength 0, otherwise what `lipar_prune` decides.
@@ -232,6 +269,8 @@ class Scheduler:
         if self.dense or not self._passes.sigmas:
             return keep_all
         job.masks.begin(block, upcoming)
+        if block.cut is None and job.history is None:
+            return keep_all  # what came before in the scene stayed as it was, so there is nothing to restore from
         layout: TokenLayout = self.host.hook.lipar_prune(
             job=job,
             source=source,
@@ -241,9 +280,51 @@ class Scheduler:
         if whole:
             # pruned tokens would go on showing what the prompt before made of them, and a source that rests would
             # never be computed again; what donors are read from is all of this block afterwards
-            layout = keep_all
-        job.masks.settle(layout.keep_mask)
+            return keep_all
         return layout
+
+    def _stays(self, block: SourceBlock) -> bool:
+        """Whether nothing of a block may change and nothing before it has: then its keys and values are not needed."""
+        allowed = block.may_change
+        untouched = allowed is not None and not bool(allowed.any())
+        return untouched and self.job.history is None and bool(self._passes.sigmas)
+
+    def _untouched(
+        self, block: SourceBlock, upcoming: list[SourceBlock], new_prompt: str | None
+    ) -> RestoredBlock:
+        """A block that stays as it is in the source, without a pass; the next one that may change begins without
+        history."""
+        job, source = self.job, block.latents
+        grid = SourceFormat(patch_size=self.model.patch_size).grid(source)
+        nothing = torch.zeros(grid, dtype=torch.bool, device=source.device)
+        if not self.dense:
+            job.masks.begin(block, upcoming)
+            job.masks.settle(~nothing)  # the source itself is shown everywhere, as if each token had been computed
+        job.masked.reset()
+        return RestoredBlock(
+            latents=source,
+            layout=TokenLayout(nothing, first_frame=block.first_frame),
+            first_frame=block.first_frame,
+            seconds=0.0,
+            dense_seconds=None,
+            new_prompt=new_prompt,
+            cut=block.cut,
+        )
+
+    def _keep_more(self, keep_mask: KeepMask) -> KeepMask:
+        """Add tokens up to a size of the refiner `bucket`, for which passes are recorded; none without that refiner."""
+        same = torch.zeros(keep_mask.shape, device=keep_mask.device)
+        job = self.job
+        for refiner, part in zip(job.parts.refiners, job.config.refiners, strict=True):
+            if part.name == "bucket":
+                refined = refiner(
+                    Change(
+                        distance=same, raw=same, long_term=same, keep=keep_mask, tau_short=1.0, tau_long=1.0
+                    )
+                )
+                assert refined.keep is not None
+                keep_mask = refined.keep
+        return keep_mask
 
 
 def check_block(checks: Checks, latents: Latents, first_frame: int) -> None:
