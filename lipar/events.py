@@ -4,6 +4,7 @@ from pathlib import Path
 
 import attrs
 
+from lipar import bounds
 from lipar.prompts import PromptSchedule, TimedPrompt
 from lipar.speedup import Verdict
 from lipar.video.encoding import DEFAULT_ENCODING, Encoding
@@ -32,6 +33,18 @@ class Span:
 
 
 @attrs.frozen(kw_only=True)
+class MaskChoice:
+    """Which pixels an edit may change; see `lipar.video.mask_reader`."""
+
+    path: Path
+    """A video or a picture: white may change, black stays as it is in the source."""
+    invert: bool = False
+    """Black may change, white stays."""
+    feather: int = attrs.field(default=0, validator=bounds.FEATHER)
+    """Pixels of the written video inside the border over which the edit fades in."""
+
+
+@attrs.frozen(kw_only=True)
 class EditOptions:
     """Arguments of an edit in addition to the config."""
 
@@ -50,6 +63,8 @@ class EditOptions:
     encoding: Encoding = DEFAULT_ENCODING
     """Codec, speed and quality of the written files."""
     synthetic_frames: int = 60
+    mask: MaskChoice | None = None
+    """What may change; None: everything."""
     later_prompts: tuple[TimedPrompt, ...] = ()
     """Prompts that replace the first one during the video."""
 
@@ -99,5 +114,7 @@ class EditReport:
     """An estimate of `seconds` with every token computed, from the probed blocks; None where `speedup` is."""
     probe_seconds: float = 0.0
     """Seconds in which blocks were run dense as well; in no other figure."""
+    inside_fraction: float | None = None
+    """Fraction of the tokens that the mask lets change, those around its border included; None: there was no mask."""
     prompts: tuple[tuple[int, str], ...] = ()
     """Prompts that took effect after the first one, each with the pixel frame at which its first block begins."""

@@ -12,7 +12,7 @@ from lipar.masks.feed import MaskFeed
 from lipar.masks.may_change import MaskedBlocks
 from lipar.plugin.checks import Checks
 from lipar.protocols import Criterion, Model, NoiseSource, Recovery, Refiner, Restorer
-from lipar.types import Latents
+from lipar.types import KeepMask, Latents, shaped
 
 
 @attrs.frozen(kw_only=True)
@@ -81,3 +81,7 @@ class RestoredBlock:
     """The prompt that took effect with this block; None: it is that of the block before."""
     cut: int | None = None
     """Offset in the block of the frame with which a new scene begins, 0 in the first block; None where none does."""
+    may_change: Tensor | None = attrs.field(
+        default=None, validator=attrs.validators.optional(shaped(KeepMask))
+    )
+    """Tokens that the source's mask lets change, on the host; None: there was no mask."""

@@ -48,7 +48,9 @@ class Moment:
             ValueError: it is none of these.
         """
         found = _MOMENT.fullmatch(given.strip()) if isinstance(given, str) else None
-        if (isinstance(given, int) and given == 0) or (found and not found["unit"] and found["number"] == "0"):
+        if (isinstance(given, int) and given == 0) or (
+            found and not found["unit"] and found["number"] == "0"
+        ):
             return cls(Fraction(0), "f")
         if found is None or not found["unit"]:
             raise ValueError(f"{shown(given)} is no moment; {_FORM}")
@@ -65,7 +67,9 @@ class Moment:
     def __str__(self) -> str:
         if not self.value:
             return "0"
-        number = Decimal(self.value.numerator) / self.value.denominator  # exact, since it was read from decimals
+        number = (
+            Decimal(self.value.numerator) / self.value.denominator
+        )  # exact, since it was read from decimals
         return f"{number:f}{self.unit}"
 
 
@@ -113,7 +117,9 @@ class PromptSchedule:
         if first.value:
             raise ValueError(f"the first prompt must begin at 0, got {first}; write 0:TEXT first")
         for unit in ("s", "f"):
-            moments = [entry.moment for entry in self.entries if not entry.moment.value or entry.moment.unit == unit]
+            moments = [
+                entry.moment for entry in self.entries if not entry.moment.value or entry.moment.unit == unit
+            ]
             for before, after in pairwise(moments):
                 if after.value <= before.value:
                     raise ValueError(

@@ -127,7 +127,8 @@ class Scheduler:
             source: clean latents of one video, in pieces of any number of frames; a `SourcePiece` has pixel frames as
                 well, for criteria that read them.
             prompts: asked for the prompt right before each block is computed; None: the model's prompt stays as it is.
-                A block with another prompt than the one before is computed in full.
+                A block with another prompt than the one before is computed in full, and without the frames before it
+                unless `config.cache.new_prompt` keeps them.
 
         Raises:
             ValueError: more than one video, sizes that the patch does not divide, frames that do not fill a block, or
@@ -181,7 +182,8 @@ class Scheduler:
         which nothing may change, as long as nothing before them did.
         """
         job, hook, passes, source = self.job, self.host.hook, self._passes, block.latents
-        if block.cut is not None:
+        forgets = new_prompt is not None and self.config.cache.new_prompt == "forget"
+        if block.cut is not None or forgets:
             job.cache.reset()
             job.parts.noise.reset()
             job.masked.reset()
@@ -207,9 +209,7 @@ class Scheduler:
             if layout.kept_count:
                 job.context = self._context(layout)
                 denoised = passes.denoise(job, source, layout, layouts)
-            latents = layouts.composed(
-                hook.lipar_restore(job=job, denoised=denoised, layout=layout), source
-            )
+            latents = layouts.composed(hook.lipar_restore(job=job, denoised=denoised, layout=layout), source)
             self._write_history(latents, layout, clean, drop_frames=block.cut or 0)
         job.history = patchify(latents[:, -1:], self.model.patch_size)
         seconds = watch.seconds()
@@ -222,6 +222,7 @@ class Scheduler:
             dense_seconds=dense_seconds,
             new_prompt=new_prompt,
             cut=block.cut,
+            may_change=block.may_change,
         )
 
     def _context(self, layout: TokenLayout, *, donors: bool = True) -> BlockContext:
@@ -270,7 +271,7 @@ class Scheduler:
             return keep_all
         job.masks.begin(block, upcoming)
         if block.cut is None and job.history is None:
-            return keep_all  # what came before in the scene stayed as it was, so there is nothing to restore from
+            return keep_all  # what came before was not computed, or was forgotten: nothing to restore from
         layout: TokenLayout = self.host.hook.lipar_prune(
             job=job,
             source=source,
@@ -292,14 +293,15 @@ class Scheduler:
     def _untouched(
         self, block: SourceBlock, upcoming: list[SourceBlock], new_prompt: str | None
     ) -> RestoredBlock:
-        """A block that stays as it is in the source, without a pass; the next one that may change begins without
-        history."""
+        """A block that stays as in the source, without a pass; the next that may change begins without history."""
         job, source = self.job, block.latents
         grid = SourceFormat(patch_size=self.model.patch_size).grid(source)
         nothing = torch.zeros(grid, dtype=torch.bool, device=source.device)
         if not self.dense:
             job.masks.begin(block, upcoming)
-            job.masks.settle(~nothing)  # the source itself is shown everywhere, as if each token had been computed
+            job.masks.settle(
+                ~nothing
+            )  # the source itself is shown everywhere, as if each token had been computed
         job.masked.reset()
         return RestoredBlock(
             latents=source,
@@ -309,6 +311,7 @@ class Scheduler:
             dense_seconds=None,
             new_prompt=new_prompt,
             cut=block.cut,
+            may_change=block.may_change,
         )
 
     def _keep_more(self, keep_mask: KeepMask) -> KeepMask:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lipar import bounds
 from lipar.cli.debug import RunState
 from lipar.cli.grouped import GroupedCommand
 from lipar.cli.loading import importing, loading
+from lipar.cli.number import NumberType
 from lipar.cli.options import (
     PATH,
     ConfigChoice,
@@ -45,6 +47,7 @@ _TABLE_ONLY = "table"
     groups={
         "Output": ["output", "overlay", "size", "codec", "quality"],
         "What is computed": ["model", "config_file", "preset", "settings", "strength", "seed", "dense"],
+        "What may change": ["mask", "mask_invert", "mask_feather"],
         "Where and how": ["resolution", "device", "dtype", "engine"],
         "Watching": ["profile", "log", "record_masks", "quiet", "debug"],
     },
@@ -57,6 +60,16 @@ _TABLE_ONLY = "table"
 @seed_option
 @dense_option
 @click.option("--overlay", type=PATH, help="Also write the clip with pruned tokens shaded.")
+@click.option(
+    "--mask", type=PATH, metavar="MASK.mp4|PNG", help="What may change: white; black stays as in the source."
+)
+@click.option("--mask-invert", is_flag=True, help="Black may change, white stays.")
+@click.option(
+    "--mask-feather",
+    type=NumberType(bounds.FEATHER),
+    metavar="PIXELS",
+    help="Fade the edit in over so many pixels inside the mask's border.  [default: 0]",
+)
 @click.option("--size", type=click.Choice(["source", "model"]), default="source", help="Size to write at.")
 @click.option("--codec", metavar="NAME", help=f"One of {', '.join(CODECS)}.  [default: h264]")
 @click.option(
@@ -97,6 +110,9 @@ def edit(
     seed: int | None,
     dense: bool,
     overlay: Path | None,
+    mask: Path | None,
+    mask_invert: bool,
+    mask_feather: int | None,
     size: str,
     codec: str | None,
     quality: str | None,
@@ -117,19 +133,23 @@ def edit(
     contain so far.
     """
     schedule = _schedule(prompts)
+    if mask is None and (mask_invert or mask_feather is not None):
+        raise click.UsageError("--mask-invert and --mask-feather say how --mask is read; give --mask as well")
     encoding = Encoding.of(codec, quality)
     encoding.check_container(output, overlay)
     named = {"strength": strength, "seed": seed, "run": None if engine is None else {"engine": engine}}
     config = choice.build(*({key: value} for key, value in named.items() if value is not None))
     trace = Path(profile) if profile and profile != _TABLE_ONLY else None
     _check_paths(source, output, overlay, trace=trace, log=log, masks=record_masks)
+    if mask is not None:
+        check_source(mask)
     with importing(quiet=quiet):
         from lipar.cli.host import plugin_host
         from lipar.cli.summary import summarise
         from lipar.editing.model import pick_device, pick_dtype
         from lipar.editing.run import edit_video
         from lipar.engines.engine import check_device
-        from lipar.events import EditOptions
+        from lipar.events import EditOptions, MaskChoice
         from lipar.plugin.compatibility import check_config
         from lipar.video.encoders import check_encoder
         from lipar.watch.profile import Profile
@@ -139,6 +159,7 @@ def edit(
         # what cannot work is refused before the model is loaded
         adapter = check_config(host, config, dense=dense)
         source = None if source is None else _readable(source)
+        mask = None if mask is None else _readable(mask)
         torch_device = pick_device(device)
         check_device(config.run.engine, torch_device)
     with loading(f"the model {config.adapter.name}", quiet=quiet):
@@ -149,6 +170,7 @@ def edit(
         output=output,
         source=source,
         overlay=overlay,
+        mask=None if mask is None else MaskChoice(path=mask, invert=mask_invert, feather=mask_feather or 0),
         dense=dense,
         resolution=resolution,
         keep_source_size=size == "source",

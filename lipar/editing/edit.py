@@ -12,7 +12,7 @@ from lipar.config import Config, PruneConfig, RunConfig, build_config
 from lipar.editing.model import pick_device, pick_dtype
 from lipar.editing.run import edit_video
 from lipar.engines.engine import check_device
-from lipar.events import EditOptions, EditReport
+from lipar.events import EditOptions, EditReport, MaskChoice
 from lipar.plugin.compatibility import check_config
 from lipar.plugin.host import PluginHost, load_plugins
 from lipar.prompts import PromptSchedule
@@ -32,6 +32,7 @@ def edit(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     overlay: str | Path | None = None,
+    mask: str | Path | MaskChoice | None = None,
     dense: bool = False,
     resolution: tuple[int, int] | None = None,
     keep_source_size: bool = True,
@@ -63,6 +64,8 @@ def edit(
         device: such as `cpu` or `cuda:1`, for a model that is loaded here; None: CUDA if there is a device.
         dtype: such as `float32`, likewise; None: bfloat16 on CUDA, else float32.
         overlay: where to write the edited clip with its pruned tokens shaded.
+        mask: a video or a picture of what may change: white may, black stays as it is in the source; or a
+            `lipar.events.MaskChoice`, which can invert it and fade the edit in.
         dense: compute every token.
         resolution: width and height in pixels to process at; None: the model's own area in the source's shape.
         keep_source_size: write at the source's size rather than at the size processed.
@@ -81,7 +84,8 @@ def edit(
         TypeError: a keyword that the config does not have, keywords besides a `lipar.Config`, or no prompt.
         ConfigError: a value is wrong, or parts do not fit together or the model.
         VideoError: the source cannot be read or the result not written, or the codec does not work here.
-        ValueError: a prompt is empty or its moment none, there is no such device, or the resolution does not fit the model.
+        ValueError: a prompt is empty or its moment is none, there is no such device, or the resolution does not fit
+            the model.
     """
     first, *later = PromptSchedule.of(prompt).entries
     asked = EditOptions(
@@ -90,6 +94,7 @@ def edit(
         output=Path(out),
         source=None if path is None else Path(path),
         overlay=None if overlay is None else Path(overlay),
+        mask=MaskChoice(path=Path(mask)) if isinstance(mask, str | Path) else mask,
         dense=dense,
         resolution=resolution,
         keep_source_size=keep_source_size,

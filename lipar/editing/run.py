@@ -24,6 +24,7 @@ from lipar.scheduler import Scheduler
 from lipar.spec import NO_AUTOENCODER
 from lipar.speedup import ProbePlan, first_steady_block
 from lipar.types import KeepMask
+from lipar.video.mask_reader import MaskReader, masked_frames
 from lipar.watch.stages import READING, WAIT_FOR_WRITER, WRITING, StageTimer
 
 
@@ -52,14 +53,25 @@ def edit_video(model: Model, config: Config, options: EditOptions, *, host: Plug
     with Outputs() as outputs, host.extended(timer), ExitStack() as stack, torch.no_grad():
         source = SourceFrames(options, model, stack)
         check_resolution(source.size, model, autoencoder)
+        if (mask := options.mask) is not None:
+            masks = MaskReader(
+                mask.path, source.written_size(options), invert=mask.invert, feather=mask.feather
+            )
+            source.frames = masked_frames(source.frames, stack.enter_context(masks))
         for entry in reversed(options.prompts.entries):
-            model.set_prompt(entry.text)  # the first one last; none is encoded in the middle of the video then
+            model.set_prompt(
+                entry.text
+            )  # the first one last; none is encoded in the middle of the video then
         return _EditRun(model, autoencoder, config, options, source, host, timer).run(stack, outputs)
 
 
 def _check_paths(options: EditOptions) -> None:
     for path in filter(None, (options.output, options.overlay)):
         check_writable(path, source=options.source)
+    if options.mask is not None and options.mask.path.resolve() in {
+        path.resolve() for path in (options.output, options.overlay) if path is not None
+    }:
+        raise ValueError(f"the mask {options.mask.path} would be overwritten; name another output")
     if options.overlay is not None and options.overlay.resolve() == options.output.resolve():
         raise ValueError(f"--overlay and the output are both {options.output}; name two files")
 
@@ -151,8 +163,9 @@ class _EditRun:
                     pixels = decode(block.latents, block.layout)[0]
                     # the rest are copies that fill up the last block
                     times = [encoder.shown.popleft() for _ in range(min(len(pixels), len(encoder.shown)))]
+                    backdrops = [encoder.backdrops.popleft() for _ in times]
                     masks = _mask_per_pixel_frame(block, spans)
-                    pictures = Pictures.begin(pixels[: len(times)], masks[: len(times)], times)
+                    pictures = Pictures.begin(pixels[: len(times)], masks[: len(times)], times, backdrops)
                 with self.timer.measure(WAIT_FOR_WRITER, on_host=True):
                     writing.put(pictures)
                 self.tally.add(block, spans, len(times), cut_frame(autoencoder, block))

@@ -62,7 +62,12 @@ class SourceFrames:
         self.shown_size = (info.width, info.height)
         self.size = reader.size = options.resolution or model_size(model, self.shown_size)
         self.time_base, self.frame_rate = info.time_base, info.frame_rate or USUAL_FRAME_RATE
+        reader.keeps_originals = options.mask is not None and options.keep_source_size
         self.frames = reader
+
+    def written_size(self, options: EditOptions) -> tuple[int, int]:
+        """Width and height to write at."""
+        return self.shown_size if options.keep_source_size else self.size
 
     def writer(self, path: Path, size: tuple[int, int], outputs: Outputs, encoding: Encoding) -> VideoWriter:
         """A writer with the timing, the colour space and the sound of the source.

@@ -24,6 +24,8 @@ class EditTally:
     """Pixel frames at which blocks start that a scene cut made whole."""
     prompts: list[tuple[int, str]] = attrs.field(factory=list)
     """Prompts after the first, with the pixel frame at which they took effect."""
+    inside: int | None = None
+    """Tokens of all frames that a mask lets change; None: there is no mask."""
     written: int = 0
     """Pixel frames."""
 
@@ -48,6 +50,8 @@ class EditTally:
                 dense_seconds=block.dense_seconds,
             )
         )
+        if block.may_change is not None:
+            self.inside = (self.inside or 0) + int(block.may_change[:shown].sum())
         self.written += written
         if cut is not None:
             self.cuts.append(cut)
@@ -96,6 +100,11 @@ class EditTally:
             engine=engine,
             scene_cuts=tuple(self.cuts),
             prompts=tuple(self.prompts),
+            inside_fraction=(
+                None
+                if self.inside is None
+                else self.inside / max(sum(block.tokens for block in self.blocks), 1)
+            ),
         )
 
 

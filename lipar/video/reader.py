@@ -32,6 +32,9 @@ class VideoReader:
         size: width and height to scale to while decoding; None: the size as shown. The attribute of this name
             may be set before the first frame is read, for a size that depends on `info`.
 
+    Attributes:
+        keeps_originals: set it before the first frame is read to get scaled frames with their originals.
+
     Raises:
         VideoError: the file is missing, empty, no video, or not one frame of it can be decoded.
     """
@@ -55,8 +58,10 @@ class VideoReader:
             self.close()
             raise
         self.size = size or (self.info.width, self.info.height)
+        self.keeps_originals = False
         self.time_base = self.info.time_base
         self._scaler, self._alpha_scaler = VideoReformatter(), VideoReformatter()
+        self._original_scaler = VideoReformatter()
         self._transparent = self._resized = False
         self._warn_of_the_unusual()
         self._frames = self._read(first)
@@ -116,8 +121,18 @@ class VideoReader:
             )
         picture = self._opaque(picture)
         rgb = frame_to_rgb(picture, self.info.colour, turn.size(*self.size), self._scaler)
+        original, shown = None, (self.info.width, self.info.height)
+        if self.keeps_originals and shown != self.size:
+            original = turn.apply(
+                frame_to_rgb(picture, self.info.colour, turn.size(*shown), self._original_scaler)
+            )
         return PixelFrame(
-            rgb=turn.apply(rgb), pts=pts, duration=duration, time_base=self.time_base, index=index
+            rgb=turn.apply(rgb),
+            pts=pts,
+            duration=duration,
+            time_base=self.time_base,
+            index=index,
+            original=original,
         )
 
     def _opaque(self, picture: av.VideoFrame) -> av.VideoFrame:
