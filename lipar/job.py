@@ -9,7 +9,7 @@ from lipar.config import Config
 from lipar.engines.engine import Engine
 from lipar.layout import TokenLayout
 from lipar.masks.feed import MaskFeed
-from lipar.masks.may_change import MaskedBlocks
+from lipar.masks.may_change import MaskedLayouts
 from lipar.plugin.checks import Checks
 from lipar.protocols import Criterion, Model, NoiseSource, Recovery, Refiner, Restorer
 from lipar.types import KeepMask, Latents, shaped
@@ -46,8 +46,8 @@ class Job:
     """Runs the model's passes."""
     masks: MaskFeed
     """Gives the mask of the current block by the chosen criterion and refiners."""
-    masked: MaskedBlocks = attrs.field(factory=MaskedBlocks)
-    """Makes two layouts of one where only some tokens may change."""
+    masked: MaskedLayouts = attrs.field(factory=MaskedLayouts)
+    """Restricts layouts to what a mask says may change."""
     context: BlockContext | None = None
     """Self-attention of the current block; None before the first block that is computed."""
     history: Tensor | None = None

@@ -175,9 +175,6 @@ class Scheduler:
             clean pass   latents                              keys and values of the block
             commit       these                                KV cache with the block as history
 
-        Where a mask says what may change, the clean pass has a layout of its own (`lipar.masks.may_change`), and what
-        may not change takes the source's latents after each step.
-
         Three kinds of blocks skip the model: every block at strength 0, blocks without a kept token, and blocks in
         which nothing may change, as long as nothing before them did.
         """
@@ -190,27 +187,27 @@ class Scheduler:
             job.history = None
         if self._stays(block):
             return self._untouched(block, upcoming, new_prompt)
-        layouts = job.masked.layouts(
-            self._prune(block, upcoming, whole=new_prompt is not None),
-            block.may_change,
-            patch_size=self.model.patch_size,
-            dense=self.dense,
-            keep_more=self._keep_more,
-        )
-        layout, clean = layouts.denoise, layouts.clean
-        if passes.sigmas and not self.dense:
-            job.masks.settle(clean.keep_mask)
+        layout = self._prune(block, upcoming, whole=new_prompt is not None)
         dense_seconds = None if self._probe is None else self._probe.seconds(job, source, layout)
         watch = Stopwatch(self.model.device)
         if not passes.sigmas:
             latents = source
+        elif layout.kept_count == 0:
+            latents = hook.lipar_restore(job=job, denoised=source, layout=layout)
+            job.cache.append_copies(layout, fills=job.parts.recovery.fills)
         else:
-            denoised = source
-            if layout.kept_count:
-                job.context = self._context(layout)
-                denoised = passes.denoise(job, source, layout, layouts)
-            latents = layouts.composed(hook.lipar_restore(job=job, denoised=denoised, layout=layout), source)
-            self._write_history(latents, layout, clean, drop_frames=block.cut or 0)
+            fills = job.parts.recovery.fills and not self.dense
+            job.context = BlockContext(
+                job.cache,
+                layout,
+                job.parts.recovery,
+                job.parts.noise if fills else None,
+                fused=job.engine.fused,
+            )
+            denoised = passes.denoise(job, source, layout)
+            latents = hook.lipar_restore(job=job, denoised=denoised, layout=layout)
+            passes.clean(job, latents, layout)
+            job.context.commit(drop_frames=block.cut or 0)
         job.history = patchify(latents[:, -1:], self.model.patch_size)
         seconds = watch.seconds()
         check_block(job.parts.checks, latents, block.first_frame)
@@ -224,33 +221,6 @@ class Scheduler:
             cut=block.cut,
             may_change=block.may_change,
         )
-
-    def _context(self, layout: TokenLayout, *, donors: bool = True) -> BlockContext:
-        """Self-attention of the current block.
-
-        Args:
-            layout: the tokens that are computed.
-            donors: whether the noise source takes part.
-        """
-        job = self.job
-        fills = donors and job.parts.recovery.fills and not self.dense
-        noise = job.parts.noise if fills else None
-        return BlockContext(job.cache, layout, job.parts.recovery, noise, fused=job.engine.fused)
-
-    def _write_history(
-        self, latents: Latents, denoised: TokenLayout, clean: TokenLayout, *, drop_frames: int
-    ) -> None:
-        """The clean pass and the commit; copies in the KV cache where no token of the block is computed."""
-        job = self.job
-        if clean.kept_count == 0:
-            job.cache.append_copies(clean, fills=job.parts.recovery.fills)
-            return
-        if clean is not denoised:
-            # noise sources compare a block's steps with its clean pass, which must be on the same tokens for that
-            job.context = self._context(clean, donors=False)
-        assert job.context is not None
-        self._passes.clean(job, latents, clean)
-        job.context.commit(drop_frames=drop_frames)
 
     def _prune(self, block: SourceBlock, upcoming: list[SourceBlock], *, whole: bool) -> TokenLayout:
         """The layout of a block: every token in a dense run and at strength 0, otherwise what `lipar_prune` decides.
@@ -271,17 +241,20 @@ class Scheduler:
             return keep_all
         job.masks.begin(block, upcoming)
         if block.cut is None and job.history is None:
-            return keep_all  # what came before was not computed, or was forgotten: nothing to restore from
-        layout: TokenLayout = self.host.hook.lipar_prune(
-            job=job,
-            source=source,
-            upcoming=[later.latents for later in upcoming],
-            first_frame=block.first_frame,
-        )
-        if whole:
-            # pruned tokens would go on showing what the prompt before made of them, and a source that rests would
-            # never be computed again; what donors are read from is all of this block afterwards
-            return keep_all
+            layout = keep_all  # what came before was not computed, or was forgotten: nothing to restore from
+        else:
+            layout = self.host.hook.lipar_prune(
+                job=job,
+                source=source,
+                upcoming=[later.latents for later in upcoming],
+                first_frame=block.first_frame,
+            )
+            if whole:
+                # pruned tokens would go on showing what the prompt before made of them, and a source that rests would
+                # never be computed again; what donors are read from is all of this block afterwards
+                layout = keep_all
+        layout = job.masked.restrict(layout, block.may_change, self._keep_more)
+        job.masks.settle(layout.keep_mask)
         return layout
 
     def _stays(self, block: SourceBlock) -> bool:

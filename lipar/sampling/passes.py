@@ -4,7 +4,6 @@ import attrs
 
 from lipar.job import Job
 from lipar.layout import TokenLayout
-from lipar.masks.may_change import BlockLayouts
 from lipar.plugin.host import PluginHost
 from lipar.protocols import ForwardPass
 from lipar.sampling.flow import add_noise, denoise
@@ -23,18 +22,10 @@ class Passes:
     _ahead: dict[int, Latents] = attrs.field(factory=dict, init=False)
     """First draw of the block that begins at a frame, drawn before the block came."""
 
-    def denoise(
-        self, job: Job, source: Latents, layout: TokenLayout, layouts: BlockLayouts | None = None
-    ) -> Latents:
+    def denoise(self, job: Job, source: Latents, layout: TokenLayout) -> Latents:
         """Add noise to the source and remove it again step by step; the last step's clean estimate.
 
         Values at pruned places mean nothing.
-
-        Args:
-            job: the run; `job.context` is that of the block.
-            source: latents of the block.
-            layout: the tokens that are computed.
-            layouts: says where the source stays, from which every step begins again there; None: nowhere.
         """
         estimate = source
         for step, sigma in enumerate(self.sigmas):
@@ -44,7 +35,6 @@ class Passes:
             gaussian = ahead
             noisy = add_noise(estimate, gaussian, sigma)
             estimate = denoise(noisy, self._flow(job, noisy, ForwardPass.at(step, sigma), layout), sigma)
-            estimate = estimate if layouts is None else layouts.composed(estimate, source)
         return estimate
 
     def clean(self, job: Job, latents: Latents, layout: TokenLayout) -> None:

@@ -10,9 +10,11 @@ import torch.nn.functional as F
 from jaxtyping import Bool
 from torch import Tensor
 
-TOKENS_AROUND = 1
-"""Tokens around the mask that are edited as well: the autoencoder makes a pixel of latents around it, too. With 0, what
-is seen inside the mask near its border is mixed with the source's latents."""
+CELLS = 2
+"""Latents in a row or column of a token."""
+CELLS_AROUND = 1
+"""Latents around the mask that are edited as well: the autoencoder makes a pixel of its neighbours, too; as far as in
+`lipar.regions`."""
 OPAQUE = 256
 """The edit's share where it covers the source, in 256ths."""
 
@@ -54,7 +56,7 @@ class MaskPicture:
         return ((white - inner)[0] * OPAQUE).to(torch.int32).numpy().astype(np.uint16)
 
     def tokens(self, rows: int, cols: int) -> Bool[Tensor, "rows cols"]:
-        """Tokens of which a pixel may change, and those around them.
+        """Tokens of which a pixel may change, or a latent next to one that may.
 
         Args:
             rows: of the token grid.
@@ -62,7 +64,7 @@ class MaskPicture:
         """
         known = self._tokens
         if (rows, cols) not in known:
-            touched = F.adaptive_max_pool2d(self.white.float()[None], (rows, cols))
-            size = 2 * TOKENS_AROUND + 1
-            known[rows, cols] = F.max_pool2d(touched, size, stride=1, padding=TOKENS_AROUND)[0] > 0
+            touched = F.adaptive_max_pool2d(self.white.float()[None], (CELLS * rows, CELLS * cols))
+            around = F.max_pool2d(touched, 2 * CELLS_AROUND + 1, stride=1, padding=CELLS_AROUND)
+            known[rows, cols] = F.max_pool2d(around, CELLS)[0] > 0
         return known[rows, cols]
