@@ -36,7 +36,7 @@ class Span:
 class MaskChoice:
     """Which pixels an edit may change; see `lipar.video.mask_reader`."""
 
-    path: Path
+    path: Path = attrs.field(converter=Path)
     """A video or a picture: white may change, black stays as it is in the source."""
     invert: bool = False
     """Black may change, white stays."""

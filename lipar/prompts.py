@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import attrs
 
@@ -102,7 +102,7 @@ class PromptSchedule:
         ValueError: no prompt, an empty one, the first not at 0, or moments of one unit that do not rise.
     """
 
-    entries: tuple[TimedPrompt, ...] = attrs.field(converter=tuple)
+    entries: tuple[TimedPrompt, ...]
 
     def __attrs_post_init__(self) -> None:
         if not self.entries:
@@ -156,12 +156,12 @@ class PromptSchedule:
                 raise ValueError(
                     f"{shown(text)}: of several prompts each is MOMENT:TEXT, but {error.args[0]}"
                 ) from error
-        return cls(entries)
+        return cls(tuple(entries))
 
     @classmethod
     def plain(cls, text: str) -> "PromptSchedule":
         """One prompt for the whole video."""
-        return cls([TimedPrompt(Moment(Fraction(0), "f"), text)])
+        return cls((TimedPrompt(Moment(Fraction(0), "f"), text),))
 
     @classmethod
     def of(cls, given: "str | Sequence[tuple[str | int, str]] | PromptSchedule") -> "PromptSchedule":
@@ -175,16 +175,15 @@ class PromptSchedule:
             return given
         if isinstance(given, str):
             return cls.plain(given)
-        try:
-            pairs = [(moment, text) for moment, text in given]
-        except (TypeError, ValueError):
-            pairs = [(None, None)]
-        if not all(isinstance(moment, str | int) and isinstance(text, str) for moment, text in pairs):
-            raise TypeError(
-                f'a prompt is a text, or pairs of a moment and a text such as [(0, "night"), ("4s", "snow")], '
-                f"got {shown(given)}"
-            )
-        return cls([TimedPrompt(Moment.parse(moment), text) for moment, text in pairs])  # type: ignore[arg-type]  # checked above
+        pairs: list[Any] = list(given) if isinstance(given, Sequence) else [None]
+        for pair in pairs:
+            shape = isinstance(pair, Sequence) and not isinstance(pair, str) and len(pair) == 2
+            if not shape or not isinstance(pair[0], str | int) or not isinstance(pair[1], str):
+                raise TypeError(
+                    'a prompt is a text, or pairs of a moment and a text such as [(0, "night"), ("4s", "snow")], '
+                    f"got {shown(given)}"
+                )
+        return cls(tuple(TimedPrompt(Moment.parse(moment), text) for moment, text in pairs))
 
     @property
     def first(self) -> str:

@@ -170,7 +170,7 @@ class _HeldMasks:
     """What may change of the frames that are in no block yet."""
 
     def __init__(self) -> None:
-        self._held: Any = None
+        self._held: Tensor | None = None
 
     def add(self, piece: SourcePiece, first_frame: int) -> None:
         mask, frames = piece.may_change, piece.latents.shape[1]
