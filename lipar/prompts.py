@@ -176,7 +176,7 @@ class PromptSchedule:
         if isinstance(given, str):
             return cls.plain(given)
         untyped: Any = given  # a caller's annotations may be wrong
-        pairs = list(untyped) if isinstance(untyped, Sequence) else [None]
+        pairs: list[Any] = list(untyped) if isinstance(untyped, Sequence) else [None]
         for pair in pairs:
             shape = isinstance(pair, Sequence) and not isinstance(pair, str) and len(pair) == 2
             if not shape or not isinstance(pair[0], str | int) or not isinstance(pair[1], str):
