@@ -4,6 +4,8 @@ from pathlib import Path
 
 import attrs
 
+from lipar import bounds
+from lipar.prompts import PromptSchedule, TimedPrompt
 from lipar.speedup import Verdict
 from lipar.video.encoding import DEFAULT_ENCODING, Encoding
 from lipar.video.sources.part import Moment
@@ -33,10 +35,23 @@ class Span:
 
 
 @attrs.frozen(kw_only=True)
+class MaskChoice:
+    """Which pixels an edit may change; see `lipar.video.mask_reader`."""
+
+    path: Path = attrs.field(converter=Path)
+    """A video or a picture: white may change, black stays as it is in the source."""
+    invert: bool = False
+    """Black may change, white stays."""
+    feather: int = attrs.field(default=0, validator=bounds.FEATHER)
+    """Pixels of the written video inside the border over which the edit fades in."""
+
+
+@attrs.frozen(kw_only=True)
 class EditOptions:
     """Arguments of an edit in addition to the config."""
 
     prompt: str
+    """What the video begins with."""
     output: Path
     """A file; `-` for the standard output; or numbered pictures, such as `frames/%05d.png`."""
     source: Path | None = None
@@ -57,6 +72,19 @@ class EditOptions:
     """In place of the whole edit: a picture of this moment; None: the whole edit."""
     raw_output: str | None = None
     """Pixel format of raw video on the standard output; None: it is Matroska."""
+    mask: MaskChoice | None = None
+    """What may change; None: everything."""
+    later_prompts: tuple[TimedPrompt, ...] = ()
+    """Prompts that replace the first one during the video."""
+
+    @property
+    def prompts(self) -> PromptSchedule:
+        """All prompts, each with the moment from which on it is valid.
+
+        Raises:
+            ValueError: their moments do not rise.
+        """
+        return PromptSchedule((*PromptSchedule.plain(self.prompt).entries, *self.later_prompts))
 
 
 @attrs.frozen(kw_only=True)
@@ -95,3 +123,7 @@ class EditReport:
     """An estimate of `seconds` with every token computed, from the probed blocks; None where `speedup` is."""
     probe_seconds: float = 0.0
     """Seconds in which blocks were run dense as well; in no other figure."""
+    inside_fraction: float | None = None
+    """Fraction of the tokens that the mask lets change, those around its border included; None: there was no mask."""
+    prompts: tuple[tuple[int, str], ...] = ()
+    """Prompts that took effect after the first one, each with the pixel frame at which its first block begins."""

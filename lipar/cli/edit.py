@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lipar import bounds
 from lipar.cli.clips import edit_several
 from lipar.cli.debug import RunState
 from lipar.cli.grouped import GroupedCommand
-from lipar.cli.inputs import input_options, readable
+from lipar.cli.inputs import input_options, readable, readable_mask
 from lipar.cli.loading import importing, loading
+from lipar.cli.number import NumberType
 from lipar.cli.options import (
     PATH,
     ConfigChoice,
@@ -20,7 +22,7 @@ from lipar.cli.options import (
     dense_option,
     device_option,
     dtype_option,
-    prompt_option,
+    prompts_option,
     quiet_option,
     seed_option,
 )
@@ -29,6 +31,7 @@ from lipar.config import ENGINES
 from lipar.editing.clip_jobs import check_folder, jobs_for
 from lipar.files.locks import check_unlocked
 from lipar.files.places import check_source, check_writable
+from lipar.prompts import PromptSchedule
 from lipar.video.encoding import CODECS, Encoding
 from lipar.video.errors import VideoError
 from lipar.video.sinks.targets import FILES, check_target, kind_of_target, target_of
@@ -63,12 +66,13 @@ _TABLE_ONLY = "table"
             "seed",
             "dense",
         ],
+        "What may change": ["mask", "mask_invert", "mask_feather"],
         "Where and how": ["resolution", "device", "dtype", "engine"],
         "Watching": ["profile", "log", "record_masks", "quiet", "debug"],
     },
 )
 @click.argument("sources", nargs=-1, type=PATH, metavar="[IN.mp4]...")
-@prompt_option
+@prompts_option
 @input_options
 @click.option(
     "-o", "--output", required=True, help="Where to write the result: a file, - or a folder of pictures."
@@ -86,6 +90,16 @@ _TABLE_ONLY = "table"
 )
 @click.option(
     "--preview", metavar="MOMENT", help="Write only a picture of 2.5s or of 40f: source, result, mask."
+)
+@click.option(
+    "--mask", type=PATH, metavar="MASK.mp4|PNG", help="What may change: white; black stays as in the source."
+)
+@click.option("--mask-invert", is_flag=True, help="Black may change, white stays.")
+@click.option(
+    "--mask-feather",
+    type=NumberType(bounds.FEATHER),
+    metavar="PIXELS",
+    help="Fade the edit in over so many pixels inside the mask's border.  [default: 0]",
 )
 @click.option("--size", type=click.Choice(["source", "model"]), default="source", help="Size to write at.")
 @click.option("--codec", metavar="NAME", help=f"One of {', '.join(CODECS)}.  [default: h264]")
@@ -123,7 +137,7 @@ _TABLE_ONLY = "table"
 @debug_option
 def edit(
     sources: tuple[Path, ...],
-    prompt: str,
+    prompts: tuple[str, ...],
     reading: Reading,
     output: str,
     choice: ConfigChoice,
@@ -133,6 +147,9 @@ def edit(
     overlay: Path | None,
     side_by_side: Path | None,
     preview: str | None,
+    mask: Path | None,
+    mask_invert: bool,
+    mask_feather: int | None,
     size: str,
     codec: str | None,
     quality: str | None,
@@ -157,8 +174,9 @@ def edit(
     Several clips, or a folder of clips, are edited with one model into the folder -o, each under its own name; clips
     that were finished with the same settings are not edited again.
     """
-    if not prompt.strip():
-        raise click.UsageError("--prompt is empty; say in a few words what the result should look like")
+    schedule = _schedule(prompts)
+    if mask is None and (mask_invert or mask_feather is not None):
+        raise click.UsageError("--mask-invert and --mask-feather say how --mask is read; give --mask as well")
     clips = several_clips(sources)
     if clips is not None:
         _refuse_for_several(
@@ -172,7 +190,8 @@ def edit(
                 "--profile": profile,
                 "--log": log,
                 "--record-masks": record_masks,
-            }
+            },
+            mask,
         )
     source = sources[0] if sources and clips is None else None
     target = target_of(output)
@@ -190,6 +209,8 @@ def edit(
             raise click.UsageError(
                 "--preview writes one picture; leave out --overlay, --side-by-side, --log and masks"
             )
+        if mask is not None:
+            check_source(mask)
     else:
         jobs = jobs_for(clips, check_folder(output), encoding)
     with importing(quiet=quiet):
@@ -199,7 +220,7 @@ def edit(
         from lipar.editing.run import edit_video
         from lipar.editing.side_by_side import check_side_by_side, edit_side_by_side
         from lipar.engines.engine import check_device
-        from lipar.events import EditOptions
+        from lipar.events import EditOptions, MaskChoice
         from lipar.plugin.compatibility import check_config
         from lipar.video.encoders import check_encoder
         from lipar.watch.profile import Profile
@@ -209,11 +230,16 @@ def edit(
         # what cannot work is refused before the model is loaded
         adapter = check_config(host, config, dense=dense)
         source = None if source is None else readable(source, reading)
+        mask = None if mask is None else readable_mask(mask)
         options = EditOptions(
-            prompt=prompt,
+            prompt=schedule.first,
+            later_prompts=schedule.entries[1:],
             output=target,
             source=source,
             overlay=overlay,
+            mask=None
+            if mask is None
+            else MaskChoice(path=mask, invert=mask_invert, feather=mask_feather or 0),
             dense=dense,
             resolution=resolution,
             keep_source_size=size == "source",
@@ -249,7 +275,16 @@ def _check_reading(source: Path | None, reading: Reading, output: Path, raw_outp
         raise click.UsageError(f"--raw-output is for the standard output; write -o - instead of -o {output}")
 
 
-def _refuse_for_several(given: dict[str, object]) -> None:
+def _schedule(prompts: tuple[str, ...]) -> PromptSchedule:
+    try:
+        return PromptSchedule.parse(prompts)
+    except ValueError as error:
+        raise click.UsageError(f"--prompt: {error}") from error
+
+
+def _refuse_for_several(given: dict[str, object], mask: Path | None) -> None:
+    if mask is not None:
+        raise click.UsageError("--mask is of one clip, and several came; edit each clip with its own mask")
     named = [option for option, value in given.items() if value]
     if named:
         raise click.UsageError(

@@ -69,3 +69,22 @@ def readable(source: Path, reading: Reading) -> Path:
         warnings.simplefilter("ignore")  # they come once, when the video is read
         open_source(source, reading).close()
     return source
+
+
+def readable_mask(mask: Path) -> Path:
+    """A mask that can be read from the start again, also where it is a pipe.
+
+    Args:
+        mask: as the user named it.
+
+    Raises:
+        VideoError: it is neither a video nor a picture.
+    """
+    from lipar.video import probe
+    from lipar.video.spool import seekable
+
+    path: Path = click.get_current_context().with_resource(seekable(mask))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they come once, when the mask is read
+        probe(path)
+    return path

@@ -4,14 +4,18 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 import attrs
-from jaxtyping import Bool, Shaped
+import av
+from jaxtyping import Bool, Shaped, UInt8
 from torch import Tensor
 
 from lipar.editing.source import SourceFrames
 from lipar.editing.transfer import HostCopy
 from lipar.events import EditOptions
 from lipar.files.owner import Outputs
+from lipar.video.composite import check_blended, composite, with_edge
 from lipar.video.convert import begin_bytes, check_finite
+from lipar.video.frame_sink import FrameSink
+from lipar.video.mask_picture import MaskPicture
 from lipar.video.shade import Shade
 
 
@@ -28,12 +32,14 @@ class EditOutput:
     def __init__(
         self, options: EditOptions, source: SourceFrames, stack: ExitStack, outputs: Outputs
     ) -> None:
-        size = source.shown_size if options.keep_source_size else source.size
+        size = source.written_size(options)
         self._writer, *overlays = (
             stack.enter_context(source.sink(path, size, options, outputs))
             for path in (options.output, options.overlay)
             if path is not None
         )
+        if options.mask is not None:
+            check_blended(self._writer.pixel_format)
         self._overlay = overlays[0] if overlays else None
         self._shade = Shade(self._overlay) if self._overlay is not None else None
 
@@ -48,12 +54,16 @@ class EditOutput:
         """
         check_finite(pictures.finite.wait(), self._writer.frames_written)
         frames, masks = pictures.frames.wait(), pictures.masks.wait()
-        for rgb, mask, (pts, duration) in zip(frames, masks, pictures.times, strict=True):
-            picture = self._writer.picture(rgb)
+        shown = zip(frames, masks, pictures.times, pictures.backdrops, strict=True)
+        for rgb, mask, (pts, duration), backdrop in shown:
+            picture = _picture(self._writer, rgb, backdrop)
             if self._overlay is not None and self._shade is not None:
                 shared = self._overlay.pixel_format == self._writer.pixel_format
-                shown = picture if shared else self._overlay.picture(rgb)
-                self._overlay.write_picture(self._shade(shown, mask), pts=pts, duration=duration)
+                shown = picture if shared else _picture(self._overlay, rgb, backdrop)
+                shaded = self._shade(shown, mask)
+                if backdrop is not None:
+                    shaded = with_edge(shaded, backdrop.mask)
+                self._overlay.write_picture(shaded, pts=pts, duration=duration)
             self._writer.write_picture(picture, pts=pts, duration=duration)
 
     def close(self) -> None:
@@ -61,6 +71,22 @@ class EditOutput:
         self._writer.close()
         if self._overlay is not None:
             self._overlay.close()
+
+
+def _picture(sink: FrameSink, rgb: UInt8[Tensor, "3 h w"], backdrop: "Backdrop | None") -> av.VideoFrame:
+    """A picture as a sink writes it: the edit, and the source outside its mask."""
+    picture = sink.picture(rgb)
+    return picture if backdrop is None else composite(sink.picture(backdrop.rgb), picture, backdrop.mask)
+
+
+@attrs.frozen(eq=False)
+class Backdrop:
+    """A frame of the source, which is shown outside its mask."""
+
+    rgb: Tensor
+    """As in the source."""
+    mask: MaskPicture
+    """At the size to write at."""
 
 
 @attrs.frozen(eq=False)
@@ -73,6 +99,8 @@ class Pictures:
     """Of each frame."""
     masks: HostCopy
     times: Sequence[tuple[int, int]]
+    backdrops: Sequence["Backdrop | None"]
+    """What is shown of each frame outside its mask; None: there is no mask."""
 
     @classmethod
     def begin(
@@ -80,6 +108,7 @@ class Pictures:
         frames: Shaped[Tensor, "frames 3 height width"],
         masks: Bool[Tensor, "frames rows cols"],
         times: Sequence[tuple[int, int]],
+        backdrops: Sequence["Backdrop | None"] | None = None,
     ) -> "Pictures":
         """Queue the conversion and the copy of frames; nothing waits for the device.
 
@@ -87,9 +116,11 @@ class Pictures:
             frames: RGB on any device, at the size processed; floating point in [0, 1].
             masks: of kept tokens, for each frame.
             times: pts and duration of each frame.
+            backdrops: what is shown outside of masks; None: there are none.
         """
         rounded, finite = begin_bytes(frames)
-        return cls(HostCopy.begin(rounded), HostCopy.begin(finite), HostCopy.begin(masks), times)
+        copies = (HostCopy.begin(rounded), HostCopy.begin(finite), HostCopy.begin(masks))
+        return cls(*copies, times, [None] * len(times) if backdrops is None else backdrops)
 
     def wait(self) -> None:
         """Wait until all copies are complete."""

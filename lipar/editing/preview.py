@@ -2,26 +2,27 @@
 
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from fractions import Fraction
 from itertools import islice
 
 import attrs
-import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lipar.editing.edit_output import EditOutput, Pictures
+from lipar.editing.edit_output import Backdrop, EditOutput, Pictures
 from lipar.editing.source import SourceFrames
 from lipar.events import EditOptions
 from lipar.files.owner import Outputs
 from lipar.masks.source import pixel_frames_in
 from lipar.protocols import Autoencoder, Model
 from lipar.video import PixelFrame
-from lipar.video.convert import check_finite
+from lipar.video.convert import check_finite, to_bytes
 from lipar.video.errors import VideoError
+from lipar.video.frame_source import FrameSource
 from lipar.video.sources.choose import open_source
 from lipar.video.sources.kinds import kind_of
-from lipar.video.sources.moments import frame_at
+from lipar.video.sources.moments import frame_at, time_of
 from lipar.video.sources.part import Moment, Part
 from lipar.video.still import StillPictures
 
@@ -83,6 +84,8 @@ class PreviewSource(SourceFrames):
         window = Window.around(_frame_of(options), model, autoencoder)
         reading = attrs.evolve(options.reading, part=window.part if window.begin else None)
         super().__init__(attrs.evolve(options, reading=reading), model, stack)
+        if window.begin and (options.later_prompts or options.mask):
+            self.begins = (window.begin, _time_of(window.begin, options))
         self.index, self.count = window.moment, window.count
         self.moment: PixelFrame | None = None
         self.frames = self._watched(self.frames, window.count)
@@ -107,13 +110,27 @@ def _frame_of(options: EditOptions) -> int:
     if moment.frame is not None:
         return moment.frame
     assert moment.seconds is not None
-    source = open_source(options.source, reading)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they come when the clip is edited
-            return frame_at(source, moment.seconds)
-    finally:
-        source.close()
+    with _opened(options) as source:
+        return frame_at(source, moment.seconds)
+
+
+def _time_of(frame: int, options: EditOptions) -> Fraction:
+    """Seconds from the first frame of the clip to another."""
+    with _opened(options) as source:
+        return time_of(source, frame)
+
+
+@contextmanager
+def _opened(options: EditOptions) -> Iterator[FrameSource]:
+    """The clip, for its times alone."""
+    assert options.source is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they come when the clip is edited
+        source = open_source(options.source, options.reading)
+        try:
+            yield source
+        finally:
+            source.close()
 
 
 def frames_of(options: EditOptions, model: Model, autoencoder: Autoencoder, stack: ExitStack) -> SourceFrames:
@@ -159,7 +176,7 @@ class PreviewOutput:
         self._path, self._outputs, self._source = options.output.resolve(), outputs, source
         self._still = StillPictures(source.shown_size if options.keep_source_size else source.size)
         self._written = 0
-        self._shown: tuple[UInt8[Tensor, "3 h w"], Tensor] | None = None
+        self._shown: tuple[UInt8[Tensor, "3 h w"], Tensor, Backdrop | None] | None = None
 
     def write(self, pictures: Pictures) -> None:
         """Keep the picture of the moment, if it is among those of a block.
@@ -174,7 +191,7 @@ class PreviewOutput:
         frames, masks = pictures.frames.wait(), pictures.masks.wait()
         place = self._source.index - self._written
         if 0 <= place < len(frames):
-            self._shown = frames[place].clone(), masks[place].clone()
+            self._shown = frames[place].clone(), masks[place].clone(), pictures.backdrops[place]
         self._written += len(frames)
 
     def close(self) -> None:
@@ -185,6 +202,11 @@ class PreviewOutput:
         """
         if self._shown is None or self._source.moment is None:
             raise VideoError("the clip ended before the moment of the preview; name one within the clip")
-        rgb, mask = self._shown
-        source = self._source.moment.unit().mul(255).round().to(torch.uint8)
-        self._still.save([(source, None), (rgb, None), (rgb, mask)], self._path, self._outputs)
+        rgb, mask, backdrop = self._shown
+        source = to_bytes(self._source.moment.shown[None])[0]
+        may_change = None if backdrop is None else backdrop.mask
+        if may_change is not None:
+            rgb = self._still.inside(may_change, rgb, source)
+        self._still.save(
+            [(source, None), (rgb, None), (rgb, mask)], self._path, self._outputs, edge=may_change
+        )

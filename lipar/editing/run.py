@@ -25,6 +25,7 @@ from lipar.scheduler import Scheduler
 from lipar.spec import NO_AUTOENCODER
 from lipar.speedup import ProbePlan, first_steady_block
 from lipar.types import KeepMask
+from lipar.video.mask_reader import MaskReader, masked_frames
 from lipar.video.sinks.targets import check_target
 from lipar.video.still import SUFFIXES
 from lipar.watch.stages import READING, WAIT_FOR_WRITER, WRITING, StageTimer
@@ -55,7 +56,14 @@ def edit_video(model: Model, config: Config, options: EditOptions, *, host: Plug
     with Outputs() as outputs, host.extended(timer), ExitStack() as stack, torch.no_grad():
         source = frames_of(options, model, autoencoder, stack)
         check_resolution(source.size, model, autoencoder)
-        model.set_prompt(options.prompt)
+        if (mask := options.mask) is not None:
+            masks = MaskReader(
+                mask.path, source.written_size(options), invert=mask.invert, feather=mask.feather
+            )
+            source.frames = masked_frames(source.frames, stack.enter_context(masks), source.begins[1])
+        for entry in reversed(options.prompts.entries):
+            # the first one last; none is encoded in the middle of the video then
+            model.set_prompt(entry.text)
         return _EditRun(model, autoencoder, config, options, source, host, timer).run(stack, outputs)
 
 
@@ -65,6 +73,10 @@ def _check_paths(options: EditOptions) -> None:
             check_target(path, source=options.source)
         else:
             check_writable(path, source=options.source, suffixes=SUFFIXES)
+    if options.mask is not None and options.mask.path.resolve() in {
+        path.resolve() for path in (options.output, options.overlay) if path is not None
+    }:
+        raise ValueError(f"the mask {options.mask.path} would be overwritten; name another output")
     if options.overlay is not None and options.overlay.resolve() == options.output.resolve():
         raise ValueError(f"--overlay and the output are both {options.output}; name two files")
 
@@ -104,6 +116,12 @@ class _EditRun:
     def _is_probed(self, index: int) -> bool:
         # copies that fill up the last block do not move, which would flatter the speed-up
         return index != self.encoder.filled_block and self.plan.wants(index)
+
+    def _prompt_at(self, first_frame: int) -> str:
+        """The prompt of the block that begins with a latent frame."""
+        frame, seconds = self.encoder.begins.pop(first_frame)
+        first, time = self.source.begins
+        return self.options.prompts.at(first + frame, time + seconds)
 
     def run(self, stack: ExitStack, outputs: Outputs) -> EditReport:
         """Edit all blocks, publish the files, and report.
@@ -146,14 +164,15 @@ class _EditRun:
         writing = BackgroundCalls(partial(self._write, output), behind=2, name="writing")
         encoder = self.encoder = BlockEncoder(frames, self.model, autoencoder, self.timer)
         with self.source.ended_by_interrupt(), frames, writing:
-            for block in self.scheduler.run(encoder):
+            for block in self.scheduler.run(encoder, prompts=self._prompt_at):
                 spans = self.format.frame_spans(block.first_frame, block.layout.frames)
                 with self.timer.measure("decode to pixels"):
                     pixels = decode(block.latents, block.layout)[0]
                     # the rest are copies that fill up the last block
                     times = [encoder.shown.popleft() for _ in range(min(len(pixels), len(encoder.shown)))]
+                    backdrops = [encoder.backdrops.popleft() for _ in times]
                     masks = _mask_per_pixel_frame(block, spans)
-                    pictures = Pictures.begin(pixels[: len(times)], masks[: len(times)], times)
+                    pictures = Pictures.begin(pixels[: len(times)], masks[: len(times)], times, backdrops)
                 with self.timer.measure(WAIT_FOR_WRITER, on_host=True):
                     writing.put(pictures)
                 self.tally.add(block, spans, len(times), cut_frame(autoencoder, block))

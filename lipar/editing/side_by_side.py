@@ -55,6 +55,8 @@ def check_side_by_side(options: EditOptions, path: Path) -> None:
     check_writable(path, source=options.source)
     if path.resolve() in {one.resolve() for one in (options.output, options.overlay) if one is not None}:
         raise ValueError(f"--side-by-side and another output are both {path}; name two files")
+    if options.mask is not None and path.resolve() == options.mask.path.resolve():
+        raise ValueError(f"the mask {path} would be overwritten; name another file for --side-by-side")
 
 
 def edit_side_by_side(

@@ -48,6 +48,8 @@ class SourceFrames:
     colour: Colour = BT709
     sound: Sound | None = None
     """None: there is none."""
+    begins: tuple[int, Fraction] = (0, Fraction(0))
+    """Index and seconds of the first of `frames`, from where moments and masks are counted; not 0 in a preview."""
     frames: Iterator[PixelFrame]
 
     def __init__(self, options: EditOptions, model: Model, stack: ExitStack) -> None:
@@ -74,6 +76,7 @@ class SourceFrames:
         self.path = None if source.sound is None else source.sound.path
         self.size = source.size = options.resolution or model_size(model, self.shown_size)
         self.time_base, self.frame_rate = source.time_base, source.frame_rate or USUAL_FRAME_RATE
+        source.keeps_originals = options.mask is not None and options.keep_source_size
         self.colour, self.frames = source.colour, source
         if source.live:
             self._stop = source.stop
@@ -81,6 +84,10 @@ class SourceFrames:
     def ended_by_interrupt(self) -> AbstractContextManager[None]:
         """Within it, the first Ctrl-C ends a live source, and what came of it is edited to its end."""
         return nullcontext() if self._stop is None else called_by_interrupt(self._stop)
+
+    def written_size(self, options: EditOptions) -> tuple[int, int]:
+        """Width and height to write at."""
+        return self.shown_size if options.keep_source_size else self.size
 
     def sink(self, path: Path, size: tuple[int, int], options: EditOptions, outputs: Outputs) -> FrameSink:
         """A sink with the timing, the colour space and the sound of the source.

@@ -17,6 +17,9 @@ class FrameSource(Protocol):
 
     size: tuple[int, int]
     """Width and height of the frames; may be set before the first is taken, and is `shown_size` until then."""
+    keeps_originals: bool
+    """Whether scaled frames come with their originals, at `shown_size`; False until it is set, before the first is
+    taken."""
 
     @property
     def name(self) -> str:

@@ -38,6 +38,9 @@ class VideoReader:
             may be set before the first frame is read, for a size that depends on `info`.
         part: only these frames, whose times begin at 0; the file is read from the key frame before them. None: all.
 
+    Attributes:
+        keeps_originals: set it before the first frame is read to get scaled frames with their originals.
+
     Raises:
         VideoError: the file is missing, empty, no video, or not one frame of it can be decoded; or none is in the part.
     """
@@ -74,8 +77,9 @@ class VideoReader:
             self.close()
             raise
         self.size = size or (self.info.width, self.info.height)
-        self._stopped = False
+        self.keeps_originals = self._stopped = False
         self._scaler, self._alpha_scaler = VideoReformatter(), VideoReformatter()
+        self._original_scaler = VideoReformatter()
         self._transparent = self._resized = False
         self._warn_of_the_unusual()
         self._frames = self._read(first, pts)
@@ -216,8 +220,18 @@ class VideoReader:
             )
         picture = self._opaque(picture)
         rgb = frame_to_rgb(picture, self.info.colour, turn.size(*self.size), self._scaler)
+        original, shown = None, (self.info.width, self.info.height)
+        if self.keeps_originals and shown != self.size:
+            original = turn.apply(
+                frame_to_rgb(picture, self.info.colour, turn.size(*shown), self._original_scaler)
+            )
         return PixelFrame(
-            rgb=turn.apply(rgb), pts=pts, duration=duration, time_base=self.time_base, index=index
+            rgb=turn.apply(rgb),
+            pts=pts,
+            duration=duration,
+            time_base=self.time_base,
+            index=index,
+            original=original,
         )
 
     def _opaque(self, picture: av.VideoFrame) -> av.VideoFrame:

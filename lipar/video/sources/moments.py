@@ -1,11 +1,11 @@
 """Which frame of a clip is shown at a time."""
 
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from lipar.video.errors import VideoError
 from lipar.video.frame_source import FrameSource
-from lipar.video.part_times import pts_until
+from lipar.video.part_times import pts_of_frames, pts_until
 from lipar.video.reader import VideoReader
 
 
@@ -28,6 +28,20 @@ def frame_at(source: FrameSource, seconds: Fraction) -> int:
     if not lasts:
         raise VideoError(f"{source.name} ends before {float(seconds):g} s; name a moment within the clip")
     return found
+
+
+def time_of(source: FrameSource, frame: int) -> Fraction:
+    """When a frame is shown, in seconds from the first one on.
+
+    Args:
+        source: newly opened; it is read up to that frame, a video file without being decoded.
+        frame: its index; the clip has so many frames.
+    """
+    if isinstance(source, VideoReader):
+        pts = pts_of_frames(source.path, frame)
+        return (pts[frame] - pts[0]) * source.time_base
+    times = [read.time for read in islice(source, frame + 1)]
+    return times[-1] - times[0]
 
 
 def _among(source: FrameSource, seconds: Fraction) -> tuple[int, bool]:

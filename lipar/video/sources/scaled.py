@@ -24,6 +24,9 @@ class PictureSource:
         frame_rate: frames per second.
         colour: how their pixels are coded.
         count: how many there are; None: not known.
+
+    Attributes:
+        keeps_originals: set it before the first frame is taken to get scaled frames with their originals.
     """
 
     sound = None
@@ -41,9 +44,10 @@ class PictureSource:
     ) -> None:
         self.name, self.shown_size, self.size = name, shown_size, shown_size
         self.time_base, self.frame_rate, self.colour, self.count = time_base, frame_rate, colour, count
-        self._stopped = self._resized = False
+        self.keeps_originals = self._stopped = self._resized = False
         self._index = 0
         self._scaler, self._alpha_scaler = VideoReformatter(), VideoReformatter()
+        self._original_scaler = VideoReformatter()
 
     def _frame(self, picture: av.VideoFrame, pts: int, duration: int) -> PixelFrame:
         stored = (picture.width, picture.height)
@@ -58,7 +62,17 @@ class PictureSource:
         # a shown picture with transparency has become RGB
         colour = RGB if is_rgb(picture) else self.colour
         rgb = frame_to_rgb(picture, colour, self.size, self._scaler)
-        frame = PixelFrame(rgb=rgb, pts=pts, duration=duration, time_base=self.time_base, index=self._index)
+        original = None
+        if self.keeps_originals and self.size != self.shown_size:
+            original = frame_to_rgb(picture, colour, self.shown_size, self._original_scaler)
+        frame = PixelFrame(
+            rgb=rgb,
+            pts=pts,
+            duration=duration,
+            time_base=self.time_base,
+            index=self._index,
+            original=original,
+        )
         self._index += 1
         return frame
 

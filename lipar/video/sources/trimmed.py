@@ -48,6 +48,15 @@ class Trimmed:
     def size(self, size: tuple[int, int]) -> None:
         self._source.size = size
 
+    @property
+    def keeps_originals(self) -> bool:
+        """Whether scaled frames come with their originals."""
+        return self._source.keeps_originals
+
+    @keeps_originals.setter
+    def keeps_originals(self, keeps: bool) -> None:
+        self._source.keeps_originals = keeps
+
     name = property(lambda self: self._source.name)
     shown_size = property(lambda self: self._source.shown_size)
     time_base = property(lambda self: self._source.time_base)

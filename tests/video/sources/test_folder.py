@@ -59,3 +59,12 @@ def test_a_picture_that_cannot_be_read_is_an_error_that_names_it(folder: Path) -
     source = open_source(folder)
     with pytest.raises(VideoError, match=r"4\.png is no picture that can be read"):
         list(source)
+
+
+def test_scaled_pictures_come_with_their_originals_where_these_are_asked_for(folder: Path) -> None:
+    plain, keeping = open_source(folder), open_source(folder)
+    plain.size = keeping.size = (16, 12)
+    keeping.keeps_originals = True
+    for scaled, kept, rgb in zip(plain, keeping, CLIP, strict=True):
+        assert scaled.original is None and torch.equal(scaled.rgb, kept.rgb)
+        assert torch.equal(kept.shown, rgb)

@@ -57,3 +57,12 @@ def test_a_live_source_that_ends_before_the_part_is_an_error() -> None:
     with pytest.raises(VideoError, match="has no frame in the part 5s-"):
         next(source)
     source.close()
+
+
+def test_the_frames_of_a_part_come_with_their_originals(folder: Path) -> None:
+    source = cut(folder, "5f-8f")
+    assert not source.keeps_originals
+    source.size, source.keeps_originals = (4, 4), True
+    frames = list(source)
+    assert [int(frame.shown[0, 0, 0]) for frame in frames] == [5, 6, 7]
+    assert {tuple(frame.shown.shape) for frame in frames} == {(3, 8, 8)}
