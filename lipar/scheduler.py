@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import torch
 
 from lipar.attention.block import BlockContext
+from lipar.block_check import ModelOutputError as ModelOutputError
+from lipar.block_check import check_block
 from lipar.config import Config
 from lipar.job import PlannedBlock, RestoredBlock
 from lipar.layout import TokenLayout, patchify
@@ -23,19 +25,14 @@ from lipar.masks.source import (
     with_upcoming,
 )
 from lipar.new_job import new_job
-from lipar.plugin.checks import Checks
 from lipar.plugin.host import PluginHost, load_plugins
 from lipar.prompts import PromptSource
 from lipar.protocols import Change, Model
 from lipar.sampling.gaussian import GaussianDraw, SeededDraw
 from lipar.sampling.passes import Passes
-from lipar.types import KeepMask, Latents
+from lipar.types import KeepMask
 from lipar.watch.clock import Stopwatch
 from lipar.watch.dense_probe import DenseProbe
-
-
-class ModelOutputError(ArithmeticError):
-    """The model gave NaN or infinity."""
 
 
 class Scheduler:
@@ -372,33 +369,3 @@ class Scheduler:
                 assert refined.keep is not None
                 keep_mask = refined.keep
         return keep_mask
-
-
-def check_block(checks: Checks, latents: Latents, first_frame: int) -> None:
-    """Settle all open checks of a block together, so that a GPU is waited for once.
-
-    Args:
-        checks: those of the run.
-        latents: of the finished block.
-        first_frame: index of its first frame in the video.
-
-    Raises:
-        AnswerError: a part or a hook gave what cannot be used.
-        ModelOutputError: the latents are not finite, and no part or hook is the cause.
-    """
-
-    def blame() -> Exception:
-        if (blamed := checks.blamed()) is not None:
-            return blamed
-        error = ModelOutputError(
-            f"the model gave NaN or infinity in latent frames {first_frame}.."
-            f"{first_frame + latents.shape[1] - 1}; try --dtype float32, another seed, or check the weights"
-        )
-        if checks.suspects:
-            error.add_note(
-                f"plugins took part, though nothing was found on them: {', '.join(checks.suspects)}"
-            )
-        return error
-
-    checks.expect(latents, blame)
-    checks.settle()

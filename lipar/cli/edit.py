@@ -1,6 +1,5 @@
 """`lipar edit`: edit one video."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,7 @@ import click
 from lipar import bounds
 from lipar.cli.clips import edit_several
 from lipar.cli.debug import RunState
+from lipar.cli.edit_checks import check_mask, check_paths, check_reading, refuse_for_several, schedule_of
 from lipar.cli.grouped import GroupedCommand
 from lipar.cli.inputs import input_options, readable, readable_mask
 from lipar.cli.loading import importing, loading
@@ -29,24 +29,16 @@ from lipar.cli.options import (
 from lipar.cli.output import complain, say
 from lipar.config import ENGINES
 from lipar.editing.clip_jobs import check_folder, jobs_for
-from lipar.files.locks import check_unlocked
-from lipar.files.places import check_source, check_writable
-from lipar.prompts import PromptSchedule
 from lipar.video.encoding import CODECS, Encoding
-from lipar.video.errors import VideoError
-from lipar.video.sinks.targets import FILES, check_target, kind_of_target, target_of
+from lipar.video.sinks.targets import kind_of_target, target_of
 from lipar.video.sources.clips import several_clips
-from lipar.video.sources.kinds import kind_of
 from lipar.video.sources.part import Moment
-from lipar.video.sources.reading import ALL, Reading
-from lipar.video.spool import STANDARD_INPUT
+from lipar.video.sources.reading import Reading
 
 if TYPE_CHECKING:
     from lipar.plugin.host import PluginHost
     from lipar.watch.profile import Profile
 
-PREVIEWS = (".png", ".jpg", ".jpeg")
-"""Endings of the picture of `--preview`."""
 _TABLE_ONLY = "table"
 """The value of `--profile` without a file."""
 
@@ -174,12 +166,11 @@ def edit(
     Several clips, or a folder of clips, are edited with one model into the folder -o, each under its own name; clips
     that were finished with the same settings are not edited again.
     """
-    schedule = _schedule(prompts)
-    if mask is None and (mask_invert or mask_feather is not None):
-        raise click.UsageError("--mask-invert and --mask-feather say how --mask is read; give --mask as well")
+    schedule = schedule_of(prompts)
+    check_mask(mask, invert=mask_invert, feather=mask_feather)
     clips = several_clips(sources)
     if clips is not None:
-        _refuse_for_several(
+        refuse_for_several(
             {
                 "--overlay": overlay,
                 "--side-by-side": side_by_side,
@@ -191,7 +182,7 @@ def edit(
                 "--log": log,
                 "--record-masks": record_masks,
             },
-            mask,
+            mask=mask,
         )
     source = sources[0] if sources and clips is None else None
     target = target_of(output)
@@ -203,14 +194,12 @@ def edit(
     trace = Path(profile) if profile and profile != _TABLE_ONLY else None
     jobs = []
     if clips is None:
-        _check_paths(source, target, overlay, moment, reading, trace=trace, log=log, masks=record_masks)
-        _check_reading(source, reading, target, raw_output)
+        check_paths(source, target, overlay, moment, reading, trace=trace, log=log, masks=record_masks)
+        check_reading(source, reading, target, raw_output)
         if moment is not None and any((overlay, side_by_side, log, record_masks)):
             raise click.UsageError(
-                "--preview writes one picture; leave out --overlay, --side-by-side, --log and masks"
+                "--preview writes one picture; leave out --overlay, --side-by-side, --log and --record-masks"
             )
-        if mask is not None:
-            check_source(mask)
     else:
         jobs = jobs_for(clips, check_folder(output), encoding)
     with importing(quiet=quiet):
@@ -230,16 +219,18 @@ def edit(
         # what cannot work is refused before the model is loaded
         adapter = check_config(host, config, dense=dense)
         source = None if source is None else readable(source, reading)
-        mask = None if mask is None else readable_mask(mask)
+        what_may_change = None
+        if mask is not None:
+            what_may_change = MaskChoice(
+                path=readable_mask(mask), invert=mask_invert, feather=mask_feather or 0
+            )
         options = EditOptions(
             prompt=schedule.first,
             later_prompts=schedule.entries[1:],
             output=target,
             source=source,
             overlay=overlay,
-            mask=None
-            if mask is None
-            else MaskChoice(path=mask, invert=mask_invert, feather=mask_feather or 0),
+            mask=what_may_change,
             dense=dense,
             resolution=resolution,
             keep_source_size=size == "source",
@@ -265,31 +256,6 @@ def edit(
         else:
             report = edit_side_by_side(loaded, config, options, side_by_side, host=host)
     _print(summarise(report, options, config, start), profiled, target)
-
-
-def _check_reading(source: Path | None, reading: Reading, output: Path, raw_output: str | None) -> None:
-    """Refuse options of the input without one, and of the standard output without it."""
-    if source is None and reading != ALL:
-        raise click.UsageError("--range, --fps, --raw and --live are about an input; name one")
-    if raw_output is not None and kind_of_target(output) != "stream":
-        raise click.UsageError(f"--raw-output is for the standard output; write -o - instead of -o {output}")
-
-
-def _schedule(prompts: tuple[str, ...]) -> PromptSchedule:
-    try:
-        return PromptSchedule.parse(prompts)
-    except ValueError as error:
-        raise click.UsageError(f"--prompt: {error}") from error
-
-
-def _refuse_for_several(given: dict[str, object], mask: Path | None) -> None:
-    if mask is not None:
-        raise click.UsageError("--mask is of one clip, and several came; edit each clip with its own mask")
-    named = [option for option, value in given.items() if value]
-    if named:
-        raise click.UsageError(
-            f"{', '.join(named)} cannot be used with several clips; edit the clips that need it one by one"
-        )
 
 
 def _watchers(
@@ -320,46 +286,3 @@ def _print(summary: list[str], profile: "Profile | None", output: Path) -> None:
     except OSError as error:  # the reader of the output ended, or the disk is full
         error.add_note(f"the summary could not be printed, but {output} is complete")
         raise
-
-
-def _check_paths(
-    source: Path | None,
-    output: Path,
-    overlay: Path | None,
-    preview: Moment | None,
-    reading: Reading,
-    *,
-    trace: Path | None,
-    log: Path | None,
-    masks: Path | None,
-) -> None:
-    """Refuse what cannot be read or written before anything is loaded."""
-    if source is not None and source != STANDARD_INPUT and kind_of(source, reading) == "file":
-        check_source(source)
-    asked: dict[str, tuple[Path | None, tuple[str, ...]]] = {
-        "-o": (output, FILES if preview is None else PREVIEWS),
-        "--overlay": (overlay, FILES),
-        "--profile": (trace, (".json",)),
-        "--log": (log, (".jsonl",)),
-        "--record-masks": (masks, (".npy",)),
-    }
-    for option, (path, suffixes) in asked.items():
-        if path is None:
-            continue
-        try:
-            if suffixes is FILES:
-                check_target(path, source=source)
-                continue
-            check_writable(path, source=source, suffixes=suffixes)
-            if suffixes is not PREVIEWS:
-                _check_growing(path)
-        except VideoError as error:
-            hint = "; to print the table alone, write --profile last" if option == "--profile" else ""
-            raise VideoError(f"{option}: {error}{hint}") from error
-
-
-def _check_growing(path: Path) -> None:
-    # a video is written to a temporary file and renamed at the end; these files are written in place
-    if path.exists() and not os.access(path, os.W_OK):
-        raise VideoError(f"{path} exists and may not be written to; name another file")
-    check_unlocked(path)

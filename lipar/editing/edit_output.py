@@ -54,13 +54,13 @@ class EditOutput:
         """
         check_finite(pictures.finite.wait(), self._writer.frames_written)
         frames, masks = pictures.frames.wait(), pictures.masks.wait()
-        shown = zip(frames, masks, pictures.times, pictures.backdrops, strict=True)
-        for rgb, mask, (pts, duration), backdrop in shown:
+        written = zip(frames, masks, pictures.times, pictures.backdrops, strict=True)
+        for rgb, mask, (pts, duration), backdrop in written:
             picture = _picture(self._writer, rgb, backdrop)
             if self._overlay is not None and self._shade is not None:
                 shared = self._overlay.pixel_format == self._writer.pixel_format
-                shown = picture if shared else _picture(self._overlay, rgb, backdrop)
-                shaded = self._shade(shown, mask)
+                base = picture if shared else _picture(self._overlay, rgb, backdrop)
+                shaded = self._shade(base, mask)
                 if backdrop is not None:
                     shaded = with_edge(shaded, backdrop.mask)
                 self._overlay.write_picture(shaded, pts=pts, duration=duration)

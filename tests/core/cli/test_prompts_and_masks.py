@@ -112,3 +112,18 @@ def test_a_mask_that_is_missing_or_no_picture_is_refused_before_the_model_loads(
     (tmp_path / "text.png").write_text("no picture")
     code, _, err = edit(*prompts("night"), "--mask", tmp_path / "text.png")
     assert code == 1 and "text.png" in err
+
+
+def test_a_mask_is_refused_with_several_clips_and_a_schedule_is_not(edit, tmp_path: Path) -> None:
+    other = write_synthetic_clip(tmp_path / "other.mp4", frames=14, width=80, height=48)
+    several = (other, "-o", tmp_path / "out", *prompts("0:night", "5f:snow"))
+    code, _, err = edit(*several, "--mask", mask(tmp_path, torch.ones(48, 80, dtype=torch.bool)))
+    assert code == 2 and "edit each clip with its own mask" in " ".join(err.split())
+    code, out, _ = edit(*several)
+    assert code == 0 and "2 clips: 2 edited, 0 there already, 0 failed" in out
+
+
+def test_a_mask_that_would_be_overwritten_is_refused(edit, tmp_path: Path) -> None:
+    path = mask(tmp_path, torch.ones(48, 80, dtype=torch.bool))
+    code, _, err = edit("-o", path, "--preview", "5f", *prompts("night"), "--mask", path)
+    assert code == 1 and "would be overwritten" in err
