@@ -4,17 +4,15 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 import attrs
-import av
-from jaxtyping import Bool, Shaped, UInt8
+from jaxtyping import Bool, Shaped
 from torch import Tensor
 
 from lipar.editing.source import SourceFrames
 from lipar.editing.transfer import HostCopy
 from lipar.events import EditOptions
 from lipar.files.owner import Outputs
-from lipar.video.composite import check_blended, composite, with_edge
+from lipar.video.composite import check_blended, picture_inside, with_edge
 from lipar.video.convert import begin_bytes, check_finite
-from lipar.video.frame_sink import FrameSink
 from lipar.video.mask_picture import MaskPicture
 from lipar.video.shade import Shade
 
@@ -56,10 +54,11 @@ class EditOutput:
         frames, masks = pictures.frames.wait(), pictures.masks.wait()
         written = zip(frames, masks, pictures.times, pictures.backdrops, strict=True)
         for rgb, mask, (pts, duration), backdrop in written:
-            picture = _picture(self._writer, rgb, backdrop)
+            outside = None if backdrop is None else (backdrop.rgb, backdrop.mask)
+            picture = picture_inside(self._writer, rgb, outside)
             if self._overlay is not None and self._shade is not None:
                 shared = self._overlay.pixel_format == self._writer.pixel_format
-                base = picture if shared else _picture(self._overlay, rgb, backdrop)
+                base = picture if shared else picture_inside(self._overlay, rgb, outside)
                 shaded = self._shade(base, mask)
                 if backdrop is not None:
                     shaded = with_edge(shaded, backdrop.mask)
@@ -71,12 +70,6 @@ class EditOutput:
         self._writer.close()
         if self._overlay is not None:
             self._overlay.close()
-
-
-def _picture(sink: FrameSink, rgb: UInt8[Tensor, "3 h w"], backdrop: "Backdrop | None") -> av.VideoFrame:
-    """A picture as a sink writes it: the edit, and the source outside its mask."""
-    picture = sink.picture(rgb)
-    return picture if backdrop is None else composite(sink.picture(backdrop.rgb), picture, backdrop.mask)
 
 
 @attrs.frozen(eq=False)

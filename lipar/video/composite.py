@@ -3,9 +3,11 @@
 import av
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from lipar.video.convert import is_rgb, plane_view
 from lipar.video.errors import VideoError
+from lipar.video.frame_sink import FrameSink
 from lipar.video.mask_picture import OPAQUE, MaskPicture
 
 BLENDED = ("yuv420p", "yuv444p", "gbrp", "gray")
@@ -43,6 +45,18 @@ def composite(source: av.VideoFrame, edited: av.VideoFrame, mask: MaskPicture) -
         plane_view(target)[...] = _blend(below, plane_view(after), _share(mask, below.shape))
     shown.colorspace, shown.color_range = edited.colorspace, edited.color_range
     return shown
+
+
+def picture_inside(sink: FrameSink, rgb: Tensor, outside: tuple[Tensor, MaskPicture] | None) -> av.VideoFrame:
+    """A picture of an edit as a sink writes it, with the source outside a mask.
+
+    Args:
+        sink: scales the edit and the source.
+        rgb: the edit, `3 h w`.
+        outside: the source, likewise, and the mask at the size of the sink; None: the edit is shown everywhere.
+    """
+    picture = sink.picture(rgb)
+    return picture if outside is None else composite(sink.picture(outside[0]), picture, outside[1])
 
 
 def with_edge(picture: av.VideoFrame, mask: MaskPicture) -> av.VideoFrame:

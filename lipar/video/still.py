@@ -35,7 +35,7 @@ class StillPictures:
         self._scaler = VideoReformatter()
 
     def inside(
-        self, mask: MaskPicture, edited: UInt8[Tensor, "3 h w"], source: UInt8[Tensor, "3 h w"]
+        self, mask: MaskPicture, edited: UInt8[Tensor, "3 _ _"], source: UInt8[Tensor, "3 _ _"]
     ) -> UInt8[Tensor, "3 height width"]:
         """A picture, at the size to show, that is the edit where the mask is white and the source where it is black.
 
