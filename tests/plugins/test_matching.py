@@ -20,7 +20,12 @@ def splits(draw):
     count = draw(st.integers(2, 12))
     order = torch.tensor(draw(st.permutations(range(count))))
     cut = draw(st.integers(1, count - 1))
-    return count, order[None, :cut].sort().values, order[None, cut:].sort().values, draw(st.integers(0, count - cut))
+    return (
+        count,
+        order[None, :cut].sort().values,
+        order[None, cut:].sort().values,
+        draw(st.integers(0, count - cut)),
+    )
 
 
 @given(split=splits(), seed=seeds)
