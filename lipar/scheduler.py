@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 
-from lipar.attention.block import BlockContext
+from lipar.attention.merged_block import block_context
 from lipar.config import Config
 from lipar.job import PlannedBlock, RestoredBlock
 from lipar.layout import TokenLayout, patchify
@@ -203,7 +203,7 @@ class Scheduler:
             job.cache.append_copies(layout, fills=job.parts.recovery.fills)
         else:
             fills = job.parts.recovery.fills and not self.dense
-            job.context = BlockContext(
+            job.context = block_context(
                 job.cache,
                 layout,
                 job.parts.recovery,
