@@ -5,12 +5,12 @@ declares about itself (`needs`, `taus`, `fills`, ...) is a class attribute witho
 option decides. A registered class without the base class is given the defaults that it lacks
 (`lipar.plugin.registry.complete`).
 
-What the core requires of a loaded model is in `lipar.model`, and can be imported from here, too.
+What the core requires of a loaded model is in `lipar.model`, and mergings and reuses are in `lipar.savings`; both can
+be imported from here, too.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Hashable
 
 import attrs
 import torch
@@ -24,7 +24,9 @@ from lipar.masks.change import Change
 from lipar.masks.measure import LatentReader, Measure, Reader, default_thresholds
 from lipar.masks.source import SourceFormat
 from lipar.model import AttentionKernel, Autoencoder, BlockAttention, ForwardPass, Model, Pipeline
+from lipar.part import Part, defaults
 from lipar.plugin.facts import CAUSAL
+from lipar.savings import LayerTokens, Merging, Reuse, StepPrediction
 from lipar.spec import ModelSpec
 from lipar.types import ChangeMap, Features, Heads, Indices, KeepMask, shaped
 
@@ -54,38 +56,10 @@ __all__ = [
     "StreamingAdapter",
 ]
 
-_Class = TypeVar("_Class", bound=type[Any])
-
-
-def _defaults(base: _Class) -> _Class:
-    """Replace each property of a base class by its value.
-
-    Written as properties, defaults have a docstring, and type checkers let a subclass override them by an attribute or
-    by a property. As plain attributes they do not hide an option of the same name that an attrs class without slots
-    keeps in its `__dict__`.
-    """
-    for name, member in list(vars(base).items()):
-        if isinstance(member, property) and member.fget is not None:
-            setattr(base, name, member.fget(base))
-    return base
-
-
-@_defaults
-class Part(ABC):  # noqa: B024 - what must be written differs between kinds
-    """What the parts of all kinds but adapters have in common."""
-
-    __slots__ = ()
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """Facts of `lipar.plugin.facts` that the part requires of the model or run."""
-        return frozenset()
-
-
 # --- deciding what to prune -------------------------------------------------------------------------------------
 
 
-@_defaults
+@defaults
 class Criterion(Part):
     """Measures how far tokens are from their reference.
 
@@ -120,7 +94,7 @@ class Criterion(Part):
         )
 
 
-@_defaults
+@defaults
 class Refiner(Part):
     """One step from distances to a mask; refiners run in the order of the config.
 
@@ -186,7 +160,7 @@ class Donation:
     """Values of the kept tokens, likewise."""
 
 
-@_defaults
+@defaults
 class NoiseSource(Part):
     """Whose keys and values stand in for the pruned tokens.
 
@@ -270,7 +244,7 @@ class RecoveryPlan:
     """
 
 
-@_defaults
+@defaults
 class Recovery(Part):
     """How the attention of the kept tokens is corrected for the pruned ones."""
 
@@ -286,7 +260,7 @@ class Recovery(Part):
         """Decide once per block; the plan depends on the layout alone."""
 
 
-@_defaults
+@defaults
 class Restorer(Part):
     """Makes full latents from kept ones."""
 
@@ -304,109 +278,10 @@ class Restorer(Part):
         """Tokens of the whole block; `history` is the restored frame before it."""
 
 
-# --- other ways to compute less, next to pruning ----------------------------------------------------------------
-
-
-@attrs.frozen(eq=False, kw_only=True)
-class LayerTokens:
-    """What a merging gets of one layer in one denoise step: the kept tokens before they are rotated."""
-
-    layer_idx: int
-    """Index of the transformer block."""
-    forward_pass: ForwardPass
-    """The denoise step."""
-    layout: TokenLayout
-    """Which tokens of the block are kept; tokens are in the order of `layout.kept`."""
-    q: Tensor
-    """Queries, `b n heads head_dim`."""
-    k: Tensor
-    """Keys, likewise."""
-    v: Tensor
-    """Values, likewise."""
-
-
-@attrs.frozen(eq=False, kw_only=True)
-class StepPrediction:
-    """What the model predicted for the kept tokens in a denoise step."""
-
-    forward_pass: ForwardPass
-    """The denoise step."""
-    layout: TokenLayout
-    """Which tokens of the block are kept."""
-    flow: Tensor
-    """The flow (noise - clean) of each kept token, `1 n features`."""
-    change: Tensor
-    """The clean estimate after the step minus that before it, likewise; before the first step it is the source."""
-    guidance: Tensor | None
-    """The flow with the prompt minus that without, likewise; None: the model has one branch."""
-
-
-@_defaults
-class Merging(Part):
-    """Which tokens are merged inside self-attention; everything else is computed for each of them.
-
-    One instance serves one run. In the denoise steps, attention gets one query, key and value for each group of tokens
-    and its output is copied to all of them; only queries are merged in blocks with pruned tokens, where keys and values
-    have places of their own. The clean pass is not merged: its keys and values become history, one for each place.
-    """
-
-    __slots__ = ()
-
-    @property
-    def proportional(self) -> bool:
-        """Weigh a merged key by the size of its group (proportional attention, Eq. 1 of arXiv 2210.09461).
-
-        A merging that does declares `needs = frozenset({"attention-bias"})`.
-        """
-        return False
-
-    @abstractmethod
-    def match(self, tokens: LayerTokens) -> Match | None:
-        """The groups of a layer's tokens, called for every layer and denoise step; None: nothing is merged in it."""
-
-    def observe(self, prediction: StepPrediction) -> None:
-        """Read what the model predicted; called after every denoise step of a block."""
-
-    def reset(self) -> None:
-        """Forget everything: a new video or scene begins."""
-
-
-@_defaults
-class Reuse(Part):
-    """Which kept tokens are computed in which denoise step; the others stay as they were last computed.
-
-    A token that is not computed takes part in attention with the keys and values of the last step that computed it, and
-    keeps its clean estimate. A reuse keeps no state.
-    """
-
-    __slots__ = ()
-
-    def check_steps(self, steps: int) -> None:
-        """Refuse a number of denoise steps; called when a run begins.
-
-        Raises:
-            ValueError: what is wanted cannot be reached with so few of them.
-        """
-
-    @abstractmethod
-    def computed(self, change: ChangeMap, keep_mask: KeepMask, steps: int) -> Sequence[KeepMask]:
-        """The tokens that each denoise step of a block computes; called once per block, except for a scene's first.
-
-        Args:
-            change: distance of each token to the frame before, by the criterion of the run and unrefined.
-            keep_mask: the kept tokens.
-            steps: denoise steps, at least 1.
-
-        Returns:
-            For each step a mask, at most the kept tokens. The first has all of them, none of the others is empty
-            where tokens are kept.
-        """
-
-
 # --- models -----------------------------------------------------------------------------------------------------
 
 
-@_defaults
+@defaults
 class Adapter(ABC):
     """A family of models: its fields say where the weights are, `load` makes a model of them.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 
-from lipar.attention.block import BlockContext
+from lipar.attention.merged_block import block_context
 from lipar.block_check import ModelOutputError as ModelOutputError
 from lipar.block_check import check_block
 from lipar.config import Config
@@ -225,7 +225,7 @@ class Scheduler:
             job.cache.append_copies(layout, fills=job.parts.recovery.fills)
         else:
             fills = job.parts.recovery.fills and not self.dense
-            job.context = BlockContext(
+            job.context = block_context(
                 job.cache,
                 layout,
                 job.parts.recovery,

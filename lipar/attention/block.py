@@ -26,12 +26,8 @@ and one for the clean pass. It takes four decisions:
 The clean pass takes none of them: every place is filled from its restoration source (Alg. 2), at its own position,
 since these rows become history. Equations are those of arXiv 2603.05811.
 
-Two other ways to compute less share these rows, each only where a config asks for it:
-
-    merging    in the denoise steps, groups of kept tokens have one query, and one row each, the first ones of the
-               block (`_attend_merged`); in blocks with pruned tokens rows stay as drawn, and only queries are merged
-    reuse      a denoise step computes some of the kept tokens; the rows of the others hold what the last step wrote
-               that computed them (`of_step`)
+Two other ways to compute less share these rows, each only where a config asks for it: merging in
+`lipar.attention.merged_block`, and reuse in `lipar.attention.partial_block`.
 """
 
 import copy
@@ -46,22 +42,12 @@ from torch import Tensor
 from lipar.attention.donors import sequence_donors
 from lipar.attention.kernels import Donors, rotate_both, write_donors, write_kept
 from lipar.attention.kv_cache import KVCache, LayerRows
-from lipar.attention.merge import Match, merged, rotation_of, unmerged
 from lipar.attention.region import Region, Regions
-from lipar.attention.rope import PreparedRotation, RotaryEmbedding, prepare_rotation, rotate
-from lipar.layout import TokenLayout, patchify
+from lipar.attention.rope import RotaryEmbedding, prepare_rotation, rotate
+from lipar.layout import TokenLayout
 from lipar.model import PassDone
-from lipar.protocols import (
-    AttentionKernel,
-    Donation,
-    ForwardPass,
-    LayerTokens,
-    Merging,
-    NoiseSource,
-    Recovery,
-    StepPrediction,
-)
-from lipar.types import Heads, Indices, Latents, Rotation
+from lipar.protocols import AttentionKernel, Donation, ForwardPass, NoiseSource, Recovery
+from lipar.types import Heads, Indices, Rotation
 
 
 def sdpa(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -83,7 +69,6 @@ class BlockContext:
         rotation: of the block's places, for a model with a table of its own; None: by the cache's time.
         fused: write rows by the kernels of `lipar.attention.kernels`; for compiled layers and CUDA graphs. The same
             numbers, but for noise sources that measure means.
-        merging: merges tokens in the denoise passes; None: every kept token has its own query.
     """
 
     def __init__(
@@ -95,16 +80,11 @@ class BlockContext:
         *,
         rotation: Rotation | None = None,
         fused: bool = False,
-        merging: Merging | None = None,
     ) -> None:
         rope = cache.rope
         self.layout = layout
         self._cache = cache
         self._noise = noise
-        self._merging = merging
-        self._guidance: Tensor | None = None
-        self._partial = False
-        """Whether some kept tokens are not computed, see `of_step`."""
         self.fused = fused
         self._start = cache.open_block(layout)
         if recovery.fills:
@@ -206,13 +186,8 @@ class BlockContext:
     @property
     def why_not_recorded(self) -> str:
         """Why the passes of the block cannot be recorded; empty if they can."""
-        if self._merging is not None:
-            return "the merging matches tokens anew in every pass"
-        if self._partial:
-            return "with reuse, a step computes only some tokens"
-        if any(
-            region.attended is not None or region.bias is not None for region in (self._denoise, self._clean)
-        ):
+        regions = (self._denoise, self._clean)
+        if any(region.attended is not None or region.bias is not None for region in regions):
             return "the recovery weighs places, or leaves kept tokens out of attention"
         return ""
 
@@ -261,125 +236,19 @@ class BlockContext:
         """
         region = self._clean if self.forward_pass.clean else self._denoise
         bias = () if region.bias is None else (region.bias.to(q.dtype),)
-        if self._merging is not None and not self.forward_pass.clean:
-            tokens = LayerTokens(
-                layer_idx=layer_idx, forward_pass=self.forward_pass, layout=self.layout, q=q, k=k, v=v
-            )
-            match = self._merging.match(tokens)
-            if match is not None:
-                return self._attend_merged(tokens, match, region, kernel, bias)
         if not self._cache.persistent and not region.places.shape[0] and region.attended is None:
             # no history and no place to fill: the context is the kept tokens themselves
             return kernel(*rotate_both(q, k, self._kept_rotation), v, *bias)
         rows = self._cache.layer(layer_idx, k, self._start + self.layout.token_count)
-        q_rotated = self._write_block(self._donation(layer_idx, region, rows, k, v), region, rows, q)
+        donation = self._donation(layer_idx, region, rows, k, v)
+        write = self._write_fused if self.fused and region.attended is None else self._write_plain
+        q_rotated = write(donation, region, rows, q)
+        if self._noise is not None:
+            observe = self._noise.observe_clean if self.forward_pass.clean else self._noise.observe
+            observe(donation)
         if not self._flow_used and layer_idx == self._cache.num_layers - 1:
             raise PassDone
         return kernel(q_rotated, rows.k_rotated[:, : region.end], rows.v[:, : region.end], *bias)
-
-    def _write_block(self, donation: Donation, region: Region, rows: LayerRows, q: Heads) -> Heads:
-        """Write the block's rows of a layer; returns the rotated queries."""
-        write = self._write_fused if self.fused and region.attended is None else self._write_plain
-        q_rotated = write(donation, region, rows, q)
-        if self._noise is not None and not self._partial:
-            observe = self._noise.observe_clean if self.forward_pass.clean else self._noise.observe
-            observe(donation)
-        return q_rotated
-
-    def _attend_merged(
-        self,
-        tokens: LayerTokens,
-        match: Match,
-        region: Region,
-        kernel: AttentionKernel,
-        bias: tuple[Tensor, ...],
-    ) -> Heads:
-        """Attention of a denoise pass with one query for each group of tokens; its output goes to every member."""
-        k, v = tokens.k, tokens.v
-        rows = self._cache.layer(tokens.layer_idx, k, self._start + self.layout.token_count)
-        donation = self._donation(tokens.layer_idx, region, rows, k, v)
-        sizes, rotation = match.sizes(), rotation_of(self._kept_rotation, match)
-        q_rotated = rotate(merged(tokens.q, match, sizes), rotation)
-        if self.layout.kept_count < self.layout.token_count or region.attended is not None or bias:
-            # fills have places of their own between those of kept tokens, and a recovery may weigh each of them
-            self._write_block(donation, region, rows, tokens.q)
-            end = region.end
-        else:
-            end = self._start + match.groups
-            block = slice(
-                self._start, end
-            )  # rows that every pass writes, so the clean pass finds nothing of these
-            rows.k_rotated[:, block] = rotate(merged(k, match, sizes), rotation)
-            rows.v[:, block] = merged(v, match, sizes)
-            if self._noise is not None:
-                self._noise.observe(donation)
-            if self._merging is not None and self._merging.proportional:
-                own = torch.cat([sizes.new_zeros(sizes.shape[0], self._start), sizes.log()], dim=1)
-                bias = (own[:, None, None].to(k.dtype),)
-        attended = kernel(q_rotated, rows.k_rotated[:, :end], rows.v[:, :end], *bias)
-        return unmerged(attended, match)
-
-    @property
-    def observes_predictions(self) -> bool:
-        """Whether `predicted` has to be called after each denoise step."""
-        return self._merging is not None
-
-    def take_guidance(self, difference: Latents) -> None:
-        """What a model with two branches adds to the flow, before the guidance scale: with the prompt minus without."""
-        if self._merging is not None:
-            self._guidance = difference
-
-    def predicted(self, flow: Latents, change: Latents, patch: int) -> None:
-        """Pass on what a denoise step predicted, for the merging of the next one.
-
-        Args:
-            flow: of the block, `1 t c h w`; zeros at pruned places.
-            change: the clean estimate after the step minus that before it.
-            patch: latent rows and columns of a token.
-        """
-        assert self._merging is not None
-        guidance, self._guidance = self._guidance, None
-
-        def kept(latents: Latents) -> Tensor:
-            tokens: Tensor = self.layout.prune(patchify(latents, patch))
-            return tokens
-
-        self._merging.observe(
-            StepPrediction(
-                forward_pass=self.forward_pass,
-                layout=self.layout,
-                flow=kept(flow),
-                change=kept(change),
-                guidance=None if guidance is None else kept(guidance),
-            )
-        )
-
-    def of_step(self, computed: TokenLayout) -> "BlockContext":
-        """Self-attention of a denoise step that computes only some of the kept tokens.
-
-        The others are attended to by the keys and values in their rows, which an earlier step of the block wrote. So
-        are the pruned ones: donors and what a noise source measures are those of the last step that computed all.
-
-        Args:
-            computed: of the block's grid; its kept tokens are kept in the block, too.
-        """
-        assert self._cache.persistent and self._merging is None
-        slot = torch.zeros(self.layout.token_count, dtype=torch.long, device=self.layout.keep_mask.device)
-        step, region = copy.copy(self), self._denoise
-        step.__dict__.pop("signature", None)
-        step.layout, step._partial = computed, True
-        kept = self.layout.kept
-        rank = slot.index_copy(0, kept, torch.arange(kept.shape[0], device=kept.device))[computed.kept]
-        step._kept_rotation = PreparedRotation(self._kept_rotation.cos[rank], self._kept_rotation.sin[rank])
-        if region.attended is None:
-            own = attrs.evolve(region, kept_slots=region.kept_slots[rank])
-        else:
-            # of the tokens that are computed, those that are attended to, and their slots
-            slots = torch.full_like(kept, -1).index_copy(0, region.attended, region.kept_slots)[rank]
-            attended = (slots >= 0).nonzero().squeeze(1)
-            own = attrs.evolve(region, kept_slots=slots[attended], attended=attended)
-        step._denoise = attrs.evolve(own, places=region.places[:0])
-        return step
 
     def _donation(self, layer_idx: int, region: Region, rows: LayerRows, k: Heads, v: Heads) -> Donation:
         pruned_any = self.layout.kept_count < self.layout.token_count

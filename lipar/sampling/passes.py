@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from lipar.attention.block import BlockContext
+from lipar.attention.merged_block import MergedBlock
+from lipar.attention.partial_block import PartialBlock
 from lipar.job import Job
 from lipar.layout import TokenLayout
 from lipar.plugin.host import PluginHost
@@ -52,7 +54,7 @@ class Passes:
                 continue
             flow = self._flow(job, noisy, ForwardPass.at(step, sigma), layout)
             before, estimate = estimate, denoise(noisy, flow, sigma)
-            if job.context is not None and job.context.observes_predictions:
+            if isinstance(job.context, MergedBlock):
                 job.context.predicted(flow, estimate - before, job.patch_size)
         return estimate
 
@@ -117,4 +119,4 @@ class _OfSteps:
             return None
         layout = TokenLayout(mask, first_frame=self._layout.first_frame)
         assert self._context is not None
-        return None if layout.kept_count == self._layout.kept_count else self._context.of_step(layout)
+        return None if layout.kept_count == self._layout.kept_count else PartialBlock(self._context, layout)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lipar.attention.block import BlockContext
 from lipar.attention.donors import sequence_donors
 from lipar.attention.kv_cache import KVCache, Positions
+from lipar.attention.merged_block import block_context
 from lipar.attention.rope import RotaryEmbedding
 from lipar.layout import TokenLayout
 from lipar.protocols import Donation, ForwardPass, Merging, NoiseSource, Recovery, RecoveryPlan
@@ -109,7 +109,7 @@ class AttentionStream:
             self.cache.append_copies(layout, fills=self.recovery.fills)
         else:
             noise = self.noise if self.recovery.fills else None
-            context = BlockContext(
+            context = block_context(
                 self.cache, layout, self.recovery, noise, fused=self._fused, merging=self._merging
             )
             if self._poison:

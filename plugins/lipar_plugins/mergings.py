@@ -9,6 +9,7 @@ from typing import Literal
 import attrs
 import torch
 from attrs.validators import in_
+from jaxtyping import Float
 from torch import Tensor
 
 from lipar import bounds
@@ -18,8 +19,7 @@ from lipar.layout import TokenLayout
 from lipar.plugin.registry import Registry
 from lipar.protocols import LayerTokens, Match, Merging, StepPrediction
 from lipar.sampling.gaussian import uniform
-from lipar.types import ChangeMap
-from lipar_plugins.matching import Split, first_of_regions, match_of, mean_keys, soft_match
+from lipar_plugins.matching import Split, first_of_regions, mean_keys, soft_match, split_at
 
 MERGED = Within(0, 1, "a fraction of the kept tokens; what cannot be merged, such as destinations, stays")
 REGION = Within(1, 100, "rows and columns of a region of tokens; 1 leaves nothing to merge")
@@ -68,7 +68,7 @@ class _Matching(Merging):
         if self._sets is None or self._sets[0] is not layout or self._sets[1] != step:
             self._sets = layout, step, self._split(tokens)
         split = self._sets[2]
-        count = min(count, split[1].shape[0])
+        count = min(count, split[1].shape[1])
         return self._matched(tokens, split, count) if count else None
 
     def _split(self, tokens: LayerTokens) -> Split:
@@ -77,7 +77,7 @@ class _Matching(Merging):
 
     def _matched(self, tokens: LayerTokens, split: Split, count: int) -> Match:
         """The groups of a layer, in which `count` of the sources are merged."""
-        return soft_match(mean_keys(tokens.k), *split, count)
+        return soft_match(mean_keys(tokens.k), split, count)
 
     def reset(self) -> None:
         """Forget what was matched."""
@@ -110,32 +110,32 @@ class ToMe(_Matching):
     """Seed of the random destinations, by frame and step."""
 
     def _split(self, tokens: LayerTokens) -> Split:
-        return first_of_regions(tokens.layout, self._priority(tokens), self.stride)
-
-    def _priority(self, tokens: LayerTokens) -> ChangeMap:
-        """What the destination of a region has most of, `t rows cols`."""
-        frames, rows, cols = tokens.layout.grid
         if self.destination == "first":
-            return torch.zeros(tokens.layout.grid, device=tokens.k.device)
-        first, step = tokens.layout.first_frame, tokens.forward_pass.step
-        return uniform(self.seed, first, step, (frames, rows, cols)).to(tokens.k.device)
+            priority = torch.zeros(1, tokens.layout.kept_count, device=tokens.k.device)
+        else:
+            priority = _drawn(self.seed, tokens)
+        return first_of_regions(tokens.layout, priority, self.stride)
 
 
 @attrs.define(kw_only=True)
 class Importance(_Matching):
-    """Importance-based token merging (Wu et al., arXiv 2411.16720): destinations are tokens that the prompt changes.
+    """Importance-based token merging (Wu et al., arXiv 2411.16720): tokens that the prompt changes are kept apart.
 
-    The most important tokens, a share `pool` of all, are the candidates; destinations are drawn from them at random,
-    anew in every step, and everything else is as in `tome`. Importance is the magnitude of classifier-free guidance,
-    |flow with the prompt - flow without|, in the step before.
+    The most important tokens, a share `pool` of all, are a pool; destinations are drawn from it at random, anew in
+    every step. Tokens outside of the pool are merged first, and only then what is left of the pool, each by its
+    similarity to the nearest destination as in `tome`. Importance is the magnitude of classifier-free guidance, |flow
+    with the prompt - flow without|, averaged over a token's values, in the step before.
 
     Needs two guidance branches for that. A distilled model has one; then importance is the magnitude of what the step
     before changed, |clean estimate after it - before it|: in the first step of an edit, how far the prompt took a token
     away from the source. This substitute is not from the paper. The first step of a block has no step before it, so
-    all tokens are candidates there.
+    all tokens are in the pool there.
 
-    Departs from it as `tome` does. Only the beginning of the paper was at hand: that the pool is a fixed share, and
-    which share, could not be verified.
+    Read were the paper's abstract, its project page and the README of its code, not its equations: how channels are
+    averaged, and the sizes of the pool and of the destinations, are guesses.
+
+    Departs from it as `tome` does. There, every token outside of the pool is merged; here, the number is fixed by
+    `fraction`, so with less than 1 - `pool` some are not, and with more a part of the pool is merged as well.
     """
 
     pool: float = attrs.field(
@@ -151,6 +151,8 @@ class Importance(_Matching):
 
     _importance: tuple[TokenLayout, Tensor] | None = attrs.field(default=None, init=False)
     """Importance of each kept token in the step before, and its block."""
+    _outside: Tensor | None = attrs.field(default=None, init=False)
+    """Whether each kept token is outside of the pool of this step; None: none is."""
 
     def observe(self, prediction: StepPrediction) -> None:
         """Measure the importance of the kept tokens for the next step."""
@@ -158,55 +160,84 @@ class Importance(_Matching):
         self._importance = prediction.layout, measured[0].float().abs().mean(dim=-1)
 
     def _split(self, tokens: LayerTokens) -> Split:
-        layout = tokens.layout
-        count = layout.kept_count
-        grid = layout.grid
-        drawn = uniform(self.seed, layout.first_frame, tokens.forward_pass.step, grid).flatten()
-        drawn = drawn.to(tokens.k.device)[layout.kept]
+        count = tokens.layout.kept_count
+        drawn = _drawn(self.seed, tokens)[0]
         candidates = max(round(self.pool * count), 1)
-        if self._importance is not None and self._importance[0] is layout and candidates < count:
+        self._outside = None
+        if self._importance is not None and self._importance[0] is tokens.layout and candidates < count:
             unimportant = self._importance[1].argsort(descending=True, stable=True)[candidates:]
+            self._outside = torch.zeros_like(drawn, dtype=torch.bool).index_fill_(0, unimportant, True)
             drawn = drawn.index_fill(0, unimportant, -1.0)
-        chosen = drawn.argsort(descending=True, stable=True)
         wanted = min(max(round(self.destinations * count), 1), candidates)
-        return chosen[:wanted].sort().values, chosen[wanted:].sort().values
+        chosen = drawn.argsort(descending=True, stable=True)[:wanted]
+        return split_at(torch.zeros_like(drawn, dtype=torch.bool).index_fill_(0, chosen, True)[None])
+
+    def _matched(self, tokens: LayerTokens, split: Split, count: int) -> Match:
+        return soft_match(mean_keys(tokens.k), split, count, first=self._outside)
 
     def reset(self) -> None:
         """Forget the last match and the importance."""
         # not by `super()`: a class that attrs makes again is another one where signatures are checked
         _Matching.reset(self)
-        self._importance = None
+        self._importance = self._outside = None
 
 
 @attrs.define(kw_only=True)
-class InterFrame(_Matching):
-    """Merging of duplicates between frames: a token is merged into the first one at its position in the block.
+class InattentiveDetail(_Matching):
+    """Inattentive-prioritized Detail Merging, the later of the two steps of SDTM (Fang et al., arXiv 2505.11707).
 
-    The comparison in arXiv 2603.05811 names a method "IDM", of which no description was at hand. That this is it is a
-    guess by the letters (inter-frame duplicates, merged); take its figures as those of the method described here.
+    In arXiv 2603.05811 it is the row "IDM", used in self-attention alone and in all steps. In every window of `stride`
+    x `stride` tokens of a frame, the destination is the token that has gone longest without being computed on its own.
+    Each token has a counter for that: every match adds 1, and makes it 0 for what is neither a destination nor merged.
+    A block begins without counters, and its first step draws destinations at random. Everything else is as in `tome`:
+    the most similar sources (cosine) are merged into their destinations by the mean, and get a copy of the output.
 
-    Of each position, the first kept token of the block is the destination; the others at that position are merged
-    into it if they are among the most similar ones (cosine of keys averaged over heads). There is no search, so
-    matching costs time in proportion to the tokens, and at most 1 - 1 / frames of them can be merged. Everything else
-    is as in `tome`.
+    Read was the version in the authors' public repository (ICTMCG/SDTM, commit dfaf461, `TR_SDTM.py`), which does
+    without attention maps, and a third party's note on the paper; of the paper itself, the abstract. As in that code, a
+    destination does not count as computed on its own, so that it tends to stay the destination of its window.
+
+    Departs from the paper, by that note, as the repository does: a token's priority has no inattentiveness (little
+    attention received) in it, since fused attention gives no map. Departs from the repository: attention is merged
+    and the MLP is not, as arXiv 2603.05811 says; the output of merged tokens is not blended with that of an earlier
+    step; the fraction is the same in all steps, where it falls and every third step is left unmerged; destinations are
+    chosen once a step, and not in every layer; counters end with the block, which has few steps. Otherwise as `tome`
+    does.
     """
 
+    stride: int = attrs.field(default=2, validator=REGION)
+    """Rows and columns of a window, which has one destination."""
+    seed: int = attrs.field(default=0, validator=bounds.SEED)
+    """Seed of the random destinations of a block's first step, by frame."""
+
+    _waited: tuple[TokenLayout, Tensor] | None = attrs.field(default=None, init=False)
+    """Matches since each kept token was last computed on its own, `b n`, and the block."""
+
     def _split(self, tokens: LayerTokens) -> Split:
-        position = tokens.layout.position(tokens.layout.kept)
-        order = position.argsort(stable=True)  # the frames of each position stay in their order
-        first = torch.ones_like(order, dtype=torch.bool)
-        first[1:] = position[order][1:] != position[order][:-1]
-        chosen = torch.zeros_like(first).index_copy_(0, order, first)
-        return chosen.nonzero().squeeze(1), (~chosen).nonzero().squeeze(1)
+        waited, layout = self._waited, tokens.layout
+        priority = _drawn(self.seed, tokens) if waited is None or waited[0] is not layout else waited[1]
+        return first_of_regions(layout, priority, self.stride)
 
     def _matched(self, tokens: LayerTokens, split: Split, count: int) -> Match:
-        (destinations, sources), keys = split, mean_keys(tokens.k)
-        position = tokens.layout.position(tokens.layout.kept)
-        at = torch.zeros(tokens.layout.tokens_per_frame, dtype=torch.long, device=position.device)
-        at[position[destinations]] = torch.arange(destinations.shape[0], device=position.device)
-        nearest = at[position[sources]]
-        similarity = (keys[:, sources] * keys[:, destinations[nearest]]).sum(dim=-1)
-        return match_of(similarity, nearest.expand_as(similarity), destinations, sources, count)
+        match = soft_match(mean_keys(tokens.k), split, count)
+        if self._waited is None or self._waited[0] is not tokens.layout:
+            self._waited = tokens.layout, torch.zeros_like(match.group)
+        alone = (
+            match.group < split[1].shape[1] - count
+        )  # the first groups are the sources that are not merged
+        self._waited[1].add_(1).masked_fill_(alone, 0)
+        return match
+
+    def reset(self) -> None:
+        """Forget the last match and the counters."""
+        _Matching.reset(self)  # as in `Importance`
+        self._waited = None
+
+
+def _drawn(seed: int, tokens: LayerTokens) -> Float[Tensor, "1 n"]:
+    """A random priority of each kept token, by seed, frame and step."""
+    layout = tokens.layout
+    places = uniform(seed, layout.first_frame, tokens.forward_pass.step, layout.grid).flatten()
+    return places.to(tokens.k.device)[layout.kept][None]
 
 
 @hookimpl
@@ -214,4 +245,4 @@ def lipar_register_mergings(registry: Registry) -> None:
     """Register the built-in mergings."""
     registry.add("tome", ToMe)
     registry.add("importance", Importance)
-    registry.add("idm", InterFrame)
+    registry.add("idm", InattentiveDetail)

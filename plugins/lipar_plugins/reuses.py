@@ -101,15 +101,20 @@ def steps_of(count: int, steps: int) -> set[int]:
 class MaskCache(_Skipping):
     """Static tokens are computed in the first step alone and reused in all others (after arXiv 2606.26740).
 
-    The paper's mask cache reuses self-attention features of static background tokens, which an L2 distance finds. Here
-    the static tokens are those with the least change in the source, by the criterion of the run; they are the same in
-    every step after the first, and whatever depends on them is reused: their keys and values in every layer, and their
-    clean estimate.
+    That paper's method, LiveEdit, has a mask from the block before: a token is edited where the edited latents are far
+    (L2) from the source's, and about 70 % are not. Those reuse the output that self-attention gave them in the step
+    before, in the steps between the first and the last; cross-attention and the feed-forward layers are computed for
+    every token. Here the static tokens are those with the least change in the source, by the criterion of the run; they
+    are the same in every step after the first, and are reused as a whole: keys and values in every layer, and the clean
+    estimate.
 
-    Departs from it: a token is reused as a whole, over the steps of a block, and not its attention alone or over
-    frames, since reuse over frames is what pruning does here. The mask is from the source, not from a distance of
-    features. The paper's text beyond its abstract and summaries was not at hand, so where it takes the distance, its
-    threshold, and how often it refreshes the cache could not be verified.
+    Departs from it in just that: what is static, and what is reused. The paper's ablation, as one of the descriptions
+    below gives it, has much lower quality where feed-forward layers are reused. LiveEdit also computes every token in
+    the last step. A mask by the edit's distance fits edits that leave regions alone, as a change of style does not.
+
+    Read were the abstract, the README of its code, and two descriptions by others, one of the code and one of the
+    paper. They disagree on whether the output that is reused is that of the step before or of the block before; the
+    code's is given here.
     """
 
     def shares(self, steps: int) -> list[float]:
@@ -121,17 +126,22 @@ class MaskCache(_Skipping):
 class StepSkip(_Skipping):
     """The more static a token, the fewer steps compute it (after arXiv 2605.01725 and 2605.06892).
 
-    A first step computes all tokens (the warm-up of MotionCache, arXiv 2605.01725); after it, a token's number of steps
-    grows with its change in the source, the inter-frame difference that this paper takes as its proxy of motion. Tokens
-    that are not computed are attended to with the keys and values that they had, and move on by their last prediction,
-    as in HSA (arXiv 2605.06892: KV-cache synchronisation, cached Euler update). In between, they are computed in steps
-    spread evenly up to the last.
+    The first step computes all tokens; a token's number of steps grows with its change in the source, and its steps are
+    spread evenly up to the last. Tokens that are not computed are attended to with the keys and values that they had,
+    so that the others attend to the full sequence, and move on by their last prediction; both as in HSA (arXiv
+    2605.06892: KV-cache synchronisation, cached Euler update).
 
-    Departs from them: numbers of steps are given out by rank, so that the fraction is exact: the share of tokens that
-    skip at least j steps falls linearly in j. MotionCache weighs an accumulated residual, HSA the velocity of
-    tokens. There are few steps, of a distilled model, and noise between them is drawn again, so the clean estimate is
-    kept. Only the beginnings of both papers were at hand; weights, thresholds and length of their warm-up could not be
-    verified.
+    Departs from both in who is computed when: steps are given out by rank, so that the fraction is exact (the share of
+    tokens that skip at least j steps falls linearly in j). In HSA a token's budget follows from how its velocity
+    changes between steps. MotionCache (arXiv 2605.01725) reuses a token's residual, the model's output times the step.
+    It computes a token once the changes of its block, weighed by the token's importance, add up to a threshold;
+    importance is the change of the noisy latents from frame to frame, and the first steps compute every token. It is
+    run with about 50 steps, and a distilled model has too few for sums and thresholds. Noise between its steps is
+    drawn again, so the clean estimate is kept here, not the velocity. Keys and values that are kept are of an earlier
+    noise level.
+
+    Read were the abstract of HSA with two short notes by others, and of MotionCache the README, scripts and settings of
+    its code with a long note by others; not the papers' sections on their methods.
     """
 
     def shares(self, steps: int) -> list[float]:

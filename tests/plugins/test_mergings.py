@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from lipar.layout import TokenLayout
 from lipar.protocols import ForwardPass, LayerTokens, StepPrediction
 from lipar.testing.strategies import layouts, seeds
-from lipar_plugins.mergings import Importance, InterFrame, ToMe
+from lipar_plugins.mergings import Importance, InattentiveDetail, ToMe
 
-KINDS = [ToMe, Importance, InterFrame]
+KINDS = [ToMe, Importance, InattentiveDetail]
 GRID = (3, 4, 4)
 
 
@@ -51,12 +51,12 @@ def test_attention_has_the_number_of_tokens_that_was_asked_for(kind, fraction):
     assert kind(fraction=fraction).match(tokens(layout)).groups == 48 - round(fraction * 48)
 
 
-@pytest.mark.parametrize(("kind", "left"), [(ToMe, 12), (Importance, 12), (InterFrame, 16)])
-def test_what_is_no_source_stays_however_much_is_to_be_merged(kind, left):
-    assert kind(fraction=1).match(tokens(TokenLayout.keep_all(GRID))).groups == left
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_source_stays_however_much_is_to_be_merged(kind):
+    assert kind(fraction=1).match(tokens(TokenLayout.keep_all(GRID))).groups == 12
 
 
-@pytest.mark.parametrize("kind", [ToMe, Importance])
+@pytest.mark.parametrize("kind", KINDS)
 def test_destinations_are_drawn_anew_in_each_step_and_come_again_with_the_seed(kind):
     layout = TokenLayout.keep_all(GRID)
 
@@ -96,27 +96,54 @@ def test_a_match_is_used_for_as_long_as_it_was_asked(every, same_layer, same_ste
     assert merging.match(tokens(other, seed=4)) is not first
 
 
-@given(layout=layouts(), seed=seeds, fraction=st.floats(0.05, 1))
-def test_duplicates_between_frames_are_merged_into_the_first_token_at_their_position(layout, seed, fraction):
-    match = InterFrame(fraction=fraction).match(tokens(layout, seed=seed))
-    if match is None:
-        return
-    position = layout.position(layout.kept)
-    for index, group in enumerate(match.group[0].tolist()):
-        at = int(match.at[0, group])
-        assert position[at] == position[index]
-        assert at == index or at == int((position == position[index]).nonzero()[0])
+def alone(match):
+    """Whether each token is neither a destination nor merged, where every group of one is such a source."""
+    return match.sizes()[0][match.group[0]] == 1
 
 
-def test_the_most_similar_duplicates_are_merged_first():
-    layout = TokenLayout.keep_all((2, 1, 3))
-    k = torch.randn(1, 3, 1, 12)
-    moved = k.clone()
-    moved[:, 1] = -moved[:, 1]
-    match = InterFrame(fraction=2 / 6).match(
-        tokens(layout, k=torch.cat([k, moved], dim=1).expand(-1, -1, 2, -1))
-    )
-    assert match.at[0, match.group[0]].tolist() == [0, 1, 2, 0, 4, 2]
+def test_the_destination_of_a_window_has_gone_longest_without_being_computed_on_its_own():
+    layout = TokenLayout.keep_all((1, 2, 2))
+    merging = InattentiveDetail(fraction=0.5)  # two of the three sources are merged, one is on its own
+    first = merging.match(tokens(layout, seed=1))
+    waited = torch.where(alone(first), 0, 1)
+    second = merging.match(tokens(layout, step=1, seed=2))
+    is_destination = second.sizes()[0] > 1
+    assert second.at[0, is_destination].tolist() == [int(waited.argmax())]
+
+
+@given(seed=seeds, fraction=st.floats(0.05, 0.7))
+def test_counters_of_idm_agree_with_a_count_by_hand(seed, fraction):
+    layout, merging = TokenLayout.keep_all(GRID), InattentiveDetail(fraction=fraction, seed=seed)
+    windows = torch.arange(48).view(3, 2, 2, 2, 2).transpose(2, 3).reshape(12, 4)
+    waited = [0] * 48
+    for step in range(4):
+        match = merging.match(tokens(layout, step=step, seed=seed + step))
+        destinations = match.at[0, -12:].tolist()
+        if step:
+            longest = [max(window.tolist(), key=lambda place: waited[place]) for window in windows]
+            assert destinations == sorted(longest)
+        for place, group in enumerate(match.group[0].tolist()):
+            on_its_own = place not in destinations and match.at[0, group] == place
+            waited[place] = 0 if on_its_own else waited[place] + 1
+
+
+def test_branches_of_idm_have_counters_of_their_own():
+    layout = TokenLayout.keep_all(GRID)
+    both = torch.randn(4, 2, 48, 2, 12, generator=torch.Generator().manual_seed(0))
+    together, single = InattentiveDetail(fraction=0.5), [InattentiveDetail(fraction=0.5) for _ in range(2)]
+    for step, k in enumerate(both):
+        match = together.match(tokens(layout, step=step, k=k))
+        for branch in (0, 1):
+            one = single[branch].match(tokens(layout, step=step, k=k[branch : branch + 1]))
+            assert torch.equal(match.group[branch : branch + 1], one.group)
+    assert not torch.equal(match.at[0, -12:], match.at[1, -12:])
+
+
+def test_counters_of_idm_end_with_the_block():
+    layout, other = TokenLayout.keep_all(GRID), TokenLayout.keep_all(GRID)
+    used, fresh = InattentiveDetail(), InattentiveDetail()
+    used.match(tokens(layout, seed=1))
+    assert torch.equal(used.match(tokens(other, seed=2)).group, fresh.match(tokens(other, seed=2)).group)
 
 
 @pytest.mark.parametrize("branches", [1, 2])
@@ -134,6 +161,20 @@ def test_destinations_are_among_the_tokens_that_the_prompt_changes_most(branches
     at = merging.match(tokens(layout, step=1)).at[0]
     assert at.shape[0] == round(0.2 * 48)
     assert bool(large[at].all())
+
+
+@pytest.mark.parametrize("fraction", [0.25, 0.6])
+def test_tokens_that_the_prompt_changes_little_are_merged_before_any_other(fraction):
+    layout = TokenLayout.keep_all(GRID)
+    large = torch.arange(48) % 2 == 1
+    measured = torch.where(large, 5.0, 1.0)[None, :, None].expand(1, -1, 4)
+    merging = Importance(fraction=fraction, pool=0.5)
+    merging.observe(prediction(layout, guidance=measured))
+    match = merging.match(tokens(layout, step=1))
+    is_merged = match.at[0, match.group[0]] != torch.arange(48)
+    count = round(fraction * 48)
+    assert int((is_merged & ~large).sum()) == min(count, 24)
+    assert int((is_merged & large).sum()) == max(count - 24, 0)
 
 
 def test_importance_is_forgotten_with_its_block():

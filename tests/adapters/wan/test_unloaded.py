@@ -25,6 +25,12 @@ class Colours:
     spatial_factor = latent_channels = first_pixel_frames = next_pixel_frames = 4
     tau_short, tau_long = 0.15, 0.3
 
+    def encoder(self) -> Any:
+        raise AssertionError("nothing is encoded")
+
+    def decoder(self) -> Any:
+        raise AssertionError("nothing is decoded")
+
 
 def pair(dtype: torch.dtype = torch.float32) -> tuple[CausalWan, UnloadedWan]:
     transformer = toy_transformer()

@@ -135,6 +135,6 @@ def test_the_list_of_plugins_says_which_commands_each_offers(site: Site) -> None
     site.install("broken", "1 / 0")
     listed = site.lipar("plugins").stdout
     assert "laboratory           lipar 0.1.0          loaded" in listed
-    assert "commands: compare, certify, ablate, bench" in listed
+    assert "commands: analyze, compare, certify, ablate, bench, plan" in listed
     assert "commands: hello" in listed and "commands: hallo" in listed
     assert "failed: ZeroDivisionError: division by zero" in listed
