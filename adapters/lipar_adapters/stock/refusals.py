@@ -92,7 +92,7 @@ def refuse_training(transformer: Any, layout: TokenLayout, *inputs: Tensor) -> N
     learns = any(tensor.requires_grad for tensor in (*inputs, *transformer.parameters()))
     pruned = layout.kept_count < layout.token_count
     # attention over kept tokens writes in place; over all tokens it is the stock one, gradients included
-    if learns and (pruned or transformer.gradient_checkpointing):
+    if learns and (pruned or getattr(transformer, "gradient_checkpointing", False)):
         why = "a pruned forward has no backward" if pruned else "gradient checkpointing runs layers again"
         raise RuntimeError(
             f"lipar prunes inference: {why}, and in this call gradients are on and something requires one; "
