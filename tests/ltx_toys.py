@@ -145,6 +145,10 @@ def forward(
         "width": grid[2],
         "rope_interpolation_scale": (8 / 25, 32, 32),
     }
+    given = {
+        name: value.to(transformer.device) if isinstance(value, torch.Tensor) else value
+        for name, value in {**given, **changes}.items()
+    }
     with torch.no_grad():
-        output: torch.Tensor = transformer(**{**given, **changes}, return_dict=False)[0]
+        output: torch.Tensor = transformer(**given, return_dict=False)[0]
     return output

@@ -24,7 +24,8 @@ class LtxSelfAttention(ContextSelfAttention):
 
     def kernel(self) -> AttentionKernel:
         """Diffusers' attention over heads, for tokens with a single one."""
-        return partial(_over_heads, super().kernel(), next(iter(self.layer_of)).heads)
+        attn: Any = next(iter(self.layer_of))  # all layers have as many
+        return partial(_over_heads, super().kernel(), attn.heads)
 
 
 def _over_heads(

@@ -51,6 +51,26 @@ def test_keep_all_is_the_stock_forward_bit_for_bit(
     assert torch.equal(forward(transformer, grid, videos=videos, **changes), stock)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+def test_on_a_gpu_keep_all_is_the_stock_forward_and_pruned_ones_are_those_of_the_cpu(
+    dtype: torch.dtype,
+) -> None:
+    sizes = {"num_attention_heads": 4, "attention_head_dim": 64, "cross_attention_dim": 256}
+    on_cpu, on_gpu = toy_transformer(**sizes), toy_transformer(**sizes).to("cuda", dtype)
+    generator = torch.Generator().manual_seed(1)
+    noisy, prompt = torch.randn(1, 18, 8, generator=generator), torch.randn(1, 5, 16, generator=generator)
+    given = {"hidden_states": noisy.to(dtype), "encoder_hidden_states": prompt.to(dtype)}
+    stock = forward(on_gpu, **given)
+    lipar.enable(on_gpu, layout=TokenLayout.keep_all(GRID, has_history=False))
+    assert torch.equal(forward(on_gpu, **given), stock)
+    for transformer in (on_cpu, on_gpu):
+        lipar.enable(transformer, layout=some_layout())
+    found = forward(on_gpu, **given).cpu().float()
+    wanted = forward(on_cpu, hidden_states=noisy, encoder_hidden_states=prompt)
+    assert_near(found, wanted, 1e-3 if dtype == torch.float32 else 0.1)
+
+
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1000), per_token=st.booleans())
 def test_pruned_tokens_lead_to_the_clean_values_of_those_that_they_repeat(seed: int, per_token: bool) -> None:
