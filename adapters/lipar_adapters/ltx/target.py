@@ -23,7 +23,7 @@ FACTS = frozenset({"attention-bias", "source"})
 class LtxTarget(StockTarget):
     """Stock LTX-Video transformers and pipelines of diffusers (`lipar.enabling.target.Target`)."""
 
-    supported: ClassVar[str] = "LTXVideoTransformer3DModel, LTXPipeline, LTXImageToVideoPipeline"
+    supported: ClassVar[str] = "diffusers.LTXVideoTransformer3DModel, LTXPipeline, LTXImageToVideoPipeline"
     transformer: ClassVar[tuple[str, str]] = (
         "diffusers.models.transformers.transformer_ltx",
         "LTXVideoTransformer3DModel",
