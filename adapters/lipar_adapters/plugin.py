@@ -1,4 +1,4 @@
-"""What lipar's adapters register: models, and the target of `lipar.enable` for Wan.
+"""What lipar's adapters register: models, and the targets of `lipar.enable`.
 
 Model libraries are imported when an adapter is loaded, not here.
 """
@@ -8,6 +8,7 @@ from lipar.events import EditOptions
 from lipar.hookspecs import hookimpl
 from lipar.plugin.registry import Registry
 from lipar.protocols import Model
+from lipar_adapters.ltx.target import LtxTarget
 from lipar_adapters.self_forcing import SelfForcing
 from lipar_adapters.time_to_move.adapter import TimeToMove
 from lipar_adapters.tiny.adapter import Tiny
@@ -30,8 +31,9 @@ def lipar_register_adapters(registry: Registry) -> None:
 
 @hookimpl
 def lipar_register_targets(registry: Registry) -> None:
-    """Offer the target of `lipar.enable` for Wan transformers and pipelines."""
+    """Offer the families of transformers and pipelines that `lipar.enable` supports."""
     registry.add("wan", WanTarget)
+    registry.add("ltx", LtxTarget)
 
 
 @hookimpl

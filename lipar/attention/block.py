@@ -43,7 +43,7 @@ from lipar.attention.donors import sequence_donors
 from lipar.attention.kernels import Donors, rotate_both, write_donors, write_kept
 from lipar.attention.kv_cache import KVCache, LayerRows
 from lipar.attention.region import Region, Regions
-from lipar.attention.rope import RotaryEmbedding, prepare_rotation, rotate
+from lipar.attention.rope import Rope, prepare_rotation, rotate
 from lipar.layout import TokenLayout
 from lipar.model import PassDone
 from lipar.protocols import AttentionKernel, Donation, ForwardPass, NoiseSource, Recovery
@@ -102,7 +102,7 @@ class BlockContext:
         self._due = self._flow_used = True
         self.forward_pass = ForwardPass(step=0, sigma=1.0, timestep=1000.0)
 
-    def _both(self, recovery: Recovery, regions: Regions, rope: RotaryEmbedding) -> tuple[Region, Region]:
+    def _both(self, recovery: Recovery, regions: Regions, rope: Rope) -> tuple[Region, Region]:
         """The regions of the denoise steps and of the clean pass."""
         layout, noise = self.layout, self._noise
         # absent or filled

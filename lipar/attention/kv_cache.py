@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from lipar.attention.kernels import takes, write_kept
-from lipar.attention.rope import PreparedRotation, RotaryEmbedding, prepare_rotation, rotate
+from lipar.attention.rope import PreparedRotation, Rope, prepare_rotation, rotate
 from lipar.layout import TokenLayout
 from lipar.types import Context, Heads, Rotation
 
@@ -112,7 +112,7 @@ class KVCache:
     def __init__(
         self,
         num_layers: int,
-        rope: RotaryEmbedding,
+        rope: Rope,
         *,
         sink_frames: int = 1,
         window_frames: int = 6,

@@ -1,10 +1,11 @@
-"""Rotary position embedding of Wan models, at arbitrary positions.
+"""Rotary position embedding: of Wan models, at arbitrary positions, or read from a model's own table.
 
-Agrees bit for bit with `WanRotaryPosEmbed` and `apply_rotary_emb` of diffusers
+`RotaryEmbedding` agrees bit for bit with `WanRotaryPosEmbed` and `apply_rotary_emb` of diffusers
 (models/transformers/transformer_wan.py), whose table ends at position 1023 and always starts at frame 0.
 """
 
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import attrs
 import torch
@@ -12,6 +13,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lipar.types import Heads, Indices, Rotation
+
+
+@runtime_checkable
+class Rope(Protocol):
+    """Gives the rotation of a token by its position."""
+
+    def rotation(self, time: Indices, row: Indices, col: Indices) -> Rotation:
+        """Cosines and sines for tokens at these positions, `n half` each, in float32."""
+        ...
+
+    def grid_rotation(self, times: Indices, rows: int, cols: int) -> Rotation:
+        """Rotation of whole frames at these times, in t, h, w order."""
+        ...
 
 
 @attrs.frozen
@@ -50,11 +64,38 @@ class RotaryEmbedding:
 
     def grid_rotation(self, times: Indices, rows: int, cols: int) -> Rotation:
         """Rotation of whole frames at these times, in t, h, w order."""
-        device = times.device
-        time, row, col = torch.meshgrid(
-            times, torch.arange(rows, device=device), torch.arange(cols, device=device), indexing="ij"
-        )
-        return self.rotation(time.flatten(), row.flatten(), col.flatten())
+        return self.rotation(*_grid_positions(times, rows, cols))
+
+
+@attrs.frozen(eq=False)
+class RotationTable:
+    """The rotation of a clip's places, as a model computed it for one forward.
+
+    For a model whose angles are not those of `RotaryEmbedding`: LTX-Video counts positions in seconds and pixels, and
+    gives every head angles of its own. There are no positions outside of the clip, so a stream cannot use it.
+
+    Args:
+        table: cosines and sines of every place, in t, h, w order.
+        grid: frames, rows and columns of the places.
+    """
+
+    table: Rotation
+    grid: tuple[int, int, int]
+
+    def rotation(self, time: Indices, row: Indices, col: Indices) -> Rotation:
+        """Cosines and sines for tokens at these positions of the clip, `n half` each."""
+        _, rows, cols = self.grid
+        return take_rows(self.table, (time * rows + row) * cols + col)
+
+    def grid_rotation(self, times: Indices, rows: int, cols: int) -> Rotation:
+        """Rotation of whole frames at these times, in t, h, w order."""
+        return self.rotation(*_grid_positions(times, rows, cols))
+
+
+def _grid_positions(times: Indices, rows: int, cols: int) -> tuple[Tensor, Tensor, Tensor]:
+    row, col = (torch.arange(count, device=times.device) for count in (rows, cols))
+    time, row, col = (axis.flatten() for axis in torch.meshgrid(times, row, col, indexing="ij"))
+    return time, row, col
 
 
 @attrs.frozen(eq=False)

@@ -19,8 +19,13 @@ from lipar.plugin.skeleton import skeleton
     default=Path(),
     help="Where its folder is made.  [default: the current folder]",
 )
+@click.option(
+    "--adapter",
+    is_flag=True,
+    help="A family of transformers for lipar.enable, with a toy, instead of a criterion and a recovery.",
+)
 @debug_option
-def new_plugin(name: str, parent: Path) -> None:
+def new_plugin(name: str, parent: Path, adapter: bool) -> None:
     """Write a plugin to start from: a distribution NAME with a criterion, a recovery and their tests.
 
     Its folder is called lipar-NAME and must not exist yet.
@@ -28,9 +33,10 @@ def new_plugin(name: str, parent: Path) -> None:
     with importing():
         from lipar.cli.host import plugin_host
 
-    files, short = skeleton(name), name.removeprefix("lipar-")
+    files, short = skeleton(name, adapter=adapter), name.removeprefix("lipar-")
     taken = plugin_host().registries
-    for kind, part in (("criterion", short), ("recovery", f"{short}-copies")):
+    offered = [("target", short)] if adapter else [("criterion", short), ("recovery", f"{short}-copies")]
+    for kind, part in offered:
         if part in taken[kind]:
             raise ValueError(
                 f"{taken[kind][part].owner} already offers a {kind} {part!r}; choose another name"

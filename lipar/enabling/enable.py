@@ -36,9 +36,9 @@ def enable(
     are not computed: they get the velocity that leads to the clean latents of the token that they repeat.
 
     Args:
-        target: a stock Wan pipeline of diffusers (text-, image- or video-to-video), whose own calls are pruned; a
-            `WanTransformer3DModel`, whose forwards are all pruned except in the calls of an enabled pipeline; or an
-            object that another plugin supports.
+        target: a stock Wan or LTX-Video pipeline of diffusers (text- or image-to-video; Wan's video-to-video), whose
+            own calls are pruned; a transformer of these, whose forwards are all pruned except in the calls of an
+            enabled pipeline; or an object that another plugin supports.
         config: thresholds and parts, as a `lipar.Config`, or as a dict of tables as in a config file. Defaults fit
             the model: a noise source that needs a KV cache becomes `filtering`, which copies inside the clip; a part
             that you chose stays.

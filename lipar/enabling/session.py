@@ -12,7 +12,7 @@ from torch import Tensor
 from lipar.attention.block import BlockContext
 from lipar.attention.kernels import has_triton
 from lipar.attention.kv_cache import KVCache
-from lipar.attention.rope import RotaryEmbedding
+from lipar.attention.rope import Rope
 from lipar.config import Config
 from lipar.enabling.clip_layout import layout_of_clip
 from lipar.enabling.forward_counts import ForwardCounts
@@ -107,7 +107,7 @@ class Session:
         return self.self_redundancy.is_on and self.layout is None and self.source is None
 
     def attention(
-        self, layout: TokenLayout, rotation: Rotation, rope: RotaryEmbedding, num_layers: int
+        self, layout: TokenLayout, rotation: Rotation, rope: Rope, num_layers: int
     ) -> BlockAttention:
         """Self-attention of one forward: the clip is one block, with no frames before it.
 

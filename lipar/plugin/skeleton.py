@@ -2,6 +2,8 @@
 
 import re
 
+from lipar.plugin.family_skeleton import family_skeleton
+
 _PYPROJECT = """\
 [build-system]
 requires = ["hatchling"]
@@ -125,26 +127,19 @@ def test_both_are_found_once_the_distribution_is_installed():
 '''
 
 
-def skeleton(name: str) -> dict[str, str]:
+def skeleton(name: str, *, adapter: bool = False) -> dict[str, str]:
     """The files of a new distribution, by their paths in its folder.
 
     Args:
         name: of the plugin, with or without `lipar-` before it.
+        adapter: a family of transformers for `lipar.enable`, instead of a criterion and a recovery.
 
     Raises:
         ValueError: it is not of small letters, digits and single hyphens, beginning with a letter.
     """
-    short = name.removeprefix("lipar-")
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", short):
-        raise ValueError(
-            f"a plugin's name is of small letters, digits and hyphens, for instance my-criterion; got {name!r}"
-        )
-    words = {
-        "short": short,
-        "distribution": f"lipar-{short}",
-        "module": f"lipar_{short.replace('-', '_')}",
-        "name": "".join(word.capitalize() for word in short.split("-")),
-    }
+    words = words_of(name)
+    if adapter:
+        return family_skeleton(words)
     files = {
         "pyproject.toml": _PYPROJECT,
         "README.md": _README,
@@ -152,3 +147,22 @@ def skeleton(name: str) -> dict[str, str]:
         "tests/test_parts.py": _TESTS,
     }
     return {path: text.format(**words) for path, text in files.items()}
+
+
+def words_of(name: str) -> dict[str, str]:
+    """What a distribution, its module, its classes and its parts are called.
+
+    Raises:
+        ValueError: see `skeleton`.
+    """
+    short = name.removeprefix("lipar-")
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", short):
+        raise ValueError(
+            f"a plugin's name is of small letters, digits and hyphens, for instance my-criterion; got {name!r}"
+        )
+    return {
+        "short": short,
+        "distribution": f"lipar-{short}",
+        "module": f"lipar_{short.replace('-', '_')}",
+        "name": "".join(word.capitalize() for word in short.split("-")),
+    }

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lipar_adapters.stock.flow import check_flow
+
 ChannelsFirst: TypeAlias = Float[Tensor, "b c t h w"]
 """Latents in the order of axes that diffusers' Wan pipelines use."""
 
@@ -53,25 +55,6 @@ def begin_at(pipe: Any, index: int) -> Iterator[None]:
             del scheduler.set_timesteps
         else:
             scheduler.set_timesteps = before
-
-
-def check_flow(scheduler: Any) -> None:
-    """Refuse a scheduler that does not follow flow matching.
-
-    Raises:
-        TypeError: names it, and what would do.
-    """
-    name, config = type(scheduler).__name__, scheduler.config
-    by_config = (
-        getattr(config, "use_flow_sigmas", False)
-        and getattr(config, "prediction_type", None) == "flow_prediction"
-    )
-    if not (name.startswith("FlowMatch") or by_config):
-        raise TypeError(
-            f"{name} does not follow flow matching, where x = (1 - sigma) clean + sigma noise and the model predicts "
-            "noise - clean; take FlowMatchEulerDiscreteScheduler, or UniPCMultistepScheduler with use_flow_sigmas=True "
-            "and prediction_type='flow_prediction'"
-        )
 
 
 def _check(scheduler: Any) -> None:

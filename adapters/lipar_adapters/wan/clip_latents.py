@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lipar.types import Latents
+from lipar_adapters.stock.clip_size import check_clip_size
 
 CenteredClip: TypeAlias = Float[Tensor, "b 3 frames height width"]
 """RGB video in [-1, 1], channels first, as a Wan autoencoder takes it."""
@@ -55,16 +56,10 @@ def check_clip(pipe: Any, *, frames: int, height: int, width: int) -> None:
     Raises:
         ValueError: the frames are not 1 + 4n, or the size is not in whole tokens; the message names sizes that fit.
     """
-    group = pipe.vae_scale_factor_temporal
-    if frames < 1 or (frames - 1) % group:
-        fewer = max(frames - 1, 0) // group * group + 1
-        raise ValueError(
-            f"{frames} pixel frames do not make whole latent frames, which takes 1 + {group}n; "
-            f"trim to {fewer} or repeat the last frame up to {fewer + group}"
-        )
-    rows, cols = token_size(pipe)
-    if height < rows or width < cols or height % rows or width % cols:
-        near = [max(1, round(side / token)) * token for side, token in ((width, cols), (height, rows))]
-        raise ValueError(
-            f"{width}x{height} pixels do not divide into tokens of {cols}x{rows}; take {near[0]}x{near[1]}"
-        )
+    check_clip_size(
+        frames=frames,
+        height=height,
+        width=width,
+        group=pipe.vae_scale_factor_temporal,
+        token=token_size(pipe),
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from lipar_adapters.wan.stand_in import replaced
+from lipar_adapters.stock.stand_in import replaced
 
 
 class DenoiseWatch:

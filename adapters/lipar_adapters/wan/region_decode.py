@@ -9,8 +9,8 @@ from torch import Tensor
 from lipar.config import DecodeConfig
 from lipar.enabling.target import EnableWarning
 from lipar.regions.stream import RegionStream
+from lipar_adapters.stock.stand_in import StandIn
 from lipar_adapters.wan.decoder_stages import staged_clip
-from lipar_adapters.wan.stand_in import StandIn
 
 TOLERANCE = 0.04
 """Difference of pruned latents from those that they repeat, in deviations: the solver arrives within 1e-6 in float32,

@@ -12,8 +12,9 @@ from wan_toys import bare, hooks_of, object_graph, toy_pipeline, toy_scheduler, 
 import lipar
 from lipar import TokenLayout, build_config
 from lipar.enabling.target import EnableWarning
+from lipar_adapters.stock.seam import seam_of
 from lipar_adapters.wan.denoise_watch import watch_denoising
-from lipar_adapters.wan.seam import WanSeam, seam_of
+from lipar_adapters.wan.seam import WanSeam
 
 HALF = build_config(settings=["prune.keep=0.5"])
 MOVING = torch.rand(9, 3, 32, 48, generator=torch.Generator().manual_seed(7))

@@ -12,9 +12,10 @@ from lipar.attention.kv_cache import KVCache
 from lipar.config import PruneConfig
 from lipar.protocols import ForwardPass, Model
 from lipar.testing.closeness import assert_near, error
+from lipar_adapters.stock.seam import seam_of
 from lipar_adapters.wan.causal import CausalWan
 from lipar_adapters.wan.run_settings import RunSettings
-from lipar_adapters.wan.seam import WanSeam, seam_of
+from lipar_adapters.wan.seam import WanSeam
 
 GRID = (3, 3, 5)
 CONFIG = Config(prune=PruneConfig(tau_short=0.5, tau_long=0.9, scene_cuts=False))

@@ -20,7 +20,7 @@ from profiles import TIMES
 from wan_toys import bare, hooks_of, object_graph, toy_pipeline, toy_transformer
 
 import lipar
-from lipar_adapters.wan.processors import stock_of
+from lipar_adapters.stock.processors import stock_of
 
 SCHEDULERS = {"a": "euler", "b": "unipc"}
 PIPELINES, TRANSFORMERS = st.sampled_from("ab"), st.sampled_from([0, 1])

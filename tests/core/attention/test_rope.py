@@ -6,7 +6,15 @@ from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lipar.attention.rope import PreparedRotation, RotaryEmbedding, prepare_rotation, rotate, take_rows
+from lipar.attention.rope import (
+    PreparedRotation,
+    Rope,
+    RotaryEmbedding,
+    RotationTable,
+    prepare_rotation,
+    rotate,
+    take_rows,
+)
 from lipar.testing.closeness import assert_near
 
 
@@ -68,3 +76,18 @@ def test_a_gpu_s_rotation_has_the_bits_of_a_cpu_s(dtype, head_dim):
     on_gpu = PreparedRotation(cos.repeat_interleave(2, dim=-1), torch.stack([-sin, sin], dim=-1).flatten(-2))
     states = torch.randn(2, 30, 3, head_dim).to(dtype)
     assert torch.equal(rotate(states, on_gpu), rotate(states, prepare_rotation(rotation)))
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 4))
+def test_a_table_gives_back_what_was_put_in(frames, rows, cols):
+    rope, times = RotaryEmbedding(12), torch.arange(frames)
+    table = RotationTable(rope.grid_rotation(times, rows, cols), (frames, rows, cols))
+    where = torch.randint(frames, (5,)), torch.randint(rows, (5,)), torch.randint(cols, (5,))
+    for found, wanted in (
+        (table.rotation(*where), rope.rotation(*where)),
+        (table.grid_rotation(times, rows, cols), table.table),
+    ):
+        assert all(map(torch.equal, found, wanted))
+    assert isinstance(table, Rope)
+    assert isinstance(rope, Rope)

@@ -1,6 +1,7 @@
 """`lipar new-plugin` writes a distribution that installs, is found, and whose own tests pass."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,9 @@ from lipar.cli import cli
 from lipar.plugin.skeleton import skeleton
 
 
-def test_what_is_written_installs_and_its_own_tests_pass(tmp_path: Path) -> None:
-    written = CliRunner().invoke(cli, ["new-plugin", "soft-edge", "--in", str(tmp_path)])
+@pytest.mark.parametrize("options", [[], ["--adapter"]], ids=["parts", "adapter"])
+def test_what_is_written_installs_and_its_own_tests_pass(tmp_path: Path, options: list[str]) -> None:
+    written = CliRunner().invoke(cli, ["new-plugin", "soft-edge", *options, "--in", str(tmp_path)])
     assert written.exit_code == 0, written.output
     folder, site = tmp_path / "lipar-soft-edge", tmp_path / "site"
     offline = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
@@ -46,6 +48,22 @@ def test_a_name_that_a_part_has_already_is_refused_before_anything_is_written(tm
     assert isinstance(done.exception, ValueError)
     assert "lipar 0.1.0 already offers a criterion 'cosine'" in str(done.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_family_that_is_known_already_is_refused(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["new-plugin", "--adapter", "ltx", "--in", str(tmp_path)])
+    assert isinstance(done.exception, ValueError)
+    assert "already offers a target 'ltx'" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["features", "target", "seam", "class", "two-words"])
+def test_any_name_makes_a_family_whose_modules_are_python(name: str) -> None:
+    files = skeleton(name, adapter=True)
+    assert not [text for text in files.values() if re.search(r"@\w+@", text)]
+    for path, text in files.items():
+        if path.endswith(".py"):
+            compile(text, path, "exec")
 
 
 @pytest.mark.parametrize("name", ["features", "none", "m-degree", "recovery-plan", "class"])

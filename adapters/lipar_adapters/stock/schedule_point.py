@@ -1,9 +1,9 @@
-"""The point of a Wan pipeline's schedule in a forward of its transformer."""
+"""The point of a pipeline's schedule in a forward of its transformer."""
 
 from typing import Any
 
 from lipar.enabling.schedule import SchedulePoint
-from lipar_adapters.wan.begin import check_flow
+from lipar_adapters.stock.flow import check_flow
 
 TIMESTEP_ERROR = 1e-2
 """Timesteps (0 to 1000) that differ by at most this are the same one, rounded."""

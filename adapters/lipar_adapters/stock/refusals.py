@@ -1,5 +1,6 @@
 """What a seam refuses, with the reason: unsuitable transformers, and forwards that cannot be pruned."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor
 
 from lipar.enabling.session import Session
 from lipar.layout import TokenLayout
-from lipar_adapters.wan.processors import is_stock, stock_of
+from lipar_adapters.stock.processors import stock_of
 
 COMPILED = (
     "this transformer was compiled as a whole, and lipar changes which tokens its layers see; compile its blocks "
@@ -15,21 +16,22 @@ COMPILED = (
 )
 
 
-def check_stock(transformer: Any) -> None:
+def check_parts(transformer: Any, model: str, parts: Sequence[str]) -> None:
     """Refuse a transformer that no seam can be put on.
 
+    Args:
+        transformer: to put it on.
+        model: name of the class that is expected.
+        parts: names of modules that it must have.
+
     Raises:
-        TypeError: it was compiled as a whole, is not a Wan transformer, or its self-attention was replaced.
+        TypeError: it was compiled as a whole, or has not these parts.
     """
     if _is_compiled(transformer):
         raise TypeError(COMPILED)
-    needed = ("rope", "patch_embedding", "blocks", "proj_out")
-    missing = [name for name in needed if not hasattr(transformer, name)]
+    missing = [name for name in parts if not hasattr(transformer, name)]
     if missing:
-        raise TypeError(
-            f"expected a WanTransformer3DModel, got {type(transformer).__name__} without {missing[0]}"
-        )
-    check_self_attention(transformer)
+        raise TypeError(f"expected a {model}, got {type(transformer).__name__} without {missing[0]}")
 
 
 def _is_compiled(transformer: Any) -> bool:
@@ -39,18 +41,22 @@ def _is_compiled(transformer: Any) -> bool:
     return wrapped or in_place or hasattr(getattr(transformer, "forward", None), "_torchdynamo_orig_callable")
 
 
-def check_self_attention(transformer: Any) -> None:
+def check_self_attention(attentions: Iterable[Any], processor: str) -> None:
     """Refuse layers whose self-attention was replaced.
+
+    Args:
+        attentions: the self-attention module of every layer.
+        processor: name of diffusers' own processor, the only one that lipar can replace.
 
     Raises:
         TypeError: the message names the layer and the processor.
     """
-    for layer_idx, block in enumerate(transformer.blocks):
-        processor = stock_of(block.attn1)
-        if not is_stock(processor):
+    for layer_idx, attn in enumerate(attentions):
+        found = type(stock_of(attn)).__name__
+        if found != processor:
             raise TypeError(
-                f"self-attention of layer {layer_idx} has the processor {type(processor).__name__}; lipar "
-                "can only stand in for diffusers' WanAttnProcessor: set that first"
+                f"self-attention of layer {layer_idx} has the processor {found}; lipar "
+                f"can only stand in for diffusers' {processor}: set that first"
             )
 
 
@@ -86,7 +92,7 @@ def refuse_training(transformer: Any, layout: TokenLayout, *inputs: Tensor) -> N
     learns = any(tensor.requires_grad for tensor in (*inputs, *transformer.parameters()))
     pruned = layout.kept_count < layout.token_count
     # attention over kept tokens writes in place; over all tokens it is the stock one, gradients included
-    if learns and (pruned or transformer.gradient_checkpointing):
+    if learns and (pruned or getattr(transformer, "gradient_checkpointing", False)):
         why = "a pruned forward has no backward" if pruned else "gradient checkpointing runs layers again"
         raise RuntimeError(
             f"lipar prunes inference: {why}, and in this call gradients are on and something requires one; "

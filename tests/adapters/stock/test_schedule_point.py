@@ -6,7 +6,7 @@ import pytest
 from pipeline_toys import run
 from wan_toys import toy_pipeline
 
-from lipar_adapters.wan.schedule_point import schedule_point
+from lipar_adapters.stock.schedule_point import schedule_point
 
 
 @pytest.mark.parametrize("scheduler", ["euler", "unipc"])

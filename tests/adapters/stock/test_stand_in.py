@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lipar_adapters.wan.stand_in import StandIn, replaced
+from lipar_adapters.stock.stand_in import StandIn, replaced
 
 
 class Thing:
