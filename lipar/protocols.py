@@ -458,6 +458,13 @@ class StreamingAdapter(Adapter):
         """
         return None
 
+    def why_eager(self) -> str | None:
+        """Why, with its options, layers can neither be compiled nor recorded; None: they can, or it is not known.
+
+        With it, `lipar edit` refuses the engines `compiled` and `graphs` before loading.
+        """
+        return None
+
     @abstractmethod
     def load(self, device: torch.device, dtype: torch.dtype) -> Model:
         """Load weights.

@@ -149,7 +149,7 @@ def edit(
         adapter = check_config(host, config, dense=dense)
         source = None if source is None else _readable(source)
         torch_device = pick_device(device)
-        check_device(config.run.engine, torch_device)
+        check_device(config.run.engine, torch_device, adapter.why_eager())
     with loading(f"the model {config.adapter.name}", quiet=quiet):
         loaded = adapter.load(torch_device, pick_dtype(dtype, torch_device))
     options = EditOptions(

@@ -101,7 +101,7 @@ def edit(
     if model is None or isinstance(model, str):
         adapter = check_config(host, chosen, dense=dense)
         place = pick_device(device)
-        check_device(chosen.run.engine, place)
+        check_device(chosen.run.engine, place, adapter.why_eager())
         model = adapter.load(place, pick_dtype(dtype, place))
     with host.extended(*([] if quiet else [ProgressBar()])):
         return edit_video(model, chosen, asked, host=host)

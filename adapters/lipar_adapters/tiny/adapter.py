@@ -19,6 +19,8 @@ from lipar.types import Latents
 from lipar_adapters.checkpoint_errors import MissingCheckpointError, reading
 from lipar_adapters.tiny.clips import ExactEdit
 from lipar_adapters.tiny.parts import CONFIG, read_run_settings
+from lipar_adapters.wan.placement import Layerwise, Placement, place
+from lipar_adapters.wan.quantised_linear import Quantise, check_quantise, quantise_layers
 
 PixelClip: TypeAlias = Float[Tensor, "b pixel_frames 3 height width"]
 
@@ -36,6 +38,10 @@ class Tiny(StreamingAdapter):
 
     weights: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
     """A folder written by `python -m lipar_adapters.tiny.recipe.train`; None: the weights that come with lipar."""
+    quantise: Quantise = "none"
+    """As of the adapter `self-forcing`."""
+    layerwise: Layerwise = "none"
+    """As of the adapter `self-forcing`."""
 
     gives = CAUSAL
 
@@ -75,19 +81,33 @@ class Tiny(StreamingAdapter):
         Raises:
             MissingCheckpointError: the folder is not whole.
             CheckpointError: its configuration lacks an entry, or its weights are damaged.
+            ValueError: `quantise` is not possible on this device or in this type, or not with `layerwise`.
         """
         folder = self._folder()
         settings, tau_short, tau_long = read_run_settings(folder / CONFIG)
+        check_quantise(self.quantise, device, dtype)
+        placement = Placement(layerwise=self.layerwise)
+        placement.check(device, quantised=self.quantise != "none")
         from lipar_adapters.tiny.parts import load
         from lipar_adapters.wan.causal import CausalWan
 
         parts = load(device, dtype, folder)
+        quantise_layers(parts.transformer, self.quantise)
+        place(parts.transformer, placement, device)
         autoencoder = TinyAutoencoder(parts.autoencoder, tau_short=tau_short, tau_long=tau_long)
         encode_prompt = TinyText(parts.encode_prompt)
         with reading(folder, "the parts of one model"):
             return CausalWan(
-                parts.transformer, settings, autoencoder=autoencoder, encode_prompt=encode_prompt
+                parts.transformer,
+                settings,
+                autoencoder=autoencoder,
+                encode_prompt=encode_prompt,
+                runs_eagerly=placement.why_eager(),
             )
+
+    def why_eager(self) -> str | None:
+        """With `layerwise`: weights are then cast in every pass."""
+        return Placement(layerwise=self.layerwise).why_eager()
 
     def load_without_transformer(self, device: torch.device, dtype: torch.dtype) -> Model:
         """The autoencoder, and the form of the transformer without its weights.
