@@ -164,8 +164,9 @@ class Model(Protocol):
 class CompilableModel(Model, Protocol):
     """A model whose repeated layers can be compiled; it can then be run by the engine `compiled`.
 
-    It may also have a method `why_not_compiled() -> str | None`, which is asked before a run: why its layers can neither
-    be compiled nor recorded this time, such as weights that wait in another memory; None, as without it: they can.
+    It may also have a method `why_not_compiled() -> str | None`, which is asked before a run: why its layers can
+    neither be compiled nor recorded this time, such as weights that wait in another memory; None, as without the
+    method: they can.
     """
 
     def use_compiled_layers(self, on: bool) -> None:

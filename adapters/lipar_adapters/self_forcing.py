@@ -14,6 +14,7 @@ import torch
 from lipar import bounds
 from lipar.bounds import Within, falling
 from lipar.catalogue.entry import Entry
+from lipar.memory.needs import MemoryNeeds, MemoryRun, OptionSwitch
 from lipar.plugin.compatibility import CAUSAL
 from lipar.protocols import Autoencoder, Model, StreamingAdapter
 from lipar.spec import AutoencoderSpec, ModelSpec
@@ -138,10 +139,7 @@ class SelfForcing(StreamingAdapter):
         Raises:
             MissingCheckpointError: weights are missing; the message says which file belongs where. Nothing was loaded.
             CheckpointError: they are not of this family, or damaged.
-            ValueError: `quantise` is not possible on this device or in this type.
-
-        Warns:
-            MemoryWarning: weights and text encoder are about to take more than is free.
+            ValueError: `quantise`, `offload` or `layerwise` is not possible on this device, in this type, or together.
         """
         checkpoint, base = self._find()
         from lipar_adapters.wan.causal import CausalWan
@@ -166,10 +164,9 @@ class SelfForcing(StreamingAdapter):
                 keep=self.keep_text_encoder,
                 offload=self.text_offload,
             )
-        self._warn_of_memory(checkpoint, base, device, dtype)
         config = self._config(checkpoint, base)
         transformer = load_transformer(
-            checkpoint, dtype=dtype, device=placement.loaded_on(device), config=config
+            checkpoint, dtype=dtype, device=placement.loaded_on(device, self.quantise), config=config
         )
         quantise_layers(transformer, self.quantise)
         place(transformer, placement, device)
@@ -186,6 +183,67 @@ class SelfForcing(StreamingAdapter):
                 runs_eagerly=placement.why_eager(),
                 memoise_text=self.offload == "none",
             )
+
+    def memory_needs(self, run: MemoryRun) -> MemoryNeeds:
+        """Every term, from the headers of the files, the config and the code of the model; nothing is loaded.
+
+        Raises:
+            MissingCheckpointError: weights are missing; the message says which file belongs where.
+            CheckpointError: they are not of this family, or damaged.
+            ValueError: `offload` or `layerwise` is not possible on this device, or not together with the others.
+        """
+        checkpoint, base = self._find()
+        from lipar_adapters.wan.checkpoints import stored_bytes
+        from lipar_adapters.wan.gguf_files import SUFFIX, gguf_bytes
+        from lipar_adapters.wan.memory import TextEncoder, WeightBytes, causal_needs, weight_bytes
+        from lipar_adapters.wan.unloaded import UnloadedWan, unloaded_autoencoder
+
+        in_gguf = checkpoint.suffix == SUFFIX
+        self._placement.check(run.device, quantised=self.quantise != "none" or in_gguf)
+        config = self._config(checkpoint, base)
+        weights = (
+            WeightBytes(device=gguf_bytes(checkpoint))
+            if in_gguf
+            else weight_bytes(config, run.dtype, self.quantise, self._placement)
+        )
+        autoencoder, stored = None, 0
+        if self.autoencoder == "taehv":
+            autoencoder, stored = unloaded_autoencoder(self._taehv(), run.dtype)
+        elif self.autoencoder == "wan" and base is not None:
+            autoencoder, stored = unloaded_autoencoder(base / "vae", run.dtype)
+        text = None
+        if base is not None and (base / "text_encoder").is_dir():
+            text = TextEncoder(
+                bytes=stored_bytes(base / "text_encoder", run.dtype),
+                kept=self.keep_text_encoder or self.text_offload in ("cpu", "pinned"),
+                waits_on_host=self.text_offload in ("cpu", "pinned"),
+                computes_on_host=self.text_offload == "compute",
+            )
+        model = UnloadedWan(
+            config, self._run_settings(), autoencoder=autoencoder, device=run.device, dtype=run.dtype
+        )
+        return causal_needs(
+            model,
+            run,
+            weights=weights,
+            autoencoder=stored,
+            text=text,
+            quantise=self.quantise,
+            text_rows=self.text_rows,
+        )
+
+    def memory_switches(self, run: MemoryRun) -> Sequence[OptionSwitch]:
+        """Its options that move, drop or quantise something."""
+        from lipar_adapters.wan.gguf_files import SUFFIX
+        from lipar_adapters.wan.memory import causal_switches
+
+        checkpoint, base = self._find()
+        return causal_switches(
+            run.device,
+            text=base is not None,
+            released_autoencoder=self.autoencoder == "wan",
+            quantised=checkpoint.suffix == SUFFIX,
+        )
 
     def load_without_transformer(self, device: torch.device, dtype: torch.dtype) -> Model:
         """The autoencoder, and the form of the transformer without its weights.
@@ -270,7 +328,7 @@ class SelfForcing(StreamingAdapter):
         """The transformer's config: from its own folder, from `base`, or inferred from the shapes."""
         from lipar_adapters.wan.checkpoints import (
             infer_config,
-            read_checkpoint,
+            read_shapes,
             read_transformer_config,
             transformer_folder,
         )
@@ -279,22 +337,5 @@ class SelfForcing(StreamingAdapter):
         if checkpoint.is_dir():
             described = transformer_folder(checkpoint) / "config.json"
         if described is None or not described.is_file():
-            return infer_config(read_checkpoint(checkpoint), self.head_dim, checkpoint)
+            return infer_config(read_shapes(checkpoint), self.head_dim, checkpoint)
         return read_transformer_config(described.parent)
-
-    def _warn_of_memory(
-        self, checkpoint: Path, base: Path | None, device: torch.device, dtype: torch.dtype
-    ) -> None:
-        from lipar_adapters.wan.checkpoints import stored_bytes, transformer_folder
-        from lipar_adapters.wan.memory import warn_of_weights
-        from lipar_adapters.wan.taehv import taehv_bytes
-
-        weights = stored_bytes(transformer_folder(checkpoint) if checkpoint.is_dir() else checkpoint, dtype)
-        text = 0
-        if base is not None and self.autoencoder == "wan":
-            weights += stored_bytes(base / "vae", dtype)
-        if self.autoencoder == "taehv":
-            weights += taehv_bytes(self._taehv(), dtype)
-        if base is not None and (base / "text_encoder").is_dir():
-            text = stored_bytes(base / "text_encoder", dtype)
-        warn_of_weights(weights, text, device)

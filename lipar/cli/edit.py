@@ -33,6 +33,7 @@ from lipar.video.spool import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from lipar.plugin.host import PluginHost
+    from lipar.video import VideoInfo
     from lipar.watch.profile import Profile
 
 _TABLE_ONLY = "table"
@@ -139,6 +140,8 @@ def edit(
         from lipar.editing.run import edit_video
         from lipar.engines.engine import check_device
         from lipar.events import EditOptions
+        from lipar.memory.needs import MemoryRun
+        from lipar.memory.report import warn_of_memory
         from lipar.plugin.compatibility import check_config
         from lipar.video.encoders import check_encoder
         from lipar.watch.profile import Profile
@@ -147,11 +150,24 @@ def edit(
         host = plugin_host()
         # what cannot work is refused before the model is loaded
         adapter = check_config(host, config, dense=dense)
-        source = None if source is None else _readable(source)
+        source, info = (None, None) if source is None else _readable(source)
         torch_device = pick_device(device)
         check_device(config.run.engine, torch_device, adapter.why_eager())
+    number_type = pick_dtype(dtype, torch_device)
+    warn_of_memory(
+        adapter,
+        MemoryRun(
+            config=config,
+            device=torch_device,
+            dtype=number_type,
+            resolution=resolution,
+            shown=None if info is None else (info.width, info.height),
+            frames=None if info is None else info.frame_count,
+            dense=dense,
+        ),
+    )
     with loading(f"the model {config.adapter.name}", quiet=quiet):
-        loaded = adapter.load(torch_device, pick_dtype(dtype, torch_device))
+        loaded = adapter.load(torch_device, number_type)
     options = EditOptions(
         prompt=prompt,
         output=output,
@@ -161,6 +177,7 @@ def edit(
         resolution=resolution,
         keep_source_size=size == "source",
         encoding=encoding,
+        memory_checked=True,
     )
     profiled = Profile(trace) if profile else None
     with host.extended(*_watchers(host, profiled, log, record_masks, quiet=quiet)):
@@ -169,7 +186,7 @@ def edit(
     _print(summarise(report, options, config, start), profiled, output)
 
 
-def _readable(source: Path) -> Path:
+def _readable(source: Path) -> "tuple[Path, VideoInfo]":
     """A source that can be read from the start again, also where it is a pipe; refuses what is no video."""
     from lipar.video import probe
     from lipar.video.spool import seekable
@@ -177,8 +194,7 @@ def _readable(source: Path) -> Path:
     path: Path = click.get_current_context().with_resource(seekable(source))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they come once, when the video is read
-        probe(path)
-    return path
+        return path, probe(path)
 
 
 def _watchers(

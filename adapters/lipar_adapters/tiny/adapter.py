@@ -1,6 +1,6 @@
 """The adapter `tiny`: the bundled model, three million parameters, which runs on any machine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,6 +11,7 @@ from attrs.validators import instance_of, optional
 from jaxtyping import Float
 from torch import Tensor
 
+from lipar.memory.needs import MemoryNeeds, MemoryRun, OptionSwitch
 from lipar.plugin.compatibility import CAUSAL
 from lipar.protocols import Model, StreamingAdapter
 from lipar.regions.stages import StagedDecoder
@@ -30,6 +31,10 @@ PARTS = {
     "text_encoder": "config.json",
     "tokenizer": "tokenizer_config.json",
 }
+PLENTY = 2**28
+"""Bytes for the weights, see `Tiny.memory_plenty`."""
+PLENTY_PER_PIXEL = 2**14
+"""Bytes; with the default window and noise source the terms come to about an eighth."""
 
 
 @attrs.frozen(kw_only=True)
@@ -108,6 +113,52 @@ class Tiny(StreamingAdapter):
     def why_eager(self) -> str | None:
         """With `layerwise`: weights are then cast in every pass."""
         return Placement(layerwise=self.layerwise).why_eager()
+
+    def memory_needs(self, run: MemoryRun) -> MemoryNeeds:
+        """Every term, from the headers of the files, the config and the code of the model; nothing is loaded.
+
+        Raises:
+            MissingCheckpointError: the folder is not whole.
+            CheckpointError: its configuration lacks an entry.
+        """
+        folder = self._folder()
+        settings, tau_short, tau_long = read_run_settings(folder / CONFIG)
+        from lipar_adapters.loading import described
+        from lipar_adapters.model_config import read_config
+        from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
+        from lipar_adapters.tiny.text import TEXT_LENGTH
+        from lipar_adapters.wan.checkpoints import read_transformer_config, stored_bytes
+        from lipar_adapters.wan.memory import TextEncoder, causal_needs, weight_bytes
+        from lipar_adapters.wan.unloaded import UnloadedWan
+
+        vae = described(TinyVideoAutoencoder, read_config(folder / "vae" / "config.json"), folder / "vae")
+        autoencoder = TinyAutoencoder(
+            torch.nn.Module.to(vae, run.dtype), tau_short=tau_short, tau_long=tau_long
+        )
+        config = read_transformer_config(folder / "transformer")
+        placement = Placement(layerwise=self.layerwise)
+        placement.check(run.device, quantised=self.quantise != "none")
+        return causal_needs(
+            UnloadedWan(config, settings, autoencoder=autoencoder, device=run.device, dtype=run.dtype),
+            run,
+            weights=weight_bytes(config, run.dtype, self.quantise, placement),
+            autoencoder=stored_bytes(folder / "vae", run.dtype),
+            text=TextEncoder(bytes=stored_bytes(folder / "text_encoder", torch.float32), kept=True),
+            quantise=self.quantise,
+            text_rows=TEXT_LENGTH,
+        )
+
+    def memory_plenty(self, run: MemoryRun) -> int | None:
+        """Several times what its terms come to at this size, unless the window is unlimited."""
+        if run.config.cache.window_frames == 0:
+            return None
+        settings, *_ = read_run_settings(self._folder() / CONFIG)
+        pixels = settings.home_pixels if run.resolution is None else run.resolution[0] * run.resolution[1]
+        return PLENTY + PLENTY_PER_PIXEL * pixels
+
+    def memory_switches(self, run: MemoryRun) -> Sequence[OptionSwitch]:
+        """Its only option that makes weights smaller without another's cost."""
+        return [OptionSwitch(option="quantise", value="int8", cost="less exact, no faster")]
 
     def load_without_transformer(self, device: torch.device, dtype: torch.dtype) -> Model:
         """The autoencoder, and the form of the transformer without its weights.

@@ -14,6 +14,8 @@ from typing import Any, Literal
 import attrs
 import torch
 
+from lipar_adapters.wan.quantised_linear import Quantise
+
 Offload = Literal["none", "group"]
 Layerwise = Literal["none", "fp8"]
 STORAGE = torch.float8_e4m3fn
@@ -29,9 +31,15 @@ class Placement:
     offload: Offload = "none"
     layerwise: Layerwise = "none"
 
-    def loaded_on(self, device: torch.device) -> torch.device:
-        """Where the weights are loaded."""
-        return torch.device("cpu") if self.offload == "group" else device
+    def loaded_on(self, device: torch.device, quantise: Quantise = "none") -> torch.device:
+        """Where the weights are loaded: on the CPU where less than all of them comes to the device.
+
+        Args:
+            device: where the model runs.
+            quantise: the option of the adapter; fp8 is rounded on the device.
+        """
+        on_host = self.offload == "group" or self.layerwise != "none" or quantise == "int8"
+        return torch.device("cpu") if on_host else device
 
     def why_eager(self) -> str | None:
         """Why its layers can neither be compiled nor recorded; None: they can."""
@@ -53,7 +61,8 @@ class Placement:
         """
         if self.offload == "group" and device.type == "cpu":
             raise ValueError(
-                "adapter.offload='group' is for a GPU, and the device is cpu, where the weights are already; leave it out"
+                "adapter.offload='group' is for a GPU, and the device is cpu, where the weights are already; leave "
+                "it out"
             )
         if self.layerwise != "none" and quantised:
             raise ValueError(
@@ -82,3 +91,5 @@ def place(transformer: Any, placement: Placement, device: torch.device) -> None:
             num_blocks_per_group=1,
             use_stream=device.type == "cuda",
         )
+    else:
+        transformer.to(device)

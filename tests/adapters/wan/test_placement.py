@@ -1,4 +1,4 @@
-"""Weights that wait elsewhere: offloading leaves every bit as it was, casting stays near, and lipar's hooks survive both."""
+"""Weights that wait elsewhere: offloading leaves every bit as it was, casting stays near, with lipar's hooks on."""
 
 import copy
 
@@ -132,5 +132,6 @@ def test_adapters_place_what_they_load(tmp_path):
         assert model.why_not_compiled() == adapter.why_eager()
 
 
-def test_offloaded_weights_are_loaded_into_the_memory_of_the_cpu():
-    assert GROUP.loaded_on(GPU) == CPU and CAST.loaded_on(GPU) == GPU
+def test_weights_that_come_in_part_to_the_device_are_loaded_into_the_memory_of_the_cpu():
+    assert GROUP.loaded_on(GPU) == CAST.loaded_on(GPU) == Placement().loaded_on(GPU, "int8") == CPU
+    assert Placement().loaded_on(GPU) == Placement().loaded_on(GPU, "fp8") == GPU
