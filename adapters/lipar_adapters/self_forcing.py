@@ -21,7 +21,7 @@ from lipar.spec import AutoencoderSpec, ModelSpec
 from lipar_adapters.catalogue import entries_of, located
 from lipar_adapters.checkpoint_errors import MissingCheckpointError, reading
 from lipar_adapters.wan.placement import Layerwise, Offload, Placement, place
-from lipar_adapters.wan.quantised_linear import Quantise, check_quantise, quantise_layers
+from lipar_adapters.wan.quantise_option import Quantise, check_quantise, quantise_layers
 from lipar_adapters.wan.run_settings import RunSettings
 from lipar_adapters.wan.taehv_option import only_with_taehv, taehv_file
 from lipar_adapters.wan.text import TextOffload

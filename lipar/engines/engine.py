@@ -208,6 +208,15 @@ def check_device(wanted: str, device: torch.device, why_eager: str | None = None
         raise ConfigError(f"run.engine: 'graphs': {why_not}; take 'eager' or 'auto'")
 
 
+def why_no_graphs(device: torch.device) -> str | None:
+    """Why no pass can be recorded on a device, whichever model is there; None: it can.
+
+    Args:
+        device: of the model.
+    """
+    return _why_not_there(device)
+
+
 def _why_not_there(device: torch.device) -> str | None:
     if device.type != "cuda":
         return f"the model is on {device.type}, and CUDA graphs need an NVIDIA GPU"

@@ -21,7 +21,7 @@ from lipar_adapters.checkpoint_errors import MissingCheckpointError, reading
 from lipar_adapters.tiny.clips import ExactEdit
 from lipar_adapters.tiny.parts import CONFIG, read_run_settings
 from lipar_adapters.wan.placement import Layerwise, Placement, place
-from lipar_adapters.wan.quantised_linear import Quantise, check_quantise, quantise_layers
+from lipar_adapters.wan.quantise_option import Quantise, check_quantise, quantise_layers
 
 PixelClip: TypeAlias = Float[Tensor, "b pixel_frames 3 height width"]
 

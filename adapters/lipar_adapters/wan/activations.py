@@ -7,7 +7,7 @@ import torch
 from lipar.protocols import Autoencoder
 from lipar_adapters.peak_bytes import FusedAttention, PeakBytes
 from lipar_adapters.wan.checkpoints import cast_weights
-from lipar_adapters.wan.quantised_linear import Quantise, quantise_layers
+from lipar_adapters.wan.quantise_option import Quantise, quantise_layers
 
 META = torch.device("meta")
 

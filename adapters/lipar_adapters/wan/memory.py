@@ -16,7 +16,7 @@ from lipar.memory.needs import ALWAYS, MemoryNeeds, MemoryRun, MemoryTerm, Optio
 from lipar_adapters.wan.cache_memory import run_bytes
 from lipar_adapters.wan.causal import CausalWan
 from lipar_adapters.wan.placement import GROUPS_ON_DEVICE, Placement
-from lipar_adapters.wan.quantised_linear import Quantise
+from lipar_adapters.wan.quantise_option import Quantise
 
 
 @attrs.frozen(kw_only=True)

@@ -22,7 +22,7 @@ from lipar_adapters.loading import (
     load_transformers_model,
 )
 from lipar_adapters.model_config import read_config, read_json
-from lipar_adapters.wan.quantised_linear import Quantise, check_quantise, quantise_layers
+from lipar_adapters.wan.quantise_option import Quantise, check_quantise, quantise_layers
 from lipar_adapters.wan.taehv_option import only_with_taehv, taehv_file
 
 INDEX = "model_index.json"

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import attrs
 import torch
 
-from lipar_adapters.wan.quantised_linear import Quantise
+from lipar_adapters.wan.quantise_option import Quantise
 
 Offload = Literal["none", "group"]
 Layerwise = Literal["none", "fp8"]

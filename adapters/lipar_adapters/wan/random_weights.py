@@ -10,7 +10,7 @@ from lipar import bounds
 from lipar.plugin.compatibility import CAUSAL
 from lipar.protocols import Model, StreamingAdapter
 from lipar.spec import ModelSpec
-from lipar_adapters.wan.quantised_linear import Quantise, check_quantise, quantise_layers
+from lipar_adapters.wan.quantise_option import Quantise, check_quantise, quantise_layers
 from lipar_adapters.wan.run_settings import run_settings_of
 from lipar_adapters.wan.shapes import Shape, shape_named
 

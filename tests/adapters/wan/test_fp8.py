@@ -11,7 +11,7 @@ from lipar.testing.closeness import assert_near, error
 from lipar_adapters.self_forcing import SelfForcing
 from lipar_adapters.wan.fp8 import Fp8Linear, check_fp8, quantise_rows
 from lipar_adapters.wan.pipelines import load_pipeline
-from lipar_adapters.wan.quantised_linear import LINEAR_LAYERS, quantise_layers
+from lipar_adapters.wan.quantise_option import LINEAR_LAYERS, quantise_layers
 from lipar_adapters.wan.random_weights import RandomWan
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")

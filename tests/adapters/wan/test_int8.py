@@ -11,7 +11,7 @@ from lipar.testing.closeness import assert_near, error
 from lipar_adapters.self_forcing import SelfForcing
 from lipar_adapters.tiny.adapter import Tiny
 from lipar_adapters.wan.int8 import LARGEST, Int8Linear, quantise_weights
-from lipar_adapters.wan.quantised_linear import LINEAR_LAYERS, quantise_layers
+from lipar_adapters.wan.quantise_option import LINEAR_LAYERS, quantise_layers
 
 CPU = torch.device("cpu")
 TYPES = [torch.float32, torch.bfloat16, torch.float16]

@@ -12,7 +12,7 @@ from lipar_adapters.self_forcing import SelfForcing
 from lipar_adapters.tiny.adapter import Tiny
 from lipar_adapters.wan.memory import TextEncoder, weight_bytes
 from lipar_adapters.wan.placement import Placement, place
-from lipar_adapters.wan.quantised_linear import quantise_layers
+from lipar_adapters.wan.quantise_option import quantise_layers
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
