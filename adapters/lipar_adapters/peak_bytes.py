@@ -20,7 +20,7 @@ class PeakBytes(TorchDispatchMode):
     """Context that counts the bytes of the tensors that are made inside of it, and alive at the same time."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.peak = 0
         """Bytes at the worst moment."""
         self._now = 0

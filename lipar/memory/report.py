@@ -87,7 +87,7 @@ def _terms(estimate: MemoryEstimate) -> Iterator[str]:
     needs, on_cpu = estimate.needs, estimate.device.type == "cpu"
     width, height = needs.size
     yield f"{f'GiB at {width}x{height} pixels':<{_WIDTH}}" + "".join(f"{phase:>10}" for phase in PHASES)
-    places = [(None, str(estimate.device), estimate.free)]
+    places: list[tuple[bool | None, str, int | None]] = [(None, str(estimate.device), estimate.free)]
     if not on_cpu:
         places = [(False, str(estimate.device), estimate.free), (True, "the CPU", estimate.host_free)]
     for on_host, where, free in places:

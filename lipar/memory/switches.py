@@ -1,13 +1,14 @@
 """What a run needs, what there is, and which settings make it fit: each is tried on the run's own adapter."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import attrs
 import torch
 
 from lipar.config import PartConfig
 from lipar.memory.free import CPU, free_bytes
-from lipar.memory.needs import MemoryNeeds, MemoryRun
+from lipar.memory.needs import MemoryNeeds, MemoryRun, OptionSwitch
 from lipar.protocols import StreamingAdapter
 
 SMALL_NOISE_SOURCE = "step-shift"
@@ -152,11 +153,7 @@ def _together(candidates: list[_Candidate], estimate: MemoryEstimate, case: _Cas
 def _candidates(needs: MemoryNeeds, case: _Case) -> Iterator[_Candidate]:
     adapter, run = case
     for switch in adapter.memory_switches(run):
-
-        def change(case: _Case, changes: dict[str, str | bool] = {switch.option: switch.value}) -> _Case:  # noqa: B006  # bound now
-            return attrs.evolve(case[0], **changes), case[1]
-
-        yield _Candidate(switch.text, switch.cost, change)
+        yield _Candidate(switch.text, switch.cost, _of_adapter(switch))
     if run.dtype == torch.float32 and run.device.type == "cuda":
         yield _Candidate("--dtype bfloat16", "rounding", _of_run(dtype=torch.bfloat16))
     width, height = (max(2, side * 3 // 4 // needs.token) * needs.token for side in needs.size)
@@ -178,5 +175,13 @@ def _candidates(needs: MemoryNeeds, case: _Case) -> Iterator[_Candidate]:
         )
 
 
-def _of_run(**changes: object) -> Callable[[_Case], _Case]:
+def _of_adapter(switch: OptionSwitch) -> Callable[[_Case], _Case]:
+    def change(case: _Case) -> _Case:
+        adapter: Any = case[0]  # of an attrs class, whose fields are its options
+        return attrs.evolve(adapter, **{switch.option: switch.value}), case[1]
+
+    return change
+
+
+def _of_run(**changes: Any) -> Callable[[_Case], _Case]:
     return lambda case: (case[0], attrs.evolve(case[1], **changes))

@@ -12,7 +12,7 @@ import attrs
 import torch
 
 from lipar.editing.source import SYNTHETIC_SIZE, model_size
-from lipar.memory.needs import ALWAYS, MemoryNeeds, MemoryRun, MemoryTerm, OptionSwitch
+from lipar.memory.needs import ALWAYS, MemoryNeeds, MemoryRun, MemoryTerm, OptionSwitch, Phase
 from lipar_adapters.wan.cache_memory import run_bytes
 from lipar_adapters.wan.causal import CausalWan
 from lipar_adapters.wan.placement import GROUPS_ON_DEVICE, Placement
@@ -41,14 +41,14 @@ class TextEncoder:
 
     def terms(self) -> list[MemoryTerm]:
         """When it is where."""
-        once = frozenset({"prompt"})
+        once: frozenset[Phase] = frozenset({"prompt"})
         if self.computes_on_host:
             return [self._term(ALWAYS if self.kept else once, on_host=True)]
         if self.waits_on_host:
             return [self._term(once), self._term(ALWAYS, on_host=True)]
         return [self._term(ALWAYS if self.kept else once)]
 
-    def _term(self, phases: Any, *, on_host: bool = False) -> MemoryTerm:
+    def _term(self, phases: frozenset[Phase], *, on_host: bool = False) -> MemoryTerm:
         return MemoryTerm(name="text encoder", bytes=self.bytes, phases=phases, on_host=on_host)
 
 
@@ -109,7 +109,7 @@ def causal_needs(
     config = run.config
     factor = model.autoencoder.spatial_factor if model.autoencoder is not None else 8
     cached, donors = run_bytes(model, config, size[0] * size[1], frames=run.frames, dense=run.dense)
-    held = frozenset({"denoise", "pixels"})
+    held: frozenset[Phase] = frozenset({"denoise", "pixels"})
     computed = _denoise_bytes(
         json.dumps(dict(model.transformer.config), sort_keys=True, default=str),
         run.dtype,

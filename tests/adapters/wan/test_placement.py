@@ -2,11 +2,13 @@
 
 import copy
 
+import attrs
 import pytest
 import torch
 from wan_toys import save_wan_folder, toy_transformer
 
 from lipar import ConfigError, Scheduler, build_config
+from lipar.config import RunConfig
 from lipar.engines.engine import check_device, make_engine
 from lipar.testing.closeness import error
 from lipar_adapters.self_forcing import SelfForcing
@@ -135,3 +137,23 @@ def test_adapters_place_what_they_load(tmp_path):
 def test_weights_that_come_in_part_to_the_device_are_loaded_into_the_memory_of_the_cpu():
     assert GROUP.loaded_on(GPU) == CAST.loaded_on(GPU) == Placement().loaded_on(GPU, "int8") == CPU
     assert Placement().loaded_on(GPU) == Placement().loaded_on(GPU, "fp8") == GPU
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dense", [True, False])
+def test_layers_that_are_copied_to_a_gpu_change_no_bit(dense):
+    found = []
+    for placement in (Placement(), GROUP):
+        transformer = toy_transformer().to(placement.loaded_on(GPU))
+        place(transformer, placement, GPU)
+        model = CausalWan(
+            transformer,
+            RunSettings(),
+            device=GPU,
+            runs_eagerly=placement.why_eager(),
+            memoise_text=placement.offload == "none",
+        )
+        model.prompt_embeds = torch.randn(1, 4, 64, generator=torch.Generator().manual_seed(5))
+        scheduler = Scheduler(model, attrs.evolve(PRUNED, run=RunConfig(engine="eager")), dense=dense)
+        found.append(torch.cat([block.latents for block in scheduler.run([latents().to(GPU)])], dim=1))
+    assert torch.equal(*found)
