@@ -32,7 +32,15 @@ def warn_of_memory(adapter: StreamingAdapter, run: MemoryRun) -> None:
     plenty, free = adapter.memory_plenty(run), free_bytes(run.device)
     if plenty is not None and free is not None and free >= plenty:
         return
-    estimate = estimate_memory(adapter, run)
+    try:
+        estimate = estimate_memory(adapter, run)
+    except (OSError, ValueError):  # what loading would raise
+        raise
+    except Exception as error:  # a run that may well fit must not end here
+        warnings.warn(
+            f"the memory of the run could not be estimated: {reason(error)}", MemoryWarning, stacklevel=3
+        )
+        return
     if estimate is not None and not estimate.fits:
         warnings.warn(warning_text(estimate), MemoryWarning, stacklevel=3)
 

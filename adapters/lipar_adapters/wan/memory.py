@@ -105,9 +105,12 @@ def causal_needs(
         quantise: the option of the adapter.
         text_rows: rows of the prompt.
     """
-    size = run.resolution or model_size(model, run.shown or SYNTHETIC_SIZE)
     config = run.config
     factor = model.autoencoder.spatial_factor if model.autoencoder is not None else 8
+    token = factor * model.patch_size
+    width, height = run.resolution or model_size(model, run.shown or SYNTHETIC_SIZE)
+    # a size that does not divide into tokens is refused when the edit begins
+    size = (max(2, width // token) * token, max(2, height // token) * token)
     cached, donors = run_bytes(model, config, size[0] * size[1], frames=run.frames, dense=run.dense)
     held: frozenset[Phase] = frozenset({"denoise", "pixels"})
     computed = _denoise_bytes(
@@ -139,7 +142,7 @@ def causal_needs(
     return MemoryNeeds(
         terms=tuple(term for term in terms if term.bytes),
         size=size,
-        token=factor * model.patch_size,
+        token=token,
         block_frames=model.block_frames,
         window_frames=model.window_frames if window is None else window,
     )

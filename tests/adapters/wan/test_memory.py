@@ -123,6 +123,12 @@ def test_terms_grow_with_the_resolution(folder):
     assert large["transformer"].bytes == small["transformer"].bytes
 
 
+@pytest.mark.parametrize("resolution", [(100, 70), (1, 1), (96, 64)])
+def test_a_size_is_counted_in_whole_tokens(folder, resolution):
+    needs = SelfForcing(checkpoint=folder).memory_needs(asked(resolution=resolution))
+    assert needs.size == ((96, 64) if resolution != (1, 1) else (32, 32)) and needs.token == 16
+
+
 def test_the_noise_source_of_the_config_is_a_term_of_its_own(folder):
     config = build_config(settings=["noise=step-matched"])
     assert "donors of noise source step-matched" in terms(SelfForcing(checkpoint=folder), asked(config))

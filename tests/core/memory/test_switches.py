@@ -167,6 +167,18 @@ def test_with_plenty_of_memory_the_adapter_is_not_asked(
     warn_of_memory(Sized(), asked())
 
 
+def test_an_estimate_that_fails_does_not_end_a_run(free: dict[str, float]) -> None:
+    class Failing(Sized):
+        def memory_needs(self, run: MemoryRun) -> MemoryNeeds:
+            raise KeyError("num_layers")
+
+    free["cuda"] = 1
+    with pytest.warns(MemoryWarning, match="could not be estimated: .*num_layers"):
+        warn_of_memory(Failing(), asked())
+    with pytest.raises(ValueError, match="not both"):
+        warn_of_memory(Sized(small=True, refuses=True), asked())
+
+
 def test_an_adapter_that_does_not_know_gives_no_estimate(free: dict[str, float]) -> None:
     class Unknown(Sized):
         def memory_needs(self, run: MemoryRun) -> None:  # type: ignore[override]
