@@ -38,7 +38,9 @@ def warn_of_memory(adapter: StreamingAdapter, run: MemoryRun) -> None:
         raise
     except Exception as error:  # a run that may well fit must not end here
         warnings.warn(
-            f"the memory of the run could not be estimated: {reason(error)}", MemoryWarning, stacklevel=3
+            f"the memory of the run could not be estimated: {type(error).__name__}: {error}",
+            MemoryWarning,
+            stacklevel=3,
         )
         return
     if estimate is not None and not estimate.fits:
