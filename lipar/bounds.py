@@ -87,6 +87,7 @@ CACHE = Within(
 WINDOW = attrs.evolve(CACHE, why=f"{CACHE.why}; 0 is a window without limit")
 SCHEDULE = Within(1, 1000, "a schedule has at most 1000 steps")
 PLACES = Within(0, 999, "tokens; a frame has at most a few hundred in a row or column")
+FEATHER = Within(0, 256, "pixels; a border fades in over a few")
 STEP = Within(1, 1000, "steps are counted down from 1000, which is pure noise")
 SHIFT = Within(0.01, 100, "shift of the noise schedule, 1 to 12 in released models")
 LAYERS = Within(1, 1000, "layers of a transformer, at most 40 in released models")

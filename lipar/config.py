@@ -90,6 +90,9 @@ class CacheConfig:
     """Latest latent frames, the block's own included; 0 is without limit."""
     positions: Literal["rolling", "absolute"] = "rolling"
     """Where time is counted from: the begin of the cache, or the begin of the scene."""
+    new_prompt: Literal["forget", "keep"] = "forget"
+    """What a prompt that changes during the video does to the frames before it. `forget`: it begins without them, as
+    at a scene cut. `keep`: they stay, and draw the look of the prompt before into the new one."""
 
 
 @attrs.frozen(kw_only=True)

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import attrs
 
+from lipar import bounds
+from lipar.prompts import PromptSchedule, TimedPrompt
 from lipar.speedup import Verdict
 from lipar.video.encoding import DEFAULT_ENCODING, Encoding
+from lipar.video.sources.part import Moment
+from lipar.video.sources.reading import ALL, Reading
 
 MODEL_THREAD = "model"
 """The thread that calls the model and the hooks."""
@@ -31,13 +35,27 @@ class Span:
 
 
 @attrs.frozen(kw_only=True)
+class MaskChoice:
+    """Which pixels an edit may change; see `lipar.video.mask_reader`."""
+
+    path: Path = attrs.field(converter=Path)
+    """A video or a picture: white may change, black stays as it is in the source."""
+    invert: bool = False
+    """Black may change, white stays."""
+    feather: int = attrs.field(default=0, validator=bounds.FEATHER)
+    """Pixels of the written video inside the border over which the edit fades in."""
+
+
+@attrs.frozen(kw_only=True)
 class EditOptions:
     """Arguments of an edit in addition to the config."""
 
     prompt: str
+    """What the video begins with."""
     output: Path
+    """A file; `-` for the standard output; or numbered pictures, such as `frames/%05d.png`."""
     source: Path | None = None
-    """The input video; None: a synthetic clip of `synthetic_frames` frames."""
+    """The input; None: a synthetic clip of `synthetic_frames` frames."""
     overlay: Path | None = None
     """Where to write the edited clip with its pruned tokens shaded; None: it is not written."""
     dense: bool = False
@@ -50,6 +68,25 @@ class EditOptions:
     memory_checked: bool = False
     """Whether the memory of the run was checked before the model was loaded, so that no other warning of it is due."""
     synthetic_frames: int = 60
+    reading: Reading = ALL
+    """Which part of the source is edited, and what the source does not say of itself."""
+    preview: Moment | None = None
+    """In place of the whole edit: a picture of this moment; None: the whole edit."""
+    raw_output: str | None = None
+    """Pixel format of raw video on the standard output; None: it is Matroska."""
+    mask: MaskChoice | None = None
+    """What may change; None: everything."""
+    later_prompts: tuple[TimedPrompt, ...] = ()
+    """Prompts that replace the first one during the video."""
+
+    @property
+    def prompts(self) -> PromptSchedule:
+        """All prompts, each with the moment from which on it is valid.
+
+        Raises:
+            ValueError: their moments do not rise.
+        """
+        return PromptSchedule((*PromptSchedule.plain(self.prompt).entries, *self.later_prompts))
 
 
 @attrs.frozen(kw_only=True)
@@ -88,3 +125,7 @@ class EditReport:
     """An estimate of `seconds` with every token computed, from the probed blocks; None where `speedup` is."""
     probe_seconds: float = 0.0
     """Seconds in which blocks were run dense as well; in no other figure."""
+    inside_fraction: float | None = None
+    """Fraction of the tokens that the mask lets change, those around its border included; None: there was no mask."""
+    prompts: tuple[tuple[int, str], ...] = ()
+    """Prompts that took effect after the first one, each with the pixel frame at which its first block begins."""

@@ -128,7 +128,9 @@ def lipar_prune(job: Job, source: Latents, upcoming: list[Latents], first_frame:
 
     Called once per block, in order, before noise is added. The first plugin that returns a layout wins; lipar's own
     implementation, the mask of the chosen criterion and refiners, is called last. Return None to leave the decision to
-    the next plugin. Wrap the hook to observe without changing the result.
+    the next plugin. Wrap the hook to observe without changing the result. A block whose prompt is new is computed in
+    full whatever is returned, or without a call where that prompt begins without history; where a mask says what may
+    change, tokens outside it are pruned after the hook, and a block in which nothing may change may not be asked for.
 
     Args:
         job: the parts and the state of this run; read-only.

@@ -9,9 +9,10 @@ from lipar.config import Config
 from lipar.engines.engine import Engine
 from lipar.layout import TokenLayout
 from lipar.masks.feed import MaskFeed
+from lipar.masks.may_change import MaskedLayouts
 from lipar.plugin.checks import Checks
 from lipar.protocols import Criterion, Merging, Model, NoiseSource, Recovery, Refiner, Restorer, Reuse
-from lipar.types import Latents
+from lipar.types import KeepMask, Latents, shaped
 
 
 @attrs.frozen(kw_only=True)
@@ -49,10 +50,14 @@ class Job:
     """Runs the model's passes."""
     masks: MaskFeed
     """Gives the mask of the current block by the chosen criterion and refiners."""
+    masked: MaskedLayouts = attrs.field(factory=MaskedLayouts)
+    """Restricts layouts to what a mask says may change."""
     context: BlockContext | None = None
     """Self-attention of the current block; None before the first block that is computed."""
     history: Tensor | None = None
     """Tokens of the restored frame before the block, `1 position features`; None at the start of a scene."""
+    prompt: str | None = None
+    """The prompt of the current block; None where the run was not given its prompts."""
     probing: bool = False
     """Whether the current block is being run dense only to be timed."""
 
@@ -76,6 +81,14 @@ class RestoredBlock:
     """Time of context, denoise steps, restoring and clean pass."""
     dense_seconds: float | None
     """Time of denoise steps and clean pass with every token kept; None where the block was not run dense as well."""
+    new_prompt: str | None = None
+    """The prompt that took effect with this block; None: it is that of the block before."""
+    cut: int | None = None
+    """Offset in the block of the frame with which a new scene begins, 0 in the first block; None where none does."""
+    may_change: Tensor | None = attrs.field(
+        default=None, validator=attrs.validators.optional(shaped(KeepMask))
+    )
+    """Tokens that the source's mask lets change, on the host; None: there was no mask."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -87,6 +100,7 @@ class PlannedBlock:
     first_frame: int
     """Index of the block's first latent frame in the video."""
     context_frames: int
-    """Latent frames that its clean pass attends to, its own included; 0 at strength 0."""
+    """Latent frames that its clean pass attends to, its own included; 0 where there is none: at strength 0, and where
+    nothing may change."""
     context_rows: int
     """Rows of the KV cache that these have; fewer than their tokens where pruned tokens have none."""

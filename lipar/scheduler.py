@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import torch
 
 from lipar.attention.block import BlockContext
+from lipar.block_check import ModelOutputError as ModelOutputError
+from lipar.block_check import check_block
 from lipar.config import Config
 from lipar.job import PlannedBlock, RestoredBlock
 from lipar.layout import TokenLayout, patchify
@@ -23,18 +25,14 @@ from lipar.masks.source import (
     with_upcoming,
 )
 from lipar.new_job import new_job
-from lipar.plugin.checks import Checks
 from lipar.plugin.host import PluginHost, load_plugins
-from lipar.protocols import Model
+from lipar.prompts import PromptSource
+from lipar.protocols import Change, Model
 from lipar.sampling.gaussian import GaussianDraw, SeededDraw
 from lipar.sampling.passes import Passes
-from lipar.types import KeepMask, Latents
+from lipar.types import KeepMask
 from lipar.watch.clock import Stopwatch
 from lipar.watch.dense_probe import DenseProbe
-
-
-class ModelOutputError(ArithmeticError):
-    """The model gave NaN or infinity."""
 
 
 class Scheduler:
@@ -117,12 +115,17 @@ class Scheduler:
         """Noise levels of the denoise steps, 1 is pure noise; empty at strength 0, which gives the source back."""
         return list(self._passes.sigmas)
 
-    def run(self, source: Iterable[LatentPiece | SourcePiece]) -> Iterator[RestoredBlock]:
+    def run(
+        self, source: Iterable[LatentPiece | SourcePiece], *, prompts: PromptSource | None = None
+    ) -> Iterator[RestoredBlock]:
         """Yield restored blocks, in order; each as soon as the frames that its parts look ahead to have come.
 
         Args:
             source: clean latents of one video, in pieces of any number of frames; a `SourcePiece` has pixel frames as
                 well, for criteria that read them.
+            prompts: asked for the prompt right before each block is computed; None: the model's prompt stays as it is.
+                A block with another prompt than the one before is computed in full, and without the frames before it
+                unless `config.cache.new_prompt` keeps them.
 
         Raises:
             ValueError: more than one video, sizes that the patch does not divide, frames that do not fill a block, or
@@ -132,14 +135,16 @@ class Scheduler:
         """
         for block, upcoming in self._blocks(source):
             with torch.no_grad():
-                restored = self._run_block(block, upcoming)
+                new_prompt = self._set_prompt(block.first_frame, prompts)
+                restored = self._run_block(block, upcoming, new_prompt)
             yield restored
 
     def plan(self, source: Iterable[LatentPiece | SourcePiece]) -> Iterator[PlannedBlock]:
         """Yield the layouts that `run` uses for this source, in order, without a forward of the model.
 
-        Blocks, scene cuts, look-ahead, masks and the hook `lipar_prune` are those of `run`. A plugin's hook that reads
-        results of the model finds an empty KV cache, and source latents in `job.history`.
+        Blocks, scene cuts, look-ahead, masks, what may change and the hook `lipar_prune` are those of `run` with one
+        prompt. A plugin's hook that reads results of the model finds an empty KV cache, and source latents in
+        `job.history`.
 
         Args:
             source: as for `run`.
@@ -169,16 +174,30 @@ class Scheduler:
         blocks = (moved(block, model.device, model.dtype) for block in blocks)
         yield from with_upcoming(blocks, -(-parts.future_frames // model.block_frames))
 
-    def _begin_block(self, block: SourceBlock) -> None:
-        """Forget the scene before, where a new one begins in this block."""
-        if block.cut is not None:
-            self.job.cache.reset()
-            self.job.parts.noise.reset()
-            if self.job.parts.merging is not None:
-                self.job.parts.merging.reset()
-            self.job.history = None
+    def _begin_block(self, block: SourceBlock, new_prompt: str | None = None) -> None:
+        """Forget what came before, where a new scene begins in this block, or a prompt that is to do without it."""
+        forgets = new_prompt is not None and self.config.cache.new_prompt == "forget"
+        if block.cut is not None or forgets:
+            job = self.job
+            job.cache.reset()
+            job.parts.noise.reset()
+            if job.parts.merging is not None:
+                job.parts.merging.reset()
+            job.masked.reset()
+            job.history = None
 
-    def _run_block(self, block: SourceBlock, upcoming: list[SourceBlock]) -> RestoredBlock:
+    def _set_prompt(self, first_frame: int, prompts: PromptSource | None) -> str | None:
+        """Set the prompt of a block; returns it where it is another one than before."""
+        prompt = None if prompts is None else prompts(first_frame)
+        if prompt is None or prompt == self.job.prompt:
+            return None
+        self.model.set_prompt(prompt)
+        self.job.prompt = prompt
+        return prompt
+
+    def _run_block(
+        self, block: SourceBlock, upcoming: list[SourceBlock], new_prompt: str | None = None
+    ) -> RestoredBlock:
         """The stages of one block.
 
             stage        takes                                gives
@@ -189,11 +208,14 @@ class Scheduler:
             clean pass   latents                              keys and values of the block
             commit       these                                KV cache with the block as history
 
-        Two kinds of blocks skip the model: every block at strength 0, and blocks without a kept token.
+        Three kinds of blocks skip the model: every block at strength 0, blocks without a kept token, and blocks in
+        which nothing may change, as long as nothing before them did.
         """
         job, hook, passes, source = self.job, self.host.hook, self._passes, block.latents
-        self._begin_block(block)
-        layout = self._prune(block, upcoming)
+        self._begin_block(block, new_prompt)
+        if self._stays(block):
+            return self._untouched(block, upcoming, new_prompt)
+        layout = self._prune(block, upcoming, whole=new_prompt is not None)
         dense_seconds = None if self._probe is None else self._probe.seconds(job, source, layout)
         watch = Stopwatch(self.model.device)
         if not passes.sigmas:
@@ -211,7 +233,9 @@ class Scheduler:
                 fused=job.engine.fused,
                 merging=None if self.dense else job.parts.merging,
             )
-            denoised = passes.denoise(job, source, layout, self._computed(layout))
+            # the first block of a prompt is computed in full, in every step
+            computed = None if new_prompt is not None else self._computed(layout)
+            denoised = passes.denoise(job, source, layout, computed)
             latents = hook.lipar_restore(job=job, denoised=denoised, layout=layout)
             passes.clean(job, latents, layout)
             job.context.commit(drop_frames=block.cut or 0)
@@ -224,6 +248,9 @@ class Scheduler:
             first_frame=block.first_frame,
             seconds=seconds,
             dense_seconds=dense_seconds,
+            new_prompt=new_prompt,
+            cut=block.cut,
+            may_change=block.may_change,
         )
 
     def _computed(self, layout: TokenLayout) -> Sequence[KeepMask] | None:
@@ -240,6 +267,11 @@ class Scheduler:
         """The stage `prune` of a block, and the frames of the KV cache as they are after it, without their rows."""
         job = self.job
         self._begin_block(block)
+        if self._stays(block):
+            layout = self._keep_none(block, upcoming)
+            return PlannedBlock(
+                layout=layout, first_frame=block.first_frame, context_frames=0, context_rows=0
+            )
         layout = self._prune(block, upcoming)
         frames = rows = 0
         if self._passes.sigmas:
@@ -255,52 +287,85 @@ class Scheduler:
             layout=layout, first_frame=block.first_frame, context_frames=frames, context_rows=rows
         )
 
-    def _prune(self, block: SourceBlock, upcoming: list[SourceBlock]) -> TokenLayout:
-        """The layout of a block: every token in a dense run and at strength 0, otherwise what `lipar_prune` decides."""
+    def _prune(self, block: SourceBlock, upcoming: list[SourceBlock], *, whole: bool = False) -> TokenLayout:
+        """The layout of a block: every token in a dense run and at strength 0, otherwise what `lipar_prune` decides.
+
+        Args:
+            block: its source.
+            upcoming: the blocks after it that parts look ahead to.
+            whole: keep every token, whatever is decided.
+        """
         job, source = self.job, block.latents
-        if self.dense or not self._passes.sigmas:
-            return TokenLayout.keep_all(
-                SourceFormat(patch_size=self.model.patch_size).grid(source),
-                first_frame=block.first_frame,
-                has_history=job.history is not None,
-                device=source.device,
-            )
-        job.masks.begin(block, upcoming)
-        layout: TokenLayout = self.host.hook.lipar_prune(
-            job=job,
-            source=source,
-            upcoming=[later.latents for later in upcoming],
+        keep_all = TokenLayout.keep_all(
+            SourceFormat(patch_size=self.model.patch_size).grid(source),
             first_frame=block.first_frame,
+            has_history=job.history is not None,
+            device=source.device,
         )
+        if self.dense or not self._passes.sigmas:
+            return keep_all
+        job.masks.begin(block, upcoming)
+        if block.cut is None and job.history is None:
+            layout = keep_all  # what came before was not computed, or was forgotten: nothing to restore from
+        else:
+            layout = self.host.hook.lipar_prune(
+                job=job,
+                source=source,
+                upcoming=[later.latents for later in upcoming],
+                first_frame=block.first_frame,
+            )
+            if whole:
+                # pruned tokens would go on showing what the prompt before made of them, and a source that rests would
+                # never be computed again; what donors are read from is all of this block afterwards
+                layout = keep_all
+        layout = job.masked.restrict(layout, block.may_change, self._keep_more)
         job.masks.settle(layout.keep_mask)
         return layout
 
+    def _stays(self, block: SourceBlock) -> bool:
+        """Whether nothing of a block may change and nothing before it has: then its keys and values are not needed."""
+        allowed = block.may_change
+        untouched = allowed is not None and not bool(allowed.any())
+        return untouched and self.job.history is None and bool(self._passes.sigmas)
 
-def check_block(checks: Checks, latents: Latents, first_frame: int) -> None:
-    """Settle all open checks of a block together, so that a GPU is waited for once.
-
-    Args:
-        checks: those of the run.
-        latents: of the finished block.
-        first_frame: index of its first frame in the video.
-
-    Raises:
-        AnswerError: a part or a hook gave what cannot be used.
-        ModelOutputError: the latents are not finite, and no part or hook is the cause.
-    """
-
-    def blame() -> Exception:
-        if (blamed := checks.blamed()) is not None:
-            return blamed
-        error = ModelOutputError(
-            f"the model gave NaN or infinity in latent frames {first_frame}.."
-            f"{first_frame + latents.shape[1] - 1}; try --dtype float32, another seed, or check the weights"
+    def _untouched(
+        self, block: SourceBlock, upcoming: list[SourceBlock], new_prompt: str | None
+    ) -> RestoredBlock:
+        """A block that stays as in the source, without a pass; the next that may change begins without history."""
+        return RestoredBlock(
+            latents=block.latents,
+            layout=self._keep_none(block, upcoming),
+            first_frame=block.first_frame,
+            seconds=0.0,
+            dense_seconds=None,
+            new_prompt=new_prompt,
+            cut=block.cut,
+            may_change=block.may_change,
         )
-        if checks.suspects:
-            error.add_note(
-                f"plugins took part, though nothing was found on them: {', '.join(checks.suspects)}"
-            )
-        return error
 
-    checks.expect(latents, blame)
-    checks.settle()
+    def _keep_none(self, block: SourceBlock, upcoming: list[SourceBlock]) -> TokenLayout:
+        """The layout of a block that stays as in the source."""
+        job = self.job
+        grid = SourceFormat(patch_size=self.model.patch_size).grid(block.latents)
+        nothing = torch.zeros(grid, dtype=torch.bool, device=block.latents.device)
+        if not self.dense:
+            job.masks.begin(block, upcoming)
+            # the source itself is shown everywhere, as if each token had been computed
+            job.masks.settle(~nothing)
+        job.masked.reset()
+        return TokenLayout(nothing, first_frame=block.first_frame)
+
+    def _keep_more(self, keep_mask: KeepMask) -> KeepMask:
+        """Add tokens up to a size of the refiner `bucket`, for which passes are recorded; none without that refiner."""
+        same = torch.zeros(keep_mask.shape, device=keep_mask.device)
+        job = self.job
+        for refiner, part in zip(job.parts.refiners, job.config.refiners, strict=True):
+            if part.name == "bucket":
+                refined = refiner(
+                    Change(
+                        distance=same, raw=same, long_term=same, keep=keep_mask, tau_short=1.0, tau_long=1.0
+                    )
+                )
+                assert refined.keep is not None
+                keep_mask = refined.keep
+        return keep_mask

@@ -1,15 +1,18 @@
 """`lipar edit`: edit one video."""
 
-import os
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lipar import bounds
+from lipar.cli.clips import edit_several
 from lipar.cli.debug import RunState
+from lipar.cli.edit_checks import check_mask, check_paths, check_reading, refuse_for_several, schedule_of
 from lipar.cli.grouped import GroupedCommand
+from lipar.cli.inputs import input_options, readable, readable_mask
 from lipar.cli.loading import importing, loading
+from lipar.cli.number import NumberType
 from lipar.cli.options import (
     PATH,
     ConfigChoice,
@@ -19,21 +22,21 @@ from lipar.cli.options import (
     dense_option,
     device_option,
     dtype_option,
-    prompt_option,
+    prompts_option,
     quiet_option,
     seed_option,
 )
-from lipar.cli.output import say
+from lipar.cli.output import complain, say
 from lipar.config import ENGINES
-from lipar.files.locks import check_unlocked
-from lipar.files.places import CONTAINERS, check_source, check_writable
+from lipar.editing.clip_jobs import check_folder, jobs_for
 from lipar.video.encoding import CODECS, Encoding
-from lipar.video.errors import VideoError
-from lipar.video.spool import STANDARD_INPUT
+from lipar.video.sinks.targets import kind_of_target, target_of
+from lipar.video.sources.clips import several_clips
+from lipar.video.sources.part import Moment
+from lipar.video.sources.reading import Reading
 
 if TYPE_CHECKING:
     from lipar.plugin.host import PluginHost
-    from lipar.video import VideoInfo
     from lipar.watch.profile import Profile
 
 _TABLE_ONLY = "table"
@@ -43,7 +46,8 @@ _TABLE_ONLY = "table"
 @click.command(
     cls=GroupedCommand,
     groups={
-        "Output": ["output", "overlay", "size", "codec", "quality"],
+        "Input": ["part", "fps", "raw", "live"],
+        "Output": ["output", "overlay", "side_by_side", "preview", "size", "codec", "quality", "raw_output"],
         "What is computed": [
             "model",
             "model_dir",
@@ -54,20 +58,46 @@ _TABLE_ONLY = "table"
             "seed",
             "dense",
         ],
+        "What may change": ["mask", "mask_invert", "mask_feather"],
         "Where and how": ["resolution", "device", "dtype", "engine"],
         "Watching": ["profile", "log", "record_masks", "quiet", "debug"],
     },
 )
-@click.argument("source", required=False, type=PATH, metavar="[IN.mp4]")
-@prompt_option
-@click.option("-o", "--output", required=True, type=PATH, help="Where to write the result.")
+@click.argument("sources", nargs=-1, type=PATH, metavar="[IN.mp4]...")
+@prompts_option
+@input_options
+@click.option(
+    "-o", "--output", required=True, help="Where to write the result: a file, - or a folder of pictures."
+)
 @config_options()
 @click.option("--strength", type=float, help="How far to go from the source, 0..1.  [default: 0.4]")
 @seed_option
 @dense_option
 @click.option("--overlay", type=PATH, help="Also write the clip with pruned tokens shaded.")
+@click.option(
+    "--side-by-side",
+    type=PATH,
+    metavar="ALL.mp4",
+    help="Also write source, dense and pruned edit in one video; the dense one is a second edit.",
+)
+@click.option(
+    "--preview", metavar="MOMENT", help="Write only a picture of 2.5s or of 40f: source, result, mask."
+)
+@click.option(
+    "--mask", type=PATH, metavar="MASK.mp4|PNG", help="What may change: white; black stays as in the source."
+)
+@click.option("--mask-invert", is_flag=True, help="Black may change, white stays.")
+@click.option(
+    "--mask-feather",
+    type=NumberType(bounds.FEATHER),
+    metavar="PIXELS",
+    help="Fade the edit in over so many pixels inside the mask's border.  [default: 0]",
+)
 @click.option("--size", type=click.Choice(["source", "model"]), default="source", help="Size to write at.")
 @click.option("--codec", metavar="NAME", help=f"One of {', '.join(CODECS)}.  [default: h264]")
+@click.option(
+    "--raw-output", metavar="PIX_FMT", help="With -o -: raw video, e.g. rgb24, instead of Matroska."
+)
 @click.option(
     "--quality",
     metavar="[PRESET:]NUMBER",
@@ -98,17 +128,24 @@ _TABLE_ONLY = "table"
 @quiet_option
 @debug_option
 def edit(
-    source: Path | None,
-    prompt: str,
-    output: Path,
+    sources: tuple[Path, ...],
+    prompts: tuple[str, ...],
+    reading: Reading,
+    output: str,
     choice: ConfigChoice,
     strength: float | None,
     seed: int | None,
     dense: bool,
     overlay: Path | None,
+    side_by_side: Path | None,
+    preview: str | None,
+    mask: Path | None,
+    mask_invert: bool,
+    mask_feather: int | None,
     size: str,
     codec: str | None,
     quality: str | None,
+    raw_output: str | None,
     resolution: tuple[int, int] | None,
     device: str | None,
     dtype: str | None,
@@ -120,26 +157,59 @@ def edit(
 ) -> None:
     """Edit a video by a prompt, computing only the tokens that changed.
 
-    IN.mp4 is any video, or - for the standard input; without it, lipar generates a clip. The result has the source's
-    size, frames, timestamps, sound and the subtitles that its container can store. Nothing is written to -o until all
-    of it is complete; a trace, a log and recorded masks grow during the edit, and an interrupted edit leaves what they
-    contain so far.
+    IN.mp4 is any video, a folder of pictures, - for the standard input, or camera:DEVICE; without it, lipar generates
+    a clip. The result has the source's size, frames, timestamps, sound and the subtitles that its container can store.
+    Nothing is written to -o until all of it is complete; a trace, a log and recorded masks grow during the edit, and an
+    interrupted edit leaves what they contain so far. Ctrl-C ends a live input, and what came of it is edited to its
+    end.
+
+    Several clips, or a folder of clips, are edited with one model into the folder -o, each under its own name; clips
+    that were finished with the same settings are not edited again.
     """
-    if not prompt.strip():
-        raise click.UsageError("--prompt is empty; say in a few words what the result should look like")
-    encoding = Encoding.of(codec, quality)
-    encoding.check_container(output, overlay)
+    schedule = schedule_of(prompts)
+    check_mask(mask, invert=mask_invert, feather=mask_feather)
+    clips = several_clips(sources)
+    if clips is not None:
+        refuse_for_several(
+            {
+                "--overlay": overlay,
+                "--side-by-side": side_by_side,
+                "--preview": preview,
+                "--raw-output": raw_output,
+                "--raw": reading.raw,
+                "--live": reading.live,
+                "--profile": profile,
+                "--log": log,
+                "--record-masks": record_masks,
+            },
+            mask=mask,
+        )
+    source = sources[0] if sources and clips is None else None
+    target = target_of(output)
+    encoding = Encoding.of(codec, quality, target)
+    encoding.check_container(target, overlay, side_by_side)
+    moment = None if preview is None else Moment.of(preview)
     named = {"strength": strength, "seed": seed, "run": None if engine is None else {"engine": engine}}
     config = choice.build(*({key: value} for key, value in named.items() if value is not None))
     trace = Path(profile) if profile and profile != _TABLE_ONLY else None
-    _check_paths(source, output, overlay, trace=trace, log=log, masks=record_masks)
+    jobs = []
+    if clips is None:
+        check_paths(source, target, overlay, moment, reading, trace=trace, log=log, masks=record_masks)
+        check_reading(source, reading, target, raw_output)
+        if moment is not None and any((overlay, side_by_side, log, record_masks)):
+            raise click.UsageError(
+                "--preview writes one picture; leave out --overlay, --side-by-side, --log and --record-masks"
+            )
+    else:
+        jobs = jobs_for(clips, check_folder(output), encoding)
     with importing(quiet=quiet):
         from lipar.cli.host import plugin_host
         from lipar.cli.summary import summarise
         from lipar.editing.model import pick_device, pick_dtype
         from lipar.editing.run import edit_video
+        from lipar.editing.side_by_side import check_side_by_side, edit_side_by_side
         from lipar.engines.engine import check_device
-        from lipar.events import EditOptions
+        from lipar.events import EditOptions, MaskChoice
         from lipar.memory.needs import MemoryRun
         from lipar.memory.report import warn_of_memory
         from lipar.plugin.compatibility import check_config
@@ -150,51 +220,50 @@ def edit(
         host = plugin_host()
         # what cannot work is refused before the model is loaded
         adapter = check_config(host, config, dense=dense)
-        source, info = (None, None) if source is None else _readable(source)
+        source = None if source is None else readable(source, reading)
+        what_may_change = None
+        if mask is not None:
+            what_may_change = MaskChoice(
+                path=readable_mask(mask), invert=mask_invert, feather=mask_feather or 0
+            )
+        options = EditOptions(
+            prompt=schedule.first,
+            later_prompts=schedule.entries[1:],
+            output=target,
+            source=source,
+            overlay=overlay,
+            mask=what_may_change,
+            dense=dense,
+            resolution=resolution,
+            keep_source_size=size == "source",
+            encoding=encoding,
+            reading=reading,
+            preview=moment,
+            raw_output=raw_output,
+            memory_checked=True,
+        )
+        if side_by_side is not None:
+            check_side_by_side(options, side_by_side)
         torch_device = pick_device(device)
         check_device(config.run.engine, torch_device, adapter.why_eager())
     number_type = pick_dtype(dtype, torch_device)
     warn_of_memory(
         adapter,
-        MemoryRun(
-            config=config,
-            device=torch_device,
-            dtype=number_type,
-            resolution=resolution,
-            shown=None if info is None else (info.width, info.height),
-            frames=None if info is None else info.frame_count,
-            dense=dense,
-        ),
+        MemoryRun(config=config, device=torch_device, dtype=number_type, resolution=resolution, dense=dense),
     )
     with loading(f"the model {config.adapter.name}", quiet=quiet):
         loaded = adapter.load(torch_device, number_type)
-    options = EditOptions(
-        prompt=prompt,
-        output=output,
-        source=source,
-        overlay=overlay,
-        dense=dense,
-        resolution=resolution,
-        keep_source_size=size == "source",
-        encoding=encoding,
-        memory_checked=True,
-    )
+    if jobs:
+        edit_several(loaded, config, options, jobs, host=host, quiet=quiet)
+        return
     profiled = Profile(trace) if profile else None
     with host.extended(*_watchers(host, profiled, log, record_masks, quiet=quiet)):
         start = click.get_current_context().ensure_object(RunState).seconds()
-        report = edit_video(loaded, config, options, host=host)
-    _print(summarise(report, options, config, start), profiled, output)
-
-
-def _readable(source: Path) -> "tuple[Path, VideoInfo]":
-    """A source that can be read from the start again, also where it is a pipe; refuses what is no video."""
-    from lipar.video import probe
-    from lipar.video.spool import seekable
-
-    path: Path = click.get_current_context().with_resource(seekable(source))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they come once, when the video is read
-        return path, probe(path)
+        if side_by_side is None:
+            report = edit_video(loaded, config, options, host=host)
+        else:
+            report = edit_side_by_side(loaded, config, options, side_by_side, host=host)
+    _print(summarise(report, options, config, start), profiled, target)
 
 
 def _watchers(
@@ -216,48 +285,12 @@ def _watchers(
 
 
 def _print(summary: list[str], profile: "Profile | None", output: Path) -> None:
+    # a video on the standard output leaves no room for text
+    tell = complain if kind_of_target(output) == "stream" else say
     try:
-        say(*summary)
+        tell(*summary)
         if profile is not None:
-            say("", *profile.table().splitlines())
+            tell("", *profile.table().splitlines())
     except OSError as error:  # the reader of the output ended, or the disk is full
         error.add_note(f"the summary could not be printed, but {output} is complete")
         raise
-
-
-def _check_paths(
-    source: Path | None,
-    output: Path,
-    overlay: Path | None,
-    *,
-    trace: Path | None,
-    log: Path | None,
-    masks: Path | None,
-) -> None:
-    """Refuse what cannot be read or written before anything is loaded."""
-    if source is not None and source != STANDARD_INPUT:
-        check_source(source)
-    asked = {
-        "-o": (output, CONTAINERS),
-        "--overlay": (overlay, CONTAINERS),
-        "--profile": (trace, (".json",)),
-        "--log": (log, (".jsonl",)),
-        "--record-masks": (masks, (".npy",)),
-    }
-    for option, (path, suffixes) in asked.items():
-        if path is None:
-            continue
-        try:
-            check_writable(path, source=source, suffixes=suffixes)
-            if suffixes is not CONTAINERS:
-                _check_growing(path)
-        except VideoError as error:
-            hint = "; to print the table alone, write --profile last" if option == "--profile" else ""
-            raise VideoError(f"{option}: {error}{hint}") from error
-
-
-def _check_growing(path: Path) -> None:
-    # a video is written to a temporary file and renamed at the end; these files are written in place
-    if path.exists() and not os.access(path, os.W_OK):
-        raise VideoError(f"{path} exists and may not be written to; name another file")
-    check_unlocked(path)

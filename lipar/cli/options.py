@@ -139,6 +139,18 @@ def prompt_option(function: Function) -> Function:
     return click.option("--prompt", required=True, help="What the result should look like.")(function)
 
 
+def prompts_option(function: Function) -> Function:
+    """`--prompt`, required and repeatable: the argument `prompts`, a tuple for `PromptSchedule.parse`."""
+    return click.option(
+        "--prompt",
+        "prompts",
+        multiple=True,
+        required=True,
+        metavar="TEXT",
+        help="What the result should look like; repeat it with moments for a schedule: 0:night, 4s:snow, 120f:fog.",
+    )(function)
+
+
 def seed_option(function: Function) -> Function:
     """`--seed`; None where it was not typed."""
     return click.option("--seed", type=NumberType(bounds.SEED), help="Seed of the noise.  [default: 0]")(

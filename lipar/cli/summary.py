@@ -36,6 +36,8 @@ def summarise(report: EditReport, options: EditOptions, config: Config, start: f
         f"{name} -> {options.output}: {counted(report.frames, 'frame')} of {size[0]}x{size[1]}, processed at "
         f"{processed[0]}x{processed[1]} with {config.adapter.name}, seed {config.seed}",
         _kept_line(report, options),
+        *_prompt_lines(report, options),
+        *_mask_lines(report, options),
         f"{report.frames / report.seconds:.1f} frames/s from file to file, clean pass included "
         f"({report.seconds:.1f} s; loading lipar and the model took {start:.1f} s more)",
         _time_line(report.stage_seconds),
@@ -99,6 +101,37 @@ def _kept_line(report: EditReport, options: EditOptions) -> str:
         each, at = ("", "frame") if cuts == 1 else ("each ", "frames")
         line += f"; {counted(cuts, 'scene cut')}, {each}with a whole block at {at} {frames}"
     return line
+
+
+def _prompt_lines(report: EditReport, options: EditOptions) -> list[str]:
+    """When each of several prompts took effect."""
+    if not options.later_prompts:
+        return []
+    effects = [f"{text!r} from frame {frame} on" for frame, text in ((0, options.prompt), *report.prompts)]
+    lines = [f"prompts: {', '.join(effects)}; the first block of each is computed in full"]
+    shown = [text for _, text in report.prompts]
+    for entry in options.later_prompts:
+        if entry.text in shown:
+            shown.remove(entry.text)
+        else:
+            lines.append(
+                f"the prompt {str(entry)!r} never took effect: no block begins at or after its moment"
+            )
+    return lines
+
+
+def _mask_lines(report: EditReport, options: EditOptions) -> list[str]:
+    if options.mask is None or report.inside_fraction is None:
+        return []
+    name, inside = options.mask.path.name, report.inside_fraction
+    if not inside:
+        return [
+            f"mask {name}: nothing may change, so the source was written as it is, and the model did not run"
+        ]
+    return [
+        f"mask {name}: {100 * inside:.1f} % of the tokens may change, those at its border included; every other "
+        "pixel is the source's"
+    ]
 
 
 def _whole_line(seconds: float, dense: float) -> str:

@@ -3,12 +3,17 @@
 from collections import deque
 from collections.abc import Iterator
 from contextlib import nullcontext
+from fractions import Fraction
 from itertools import islice
 
+import torch
+
+from lipar.editing.edit_output import Backdrop
 from lipar.editing.transfer import to_device
 from lipar.job import RestoredBlock
-from lipar.masks.source import SourcePiece, pixel_frames_in
+from lipar.masks.source import SourceFormat, SourcePiece, pixel_frames_in
 from lipar.protocols import Autoencoder, Model
+from lipar.types import KeepMask, Latents
 from lipar.video import PixelFrame
 from lipar.watch.stages import WAIT_FOR_FRAMES, StageTimer
 
@@ -20,7 +25,7 @@ def cut_frame(autoencoder: Autoencoder, block: RestoredBlock) -> int | None:
         autoencoder: says how many pixel frames a latent frame stands for.
         block: after restoring; the first block of a video does not start at a cut.
     """
-    after_cut = block.first_frame > 0 and not block.layout.has_history
+    after_cut = block.first_frame > 0 and block.cut is not None
     return pixel_frames_in(autoencoder, 0, block.first_frame) if after_cut else None
 
 
@@ -47,29 +52,58 @@ class BlockEncoder:
         self._timer = timer
         self.shown: deque[tuple[int, int]] = deque()
         """pts and duration of the source's frames that were encoded and not yet written."""
+        self.backdrops: deque[Backdrop | None] = deque()
+        """What is shown of these frames outside their masks; None: there is no mask."""
+        self.begins: dict[int, tuple[int, Fraction]] = {}
+        """Index of the first pixel frame of each block, and when it is shown, in seconds since the first of all; by the
+        block's first latent frame."""
         self.filled_block: int | None = None
         """Index of the block that was filled up with copies; None until then."""
 
     def __iter__(self) -> Iterator[SourcePiece]:
         encode = self._autoencoder.encoder()
         latent_frames, block = 0, self._model.block_frames
+        first: PixelFrame | None = None
         while True:
             wanted = pixel_frames_in(self._autoencoder, latent_frames, block)
             read = self._read(wanted)
             if not read:
                 return
+            first = first or read[0]
+            begin = pixel_frames_in(self._autoencoder, 0, latent_frames)
+            self.begins[latent_frames] = (begin, read[0].time - first.time)
             if len(read) < wanted:
                 self.filled_block = latent_frames // block
             read += read[-1:] * (wanted - len(read))
             with self._timer.measure("encode") if self._timer else nullcontext():
                 frames = to_device([frame.rgb for frame in read], self._model.device)
                 latents = encode(frames.to(self._model.dtype))
+            may_change = self._may_change(read, latents, latent_frames)
             latent_frames += block
-            yield SourcePiece(latents=latents, pixels=frames)
+            yield SourcePiece(latents=latents, pixels=frames, may_change=may_change)
+
+    def _may_change(self, read: list[PixelFrame], latents: Latents, first_frame: int) -> KeepMask | None:
+        """Tokens of which a pixel may change in one of the pixel frames that their latent frame stands for."""
+        masks = [frame.may_change for frame in read if frame.may_change is not None]
+        if not masks:
+            return None
+        source = SourceFormat(patch_size=self._model.patch_size, autoencoder=self._autoencoder)
+        frames, rows, cols = source.grid(latents)
+        spans = source.frame_spans(first_frame, frames)
+        first = spans[0][0]
+        return torch.stack(
+            [
+                torch.stack([mask.tokens(rows, cols) for mask in masks[start - first : stop - first]]).any(0)
+                for start, stop in spans
+            ]
+        )
 
     def _read(self, count: int) -> list[PixelFrame]:
         # the frames come from a thread that reads ahead, so that this is waiting
         with self._timer.measure(WAIT_FOR_FRAMES, on_host=True) if self._timer else nullcontext():
             frames = list(islice(self._frames, count))
         self.shown.extend((frame.pts, frame.duration) for frame in frames)
+        self.backdrops.extend(
+            None if frame.may_change is None else Backdrop(frame.shown, frame.may_change) for frame in frames
+        )
         return frames

@@ -10,6 +10,7 @@ from lipar.config import Config
 from lipar.editing.background import BackgroundCalls, BackgroundIterator
 from lipar.editing.edit_output import EditOutput, Pictures
 from lipar.editing.encoder import BlockEncoder, cut_frame
+from lipar.editing.preview import PreviewOutput, frames_of, output_of
 from lipar.editing.source import SourceFrames, check_resolution
 from lipar.editing.tally import EditTally
 from lipar.events import EditOptions, EditReport
@@ -24,6 +25,9 @@ from lipar.scheduler import Scheduler
 from lipar.spec import NO_AUTOENCODER
 from lipar.speedup import ProbePlan, first_steady_block
 from lipar.types import KeepMask
+from lipar.video.mask_reader import MaskReader, masked_frames
+from lipar.video.sinks.targets import check_target
+from lipar.video.still import SUFFIXES
 from lipar.watch.stages import READING, WAIT_FOR_WRITER, WRITING, StageTimer
 
 
@@ -50,15 +54,29 @@ def edit_video(model: Model, config: Config, options: EditOptions, *, host: Plug
     _check_paths(options)
     timer = StageTimer(device=model.device)
     with Outputs() as outputs, host.extended(timer), ExitStack() as stack, torch.no_grad():
-        source = SourceFrames(options, model, stack)
+        source = frames_of(options, model, autoencoder, stack)
         check_resolution(source.size, model, autoencoder)
-        model.set_prompt(options.prompt)
+        if (mask := options.mask) is not None:
+            masks = MaskReader(
+                mask.path, source.written_size(options), invert=mask.invert, feather=mask.feather
+            )
+            source.frames = masked_frames(source.frames, stack.enter_context(masks), source.begins[1])
+        for entry in reversed(options.prompts.entries):
+            # the first one last; none is encoded in the middle of the video then
+            model.set_prompt(entry.text)
         return _EditRun(model, autoencoder, config, options, source, host, timer).run(stack, outputs)
 
 
 def _check_paths(options: EditOptions) -> None:
     for path in filter(None, (options.output, options.overlay)):
-        check_writable(path, source=options.source)
+        if options.preview is None:
+            check_target(path, source=options.source)
+        else:
+            check_writable(path, source=options.source, suffixes=SUFFIXES)
+    if options.mask is not None and options.mask.path.resolve() in {
+        path.resolve() for path in (options.output, options.overlay) if path is not None
+    }:
+        raise ValueError(f"the mask {options.mask.path} would be overwritten; name another output")
     if options.overlay is not None and options.overlay.resolve() == options.output.resolve():
         raise ValueError(f"--overlay and the output are both {options.output}; name two files")
 
@@ -99,6 +117,12 @@ class _EditRun:
         # copies that fill up the last block do not move, which would flatter the speed-up
         return index != self.encoder.filled_block and self.plan.wants(index)
 
+    def _prompt_at(self, first_frame: int) -> str:
+        """The prompt of the block that begins with a latent frame."""
+        frame, seconds = self.encoder.begins.pop(first_frame)
+        first, time = self.source.begins
+        return self.options.prompts.at(first + frame, time + seconds)
+
     def run(self, stack: ExitStack, outputs: Outputs) -> EditReport:
         """Edit all blocks, publish the files, and report.
 
@@ -107,7 +131,7 @@ class _EditRun:
             outputs: owns the files.
         """
         start = time.perf_counter()
-        output = EditOutput(self.options, self.source, stack, outputs)
+        output = output_of(self.options, self.source, stack, outputs)
         self.hook.lipar_edit_begun(
             config=self.scheduler.config, options=self.options, model=self.model, frames=self.source.count
         )
@@ -129,7 +153,7 @@ class _EditRun:
         self.hook.lipar_edit_ended(report=report, error=None, spans=self.timer.take())
         return report
 
-    def _run_blocks(self, output: EditOutput) -> None:
+    def _run_blocks(self, output: EditOutput | PreviewOutput) -> None:
         """Read and write in threads while the model computes: a block ahead of it, and two behind."""
         autoencoder = self.autoencoder
         decode = PixelDecoder(autoencoder, self.scheduler.config.decode, dense=self.options.dense)
@@ -139,15 +163,16 @@ class _EditRun:
         )
         writing = BackgroundCalls(partial(self._write, output), behind=2, name="writing")
         encoder = self.encoder = BlockEncoder(frames, self.model, autoencoder, self.timer)
-        with frames, writing:
-            for block in self.scheduler.run(encoder):
+        with self.source.ended_by_interrupt(), frames, writing:
+            for block in self.scheduler.run(encoder, prompts=self._prompt_at):
                 spans = self.format.frame_spans(block.first_frame, block.layout.frames)
                 with self.timer.measure("decode to pixels"):
                     pixels = decode(block.latents, block.layout)[0]
                     # the rest are copies that fill up the last block
                     times = [encoder.shown.popleft() for _ in range(min(len(pixels), len(encoder.shown)))]
+                    backdrops = [encoder.backdrops.popleft() for _ in times]
                     masks = _mask_per_pixel_frame(block, spans)
-                    pictures = Pictures.begin(pixels[: len(times)], masks[: len(times)], times)
+                    pictures = Pictures.begin(pixels[: len(times)], masks[: len(times)], times, backdrops)
                 with self.timer.measure(WAIT_FOR_WRITER, on_host=True):
                     writing.put(pictures)
                 self.tally.add(block, spans, len(times), cut_frame(autoencoder, block))
@@ -157,7 +182,7 @@ class _EditRun:
             with self.timer.measure("finish", on_host=True):
                 writing.finish()
 
-    def _write(self, output: EditOutput, pictures: Pictures) -> None:
+    def _write(self, output: EditOutput | PreviewOutput, pictures: Pictures) -> None:
         """Write the pictures of a block; called in a thread."""
         pictures.wait()
         with self.timer.measure(WRITING, on_host=True):

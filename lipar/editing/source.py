@@ -1,15 +1,20 @@
 """The pixel frames that an edit reads, and the size at which the model processes them."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from fractions import Fraction
 from pathlib import Path
 
 from lipar.events import EditOptions
 from lipar.files.owner import Outputs
+from lipar.files.signals import called_by_interrupt
 from lipar.protocols import Autoencoder, Model
-from lipar.video import BT709, PixelFrame, VideoInfo, VideoReader, VideoWriter
-from lipar.video.encoding import Encoding
+from lipar.video import BT709, Colour, PixelFrame, VideoInfo, VideoReader
+from lipar.video.frame_sink import FrameSink
+from lipar.video.frame_source import FrameSource
+from lipar.video.sinks.choose import Written, open_sink
+from lipar.video.sound import Sound
+from lipar.video.sources.choose import open_source
 
 SYNTHETIC_SIZE = (512, 384)
 """Shape of a generated clip, width and height; its area is the model's own."""
@@ -18,20 +23,20 @@ USUAL_FRAME_RATE = Fraction(25)
 
 
 class SourceFrames:
-    """The pixel frames of the input, from a file or generated, and what the writer needs to know about it.
+    """The pixel frames of the input, from whatever source or generated, and what the writer needs to know about it.
 
     Args:
         options: the source, and the resolution to process at.
         model: gives the usual resolution.
-        stack: closes the reader.
+        stack: closes the source.
     """
 
     path: Path | None
-    """The file, also where the source is a pipe; None: a generated clip."""
+    """The file, also where the source is a pipe that was copied; None: there is no file that can be read again."""
     info: VideoInfo | None = None
-    """None: a generated clip."""
+    """None: it is not a file that ffmpeg reads."""
     count: int | None
-    """Pixel frames; None where the file does not say."""
+    """Pixel frames; None where the source does not say."""
     size: tuple[int, int]
     """Width and height to process at, the size of `frames`."""
     shown_size: tuple[int, int]
@@ -40,13 +45,21 @@ class SourceFrames:
     """Seconds per unit of `pts`."""
     frame_rate: Fraction
     """Frames per second."""
+    colour: Colour = BT709
+    sound: Sound | None = None
+    """None: there is none."""
+    begins: tuple[int, Fraction] = (0, Fraction(0))
+    """Index and seconds of the first of `frames`, from where moments and masks are counted; not 0 in a preview."""
     frames: Iterator[PixelFrame]
 
     def __init__(self, options: EditOptions, model: Model, stack: ExitStack) -> None:
+        self._stop: Callable[[], None] | None = None
         if options.source is None:
             self._generate(options, model)
-        else:
-            self._open(stack.enter_context(VideoReader(options.source)), options, model)
+            return
+        source = open_source(options.source, options.reading)
+        stack.callback(source.close)
+        self._open(source, options, model)
 
     def _generate(self, options: EditOptions, model: Model) -> None:
         from lipar.video.synthetic import FRAME_RATE, synthetic_clip
@@ -56,34 +69,43 @@ class SourceFrames:
         self.time_base, self.frame_rate = Fraction(1, FRAME_RATE), Fraction(FRAME_RATE)
         self.frames = synthetic_clip(options.synthetic_frames, *self.size)
 
-    def _open(self, reader: VideoReader, options: EditOptions, model: Model) -> None:
-        info = reader.info
-        self.path, self.info, self.count = reader.path, info, info.frame_count
-        self.shown_size = (info.width, info.height)
-        self.size = reader.size = options.resolution or model_size(model, self.shown_size)
-        self.time_base, self.frame_rate = info.time_base, info.frame_rate or USUAL_FRAME_RATE
-        self.frames = reader
+    def _open(self, source: FrameSource, options: EditOptions, model: Model) -> None:
+        if isinstance(source, VideoReader) and not source.live:
+            self.info = source.info
+        self.sound, self.count, self.shown_size = source.sound, source.count, source.shown_size
+        self.path = None if source.sound is None else source.sound.path
+        self.size = source.size = options.resolution or model_size(model, self.shown_size)
+        self.time_base, self.frame_rate = source.time_base, source.frame_rate or USUAL_FRAME_RATE
+        source.keeps_originals = options.mask is not None and options.keep_source_size
+        self.colour, self.frames = source.colour, source
+        if source.live:
+            self._stop = source.stop
 
-    def writer(self, path: Path, size: tuple[int, int], outputs: Outputs, encoding: Encoding) -> VideoWriter:
-        """A writer with the timing, the colour space and the sound of the source.
+    def ended_by_interrupt(self) -> AbstractContextManager[None]:
+        """Within it, the first Ctrl-C ends a live source, and what came of it is edited to its end."""
+        return nullcontext() if self._stop is None else called_by_interrupt(self._stop)
+
+    def written_size(self, options: EditOptions) -> tuple[int, int]:
+        """Width and height to write at."""
+        return self.shown_size if options.keep_source_size else self.size
+
+    def sink(self, path: Path, size: tuple[int, int], options: EditOptions, outputs: Outputs) -> FrameSink:
+        """A sink with the timing, the colour space and the sound of the source.
 
         Args:
-            path: the file, owned by `outputs`.
+            path: of the output; `outputs` owns it if it is a file.
             size: width and height to write at.
+            options: encoding.
             outputs: publishes or removes the file.
-            encoding: codec, speed and quality.
         """
-        return VideoWriter(
-            path,
-            width=size[0],
-            height=size[1],
+        frames = Written(
+            size=size,
             time_base=self.time_base,
             frame_rate=self.frame_rate,
-            colour=self.info.colour if self.info else BT709,
-            audio_from=self.path,
-            encoding=encoding,
-            outputs=outputs,
+            colour=self.colour,
+            sound=self.sound,
         )
+        return open_sink(path, frames, encoding=options.encoding, outputs=outputs, raw=options.raw_output)
 
 
 def model_size(model: Model, shown: tuple[int, int]) -> tuple[int, int]:

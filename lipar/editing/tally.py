@@ -23,6 +23,10 @@ class EditTally:
     blocks: list[BlockNumbers] = attrs.field(factory=list)
     cuts: list[int] = attrs.field(factory=list)
     """Pixel frames at which blocks start that a scene cut made whole."""
+    prompts: list[tuple[int, str]] = attrs.field(factory=list)
+    """Prompts after the first, with the pixel frame at which they took effect."""
+    inside: int | None = None
+    """Tokens of all frames that a mask lets change; None: there is no mask."""
     written: int = 0
     """Pixel frames."""
 
@@ -47,9 +51,13 @@ class EditTally:
                 dense_seconds=block.dense_seconds,
             )
         )
+        if block.may_change is not None:
+            self.inside = (self.inside or 0) + int(block.may_change[: shown_frames(spans, written)].sum())
         self.written += written
         if cut is not None:
             self.cuts.append(cut)
+        if block.new_prompt is not None and len(self.blocks) > 1:
+            self.prompts.append((spans[0][0], block.new_prompt))
 
     def report(
         self,
@@ -92,7 +100,23 @@ class EditTally:
             ),
             engine=engine,
             scene_cuts=tuple(self.cuts),
+            prompts=tuple(self.prompts),
+            inside_fraction=(
+                None
+                if self.inside is None
+                else self.inside / max(sum(block.tokens for block in self.blocks), 1)
+            ),
         )
+
+
+def shown_frames(spans: list[tuple[int, int]], written: int) -> int:
+    """How many latent frames of a block are shown, of those that are no copies.
+
+    Args:
+        spans: first pixel frame and the one after the last, for each latent frame.
+        written: how many of the pixel frames the source has.
+    """
+    return sum(start - spans[0][0] < written for start, _ in spans)
 
 
 def shown_tokens(layout: TokenLayout, spans: list[tuple[int, int]], written: int) -> tuple[int, int]:
@@ -103,7 +127,7 @@ def shown_tokens(layout: TokenLayout, spans: list[tuple[int, int]], written: int
         spans: first pixel frame and the one after the last, for each latent frame.
         written: how many of the pixel frames the source has.
     """
-    shown = sum(start - spans[0][0] < written for start, _ in spans)
+    shown = shown_frames(spans, written)
     return sum(layout.kept_per_frame[:shown]), shown * layout.tokens_per_frame
 
 

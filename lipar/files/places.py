@@ -7,7 +7,7 @@ from pathlib import Path
 from lipar.files.owner import Outputs
 from lipar.video.errors import VideoError, explain
 
-CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 LEAST_FREE_BYTES = 2**20
 NO_VIDEO = "give a video file such as .mp4, .mov, .mkv or .webm"
 

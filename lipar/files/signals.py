@@ -4,7 +4,8 @@ import functools
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, ParamSpec, TypeVar
 
@@ -79,6 +80,31 @@ def _answer(number: int, frame: FrameType | None) -> None:
 
 def _ending(number: int) -> BaseException:
     return KeyboardInterrupt() if number == signal.SIGINT else EndedBySignal(number)
+
+
+@contextmanager
+def called_by_interrupt(function: Callable[[], None]) -> Iterator[None]:
+    """Within it, the first Ctrl-C calls a function in place of raising KeyboardInterrupt; the next one raises it.
+
+    Outside the main thread, and where Ctrl-C is ignored, nothing changes.
+
+    Args:
+        function: returns at once, and may be called at any moment.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+
+    def call_once(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, before)
+        function()
+
+    signal.signal(signal.SIGINT, call_once)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Answered:

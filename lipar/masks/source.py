@@ -13,7 +13,7 @@ from torch import Tensor
 from lipar.messages import counted
 from lipar.model import Autoencoder
 from lipar.spec import AutoencoderSpec
-from lipar.types import Latents, PixelFrames, shaped
+from lipar.types import KeepMask, Latents, PixelFrames, shaped
 
 LatentPiece: TypeAlias = Float[Tensor, "_ _ _ _ _"]
 """Latents, `b t c h w`; each piece may have another number of frames."""
@@ -28,6 +28,10 @@ class SourcePiece:
         default=None, validator=attrs.validators.optional(shaped(PixelFrames))
     )
     """RGB in [0, 1] at the size processed; as many frames as the autoencoder encodes to the latents."""
+    may_change: Tensor | None = attrs.field(
+        default=None, validator=attrs.validators.optional(shaped(KeepMask))
+    )
+    """Tokens that an edit may change, on the host; None: all. The others stay as they are in the source."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -77,7 +81,7 @@ _Piece = TypeVar("_Piece", bound=SourcePiece)
 
 
 def moved(piece: _Piece, device: torch.device | str, dtype: torch.dtype | None = None) -> _Piece:
-    """A piece on another device; `dtype` is that of its latents."""
+    """A piece on another device, but for `may_change`; `dtype` is that of its latents."""
     return attrs.evolve(
         piece,
         latents=piece.latents.to(device=device, dtype=dtype),
@@ -131,9 +135,11 @@ def source_blocks(
         pixels_of: the autoencoder of the pixel frames that the blocks need; None: blocks of latents only.
 
     Raises:
-        ValueError: the last frames do not fill a block, or pixel frames are needed and missing.
+        ValueError: the last frames do not fill a block, pixel frames are needed and missing, or only some pieces say
+            what may change.
     """
     held: list[Any] = []
+    masks = _HeldMasks()
     fed = 0
 
     def latents_of() -> Iterator[LatentPiece]:
@@ -143,6 +149,7 @@ def source_blocks(
                 piece = SourcePiece(latents=piece)
             if pixels_of is not None:
                 held.append(_pixels_of(piece, pixels_of, fed))
+            masks.add(piece, fed)
             fed += piece.latents.shape[1]
             yield piece.latents
 
@@ -153,8 +160,36 @@ def source_blocks(
             joined = torch.cat(held, dim=1) if len(held) > 1 else held[0]
             count = pixel_frames_in(pixels_of, first_frame, block_frames)
             pixels, held[:] = joined[:, :count], [joined[:, count:]]
-        yield SourceBlock(latents=latents, pixels=pixels, first_frame=first_frame)
+        yield SourceBlock(
+            latents=latents, pixels=pixels, may_change=masks.take(block_frames), first_frame=first_frame
+        )
         first_frame += block_frames
+
+
+class _HeldMasks:
+    """What may change of the frames that are in no block yet."""
+
+    def __init__(self) -> None:
+        self._held: Tensor | None = None
+
+    def add(self, piece: SourcePiece, first_frame: int) -> None:
+        mask, frames = piece.may_change, piece.latents.shape[1]
+        if first_frame and (mask is None) != (self._held is None):
+            raise ValueError(
+                f"either all pieces of a source say what may change or none; from latent frame {first_frame} on "
+                f"it is {'missing' if mask is None else 'given'}"
+            )
+        if mask is None:
+            return
+        if mask.shape[0] != frames:
+            raise ValueError(f"{counted(frames, 'latent frame')} came with a mask of {mask.shape[0]}")
+        self._held = mask.cpu() if self._held is None else torch.cat([self._held, mask.cpu()])
+
+    def take(self, count: int) -> Tensor | None:
+        if self._held is None:
+            return None
+        taken, self._held = self._held[:count], self._held[count:]
+        return taken
 
 
 def _pixels_of(piece: SourcePiece, autoencoder: Autoencoder, first_frame: int) -> PixelFrames:

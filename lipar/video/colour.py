@@ -63,6 +63,10 @@ class Colour:
             transfer=self.transfer if keeps and self.transfer != UNSPECIFIED else transfer,
         )
 
+    def for_rgb(self) -> "Colour":
+        """The colour to write where red, green and blue are stored: the same primaries and transfer."""
+        return attrs.evolve(self.for_writing(), matrix="rgb", full_range=True)
+
 
 BT709 = Colour(primaries=1, transfer=1)
 """The colour of HD video, and the default for writing."""

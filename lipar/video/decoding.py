@@ -26,11 +26,17 @@ class Decoder:
     """An iterator over the decoded pictures of a file's main video stream, in the order they are shown.
 
     Packets that cannot be read or decoded are counted and left out.
+
+    Args:
+        path: of the file, or a name for messages.
+        live: what to read in place of the file: a pipe or a camera, which is read once and has no known end.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, live: av.container.InputContainer | None = None) -> None:
         self.path = path
-        self.container = open_container(path)
+        self._whole = live is None
+        """Whether all of a file is read."""
+        self.container = open_container(path) if live is None else live
         stream = main_video_stream(self.container)
         if stream is None:
             what = "only sound" if self.container.streams.audio else "no video"
@@ -44,10 +50,37 @@ class Decoder:
         self.losses = Losses(
             announced=Announced.by(self.container, stream), codec=codec_name(stream), container=name
         )
-        self._packets = Packets(self.container)
-        self._order = DisplayOrder(stream, name)
         self._last_error: str | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._packets = Packets(self.container)
+        self._order = DisplayOrder(self.stream, self.container.format.name)
         self._next_pts: int | None = None
+
+    def seek(self, pts: int) -> bool:
+        """Go to the key frame at or before a time, from which on a new iteration gives the pictures.
+
+        Args:
+            pts: in ticks of the stream.
+
+        Returns:
+            Whether the file can be sought in.
+        """
+        self.expect_a_part()
+        try:
+            self.container.seek(pts, stream=self.stream)
+        except (av.error.FFmpegError, OSError):
+            return False
+        self._begin()
+        self._order.trust_the_file()
+        return True
+
+    def expect_a_part(self) -> None:
+        """Compare nothing with what the file announces of all its pictures."""
+        self._whole = False
+        announced = Announced(frames=None, end=None, of_pictures=False)
+        self.losses = Losses(announced=announced, codec=self.losses.codec, container=self.losses.container)
 
     def __iter__(self) -> Iterator[av.VideoFrame]:
         for packet in self._packets:
@@ -112,7 +145,7 @@ class Decoder:
     def problems(self) -> str | None:
         """What was wrong with the file, as a message, after the last frame; None if nothing was."""
         timeline = self._packets.timeline
-        unread = is_cut_off(self.path, self.container.format.name, self._packets.read_bytes)
+        unread = self._whole and is_cut_off(self.path, self.container.format.name, self._packets.read_bytes)
         return self.losses.message(
             self.path.name,
             cut_off=unread or self._packets.unreadable > 0,

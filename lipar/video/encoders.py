@@ -33,7 +33,7 @@ def add_video_stream(
         size: width and height of the video.
         time_base: seconds per tick of the pts.
         frame_rate: frames per second on average; None: 25. It tunes the encoder.
-        colour: matrix and tags; the range is limited.
+        colour: matrix, range and tags.
 
     Raises:
         VideoError: the encoder does not open: it is not there, or refuses the size.
@@ -62,7 +62,7 @@ def _configure(
     context.time_base = time_base
     context.flags |= Flags.frame_duration  # so that the last frame has the given duration
     context.colorspace = MATRIX_CODES[colour.matrix]
-    context.color_range = 1
+    context.color_range = 2 if colour.full_range else 1
     context.color_primaries = colour.primaries
     context.color_trc = colour.transfer
 
@@ -99,6 +99,8 @@ def pixel_format(asked: Encoding, size: tuple[int, int]) -> str:
             f"{asked.codec} takes sides of at least {least} pixels, got {size[0]}x{size[1]}; take codec h264"
         )
     known = [form.name for form in AvCodec(asked.encoder, "w").video_formats or ()]
+    if asked.lossless_rgb:
+        return CODECS[asked.codec].rgb_format
     odd = any(side % 2 for side in size)
     wanted = ["yuv444p"] if odd else ["yuv420p", "nv12"]
     found = next((name for name in wanted if name in known or not known), None)
@@ -106,6 +108,18 @@ def pixel_format(asked: Encoding, size: tuple[int, int]) -> str:
         what = f"no odd sizes, such as {size[0]}x{size[1]}" if odd else "no 8-bit 4:2:0"
         raise VideoError(f"{asked.codec} has {what}; take codec h264")
     return found
+
+
+def written_format(asked: Encoding, size: tuple[int, int]) -> str:
+    """The planar format, by ffmpeg's name, of pictures before they are given to the encoder.
+
+    Args:
+        asked: the codec.
+        size: width and height; 4:2:0 has no odd ones.
+    """
+    if asked.lossless_rgb:
+        return "gbrp"
+    return "yuv444p" if any(side % 2 for side in size) else "yuv420p"
 
 
 def check_encoder(asked: Encoding) -> None:

@@ -39,6 +39,10 @@ class Codec:
     least_side: int = 1
     """Pixels of the smallest width and height that are tried."""
     hardware: bool = False
+    containers: tuple[str, ...] = (".mp4", ".mov", ".mkv")
+    """Endings of files that can contain it, as players expect."""
+    rgb_format: str = ""
+    """Pictures are stored as they leave the model, as red, green and blue, in this format; empty: as YUV."""
 
     @property
     def choices(self) -> str:
@@ -96,6 +100,44 @@ def _software() -> dict[str, Codec]:
             number=20,
             options=x264,
             least_side=32,  # SVT-AV1 4.1 never returns from 512x16
+            containers=(".mp4", ".mkv", ".webm"),
+        ),
+    }
+
+
+def _for_other_files() -> dict[str, Codec]:
+    """What WebM and lossless files are written in."""
+    return {
+        "vp9": Codec(
+            encoder="libvpx-vp9",
+            presets=tuple(str(speed) for speed in range(8, -1, -1)),
+            preset="5",
+            best=0,
+            worst=63,
+            number=24,
+            options={"cpu-used": "{preset}", "crf": "{number}", "b": "0", "row-mt": "1", "deadline": "good"},
+            own_presets={str(speed): {"deadline": "realtime"} for speed in (6, 7, 8)},
+            containers=(".mp4", ".mkv", ".webm"),
+        ),
+        "ffv1": Codec(
+            encoder="ffv1",
+            best=0,
+            worst=0,
+            number=0,
+            options={"level": "3", "slicecrc": "1"},
+            containers=(".mkv",),
+            rgb_format="bgr0",
+        ),
+        "h264_rgb": Codec(
+            encoder="libx264rgb",
+            presets=_X26X,
+            preset="veryfast",
+            best=0,
+            worst=0,
+            number=0,
+            options={"preset": "{preset}", "qp": "0"},
+            containers=(".mkv", ".mp4"),
+            rgb_format="bgr0",
         ),
     }
 
@@ -141,10 +183,16 @@ def _hardware() -> dict[str, Codec]:
     )
     by_maker = ((nvidia, "h264 hevc av1"), (intel, "h264 hevc av1"), (amd, "h264 hevc"), (apple, "h264 hevc"))
     names = ((f"{codec}_{maker.encoder}", maker) for maker, codecs in by_maker for codec in codecs.split())
-    return {name: attrs.evolve(maker, encoder=name) for name, maker in names}
+    av1 = (".mp4", ".mkv", ".webm")
+    return {
+        name: attrs.evolve(
+            maker, encoder=name, containers=av1 if name.startswith("av1") else maker.containers
+        )
+        for name, maker in names
+    }
 
 
-CODECS: Mapping[str, Codec] = MappingProxyType(_software() | _hardware())
+CODECS: Mapping[str, Codec] = MappingProxyType(_software() | _hardware() | _for_other_files())
 """Every codec that a video can be written in, by name; those of hardware need that hardware."""
 
 
@@ -160,18 +208,22 @@ class Encoding:
     """Quality in the encoder's own scale."""
 
     @classmethod
-    def of(cls, codec: str | None = None, quality: str | int | None = None) -> "Encoding":
+    def of(
+        cls, codec: str | None = None, quality: str | int | None = None, path: Path | None = None
+    ) -> "Encoding":
         """The encoding that a user asks for.
 
         Args:
-            codec: a key of `CODECS`; None: H.264 by x264.
+            codec: a key of `CODECS`; None: H.264 by x264, and VP9 in .webm.
             quality: a number, a preset, or both as `PRESET:NUMBER`, in the encoder's own words; what is not given is
                 the codec's default.
+            path: of the file.
 
         Raises:
             VideoError: there is no such codec, or it does not know this quality; the message lists what is possible.
         """
-        name = "h264" if codec is None else codec
+        usual = "vp9" if path is not None and path.suffix.lower() == ".webm" else "h264"
+        name = usual if codec is None else codec
         known = CODECS.get(name)
         if known is None:
             raise VideoError(f"no codec named {shown(name)}; there are: {', '.join(CODECS)} (hevc is H.265)")
@@ -187,13 +239,34 @@ class Encoding:
             paths: by their endings; None is skipped.
 
         Raises:
-            VideoError: AV1 in .mov.
+            VideoError: such as AV1 in .mov, or H.264 in .webm.
         """
+        fitting = CODECS[self.codec].containers
         for path in paths:
-            if self.codec.startswith("av1") and path is not None and path.suffix.lower() == ".mov":
+            suffix = "" if path is None else path.suffix.lower()
+            if suffix in (*CODECS["h264"].containers, ".webm") and suffix not in fitting:
+                others = [
+                    name
+                    for name, codec in CODECS.items()
+                    if suffix in codec.containers and not codec.hardware
+                ]
                 raise VideoError(
-                    f"{path} cannot contain {self.codec}; name it .mp4 or .mkv, or take codec h264"
+                    f"{path} cannot contain {self.codec}; name it {' or '.join(fitting)}, or take codec "
+                    f"{' or '.join(others[:2])}"
                 )
+
+    def fits(self, suffix: str) -> bool:
+        """Whether files of an ending can contain the codec.
+
+        Args:
+            suffix: such as `.mp4`.
+        """
+        return suffix in CODECS[self.codec].containers
+
+    @property
+    def lossless_rgb(self) -> bool:
+        """Whether pictures are stored as they leave the model, bit for bit at the size processed."""
+        return bool(CODECS[self.codec].rgb_format)
 
     def __str__(self) -> str:
         """As it is written on the command line, such as `h264 veryfast:17`."""

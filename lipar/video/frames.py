@@ -6,6 +6,8 @@ import attrs
 import torch
 from torch import Tensor
 
+from lipar.video.mask_picture import MaskPicture
+
 
 @attrs.frozen(kw_only=True, eq=False)
 class PixelFrame:
@@ -17,6 +19,9 @@ class PixelFrame:
         duration: how long it is shown, in ticks of `time_base`.
         time_base: seconds per tick.
         index: 0 for the first frame of the video.
+        original: the same picture as it is in the file, where `rgb` was scaled and the original is asked for; else
+            None.
+        may_change: which of its pixels an edit may change, at the size of `shown`; None: all.
     """
 
     rgb: Tensor
@@ -24,6 +29,13 @@ class PixelFrame:
     duration: int
     time_base: Fraction
     index: int
+    original: Tensor | None = None
+    may_change: MaskPicture | None = None
+
+    @property
+    def shown(self) -> Tensor:
+        """The original where there is one, else `rgb`."""
+        return self.rgb if self.original is None else self.original
 
     @property
     def time(self) -> Fraction:

@@ -116,7 +116,7 @@ def _colour(frame: av.VideoFrame, stream: av.VideoStream) -> Colour:
 
 
 def _not_honoured(
-    container: av.container.InputContainer, path: Path, stream: av.VideoStream, first: av.VideoFrame
+    container: av.container.InputContainer, path: Path | None, stream: av.VideoStream, first: av.VideoFrame
 ) -> tuple[str, ...]:
     """Properties of the file that change how its pictures should be shown, and that the reader ignores."""
     found = []
@@ -128,14 +128,14 @@ def _not_honoured(
         found.append("spherical: it is used as it is stored, without a projection")
     if stream.metadata.get("alpha_mode") == "1" and not has_alpha(first):
         found.append("transparent: the decoder gives it without its transparency")
-    if is_cropped(path, container.format.name):
+    if path is not None and is_cropped(path, container.format.name):
         found.append("to be shown cropped, by its container: the whole pictures are used")
     return tuple(found)
 
 
 def describe(
     container: av.container.InputContainer,
-    path: Path,
+    path: Path | None,
     stream: av.VideoStream,
     first: av.VideoFrame,
     still: bool,
@@ -144,7 +144,7 @@ def describe(
 
     Args:
         container: open for reading.
-        path: of the file.
+        path: of the file; None: the container is no file that can be read again.
         stream: of the pictures.
         first: the first decoded picture.
         still: whether the file is a picture.

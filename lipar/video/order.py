@@ -26,6 +26,14 @@ class DisplayOrder:
         self._last: int | None = None
         self._believed = False  # use the file's own times, since they go back, or some are missing
 
+    def trust_the_file(self) -> None:
+        """Use the file's own presentation times where it has some.
+
+        After a seek, a decoder leaves out pictures that are stored after a key frame, shown before it, and made of
+        others before it; their times would go to the pictures that follow.
+        """
+        self._believed = not self._stores_no_pts
+
     def put(self, packet: VideoPacket) -> None:
         """Record the time of a packet that goes into the decoder."""
         if self._believed:

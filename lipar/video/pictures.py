@@ -25,12 +25,21 @@ def read_picture(path: Path) -> "Image.Image":
 
     try:
         with Image.open(path) as picture:
-            return _rgb(ImageOps.exif_transpose(picture), path.name)
+            return on_black_rgb(ImageOps.exif_transpose(picture), path.name)
     except UnidentifiedImageError as error:
         raise VideoError(f"{path} is no picture that can be read") from error
 
 
-def _rgb(picture: "Image.Image", name: str) -> "Image.Image":
+def on_black_rgb(picture: "Image.Image", name: str) -> "Image.Image":
+    """A picture of any mode as PIL's RGB; transparent parts are shown on black, with a warning.
+
+    Args:
+        picture: read-only.
+        name: of its file, for messages.
+
+    Raises:
+        VideoError: the range of its values is not known.
+    """
     from PIL import Image
 
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):

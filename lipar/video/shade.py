@@ -8,7 +8,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from lipar.video.convert import plane_view
-from lipar.video.writer import VideoWriter
+from lipar.video.frame_sink import FrameSink
 
 TINT = (0.10, 0.16, 0.34)
 """Colour of the shade, a dark blue, RGB in [0, 1]."""
@@ -23,18 +23,18 @@ class Shade:
     a picture is scaled once for both files, and tokens have sharp borders.
 
     Args:
-        writer: gives the size and the colour of the pictures.
+        sink: gives the size and the colour of the pictures.
     """
 
-    def __init__(self, writer: VideoWriter) -> None:
-        tint = writer.picture(torch.tensor(TINT)[:, None, None].expand(3, 2, 2))
+    def __init__(self, sink: FrameSink) -> None:
+        tint = sink.picture(torch.tensor(TINT)[:, None, None].expand(3, 2, 2))
         self._tint = [int(plane_view(plane)[0, 0]) for plane in tint.planes]
 
     def __call__(self, picture: av.VideoFrame, keep: Bool[Tensor, "rows cols"]) -> av.VideoFrame:
         """A shaded copy of a picture.
 
         Args:
-            picture: what `VideoWriter.picture` returned; read-only.
+            picture: what `picture` of the sink returned; read-only.
             keep: on the CPU, True where a token was computed.
         """
         shaded = av.VideoFrame(picture.width, picture.height, picture.format.name)

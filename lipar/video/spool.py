@@ -28,7 +28,7 @@ def seekable(path: str | Path) -> Iterator[Path]:
         VideoError: `path` is a device, the standard input is a terminal, or there is no room for the copy.
     """
     path = Path(path)
-    stdin = path == STANDARD_INPUT or _is_standard_input(path)
+    stdin = is_standard_input(path)
     if not stdin and not (path.is_fifo() or path.is_socket() or path.is_char_device()):
         yield path
         return
@@ -58,8 +58,10 @@ def seekable(path: str | Path) -> Iterator[Path]:
         yield copy
 
 
-def _is_standard_input(path: Path) -> bool:
-    """Whether a path such as /dev/stdin is the pipe that the standard input reads from."""
+def is_standard_input(path: Path) -> bool:
+    """Whether a path is `-`, or one such as /dev/stdin of the pipe that the standard input reads from."""
+    if path == STANDARD_INPUT:
+        return True
     try:
         mine, given = os.fstat(sys.stdin.fileno()), path.stat()
     except (OSError, ValueError):

@@ -3,6 +3,7 @@
 import warnings
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -20,6 +21,7 @@ from lipar.video.packets import (
     open_container,
     seconds,
 )
+from lipar.video.sound import Sound
 from lipar.video.timeline import AnyPacket
 
 # what players expect in a container, not all that it can contain
@@ -27,12 +29,15 @@ COPIED = {
     "mp4": {"aac", "mp3", "ac3", "eac3", "opus", "alac", "flac"},
     "mov": {"aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s16be", "pcm_s24le"},
     "matroska": {"aac", "mp3", "ac3", "eac3", "opus", "alac", "flac"} | {"vorbis", "pcm_s16le", "pcm_s24le"},
+    "webm": {"opus", "vorbis"},
 }
 SUBTITLES_COPIED = {
     "mp4": {"mov_text"},
     "mov": {"mov_text"},
     "matroska": {"subrip", "ass", "webvtt", "dvd_subtitle", "hdmv_pgs_subtitle", "dvb_subtitle"},
+    "webm": {"webvtt"},
 }
+OPUS_RATES = (48000, 24000, 16000, 12000, 8000)
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 # a file may give the number of channels and not which they are
 AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
@@ -41,6 +46,8 @@ AAC_BITS_PER_CHANNEL = 96_000
 PRIMING = Fraction(1, 8)
 """Seconds of sound before 0 that a decoder needs to start, and that are not played."""
 PEEKED_PACKETS = 256
+SEEK_LEAD = 1
+"""Seconds before a part at which its file is read from; sound may be stored ahead of its pictures."""
 
 # errors that a damaged packet can cause; a full disk is not among them
 DAMAGE = (
@@ -68,13 +75,15 @@ class SourceTracks:
     that are left out, since the output format cannot contain them.
 
     Args:
-        path: a media file; without such tracks this does nothing.
+        sound: a media file, or a part of it, which begins at 0 then; without such tracks this does nothing.
         output: the tracks are added to it immediately, before its header is written.
         name: of the output, for the warning.
     """
 
-    def __init__(self, path: Path, output: av.container.OutputContainer, name: str) -> None:
-        self._path, self._output = path, output
+    def __init__(self, sound: Sound | Path, output: av.container.OutputContainer, name: str) -> None:
+        self._sound = sound = Sound.of(sound)
+        path = self._path = sound.path
+        self._output = output
         self._source = open_container(path)
         self.shift = Fraction(0)
         self._broken = 0
@@ -82,6 +91,8 @@ class SourceTracks:
         try:
             left_out = self._add_tracks()
             subtitles = [track.source for track in self._tracks.values() if track.source.type == "subtitle"]
+            if sound.begin:
+                self._seek(max(sound.begin - SEEK_LEAD, Fraction(0)))
             self._packets = Packets(self._source, others=subtitles)
             self._coming = self._wanted()
             self._waiting: deque[AnyPacket] = deque()
@@ -117,22 +128,49 @@ class SourceTracks:
     def _add_sound(self, stream: av.AudioStream) -> _Track:
         if codec_name(stream) in COPIED[self._output.format.name]:
             return _Track(stream, self._output.add_stream_from_template(stream), True)
-        rate = next((r for r in AAC_RATES if r <= stream.rate), AAC_RATES[-1])
+        # a WebM contains no AAC; Opus has no rates between its own
+        encoder, rates = ("libopus", OPUS_RATES) if self._output.format.name == "webm" else ("aac", AAC_RATES)
+        rate = next((r for r in rates if r <= stream.rate), rates[-1])
         layout = AAC_LAYOUTS.get(stream.channels, "stereo")
-        target = self._output.add_stream("aac", rate=rate, layout=layout)
+        target = cast(av.AudioStream, self._output.add_stream(encoder, rate=rate, layout=layout))
         target.bit_rate = AAC_BITS_PER_CHANNEL * target.channels
         return _Track(stream, target, False)
 
     def _wanted(self) -> Iterator[AnyPacket]:
         if not self._tracks:
             return
+        # subtitles are sparse, and may have no packet after the end
+        sounding = {index for index, track in self._tracks.items() if track.source.type == "audio"}
+        sounding = sounding or set(self._tracks)
+        ended: set[int] = set()
         for packet in self._packets:
             time = seconds(packet.pts, packet.time_base)
             # hidden by an edit list; the decoder needs the last packet before the beginning
             lasts = (packet.duration or 0) * packet.time_base
             hidden = packet.is_discard and time is not None and time + 2 * lasts < 0
-            if packet.stream_index in self._tracks and not hidden:
+            if packet.stream_index not in self._tracks or hidden:
+                continue
+            if self._sound.end is not None and time is not None and time >= self._sound.end:
+                ended.add(packet.stream_index)
+                if ended >= sounding:
+                    return
+            elif self._sound.begin is None:
                 yield packet
+            elif time is not None and self._is_heard(time, lasts):
+                _move(packet, -self._sound.begin)
+                yield packet
+
+    def _is_heard(self, time: Fraction, lasts: Fraction) -> bool:
+        """Whether a packet belongs to the part."""
+        assert self._sound.begin is not None
+        # the edit list of an mp4 cuts off what is before 0; a Matroska would shift the pictures by it
+        if self._output.format.name in ("mp4", "mov"):
+            return time + lasts > self._sound.begin
+        return time >= self._sound.begin
+
+    def _seek(self, time: Fraction) -> None:
+        with suppress(av.error.FFmpegError, OSError):  # otherwise it is read from its beginning
+            self._source.seek(round(time * av.time_base))
 
     def _peek(self) -> Fraction | None:
         """The time at which the first sound begins, None without any; the packets that are read are kept."""
@@ -171,9 +209,7 @@ class SourceTracks:
         if packet.dts is None and packet.pts is None:
             self._broken += 1
             return
-        ticks = round(self.shift / packet.time_base)
-        packet.pts = None if packet.pts is None else packet.pts + ticks
-        packet.dts = None if packet.dts is None else packet.dts + ticks
+        _move(packet, self.shift)
         packet.stream = track.target
         self._mux([packet])
 
@@ -214,6 +250,12 @@ class SourceTracks:
     def close(self) -> None:
         """Close the source."""
         self._source.close()
+
+
+def _move(packet: AnyPacket, shift: Fraction) -> None:
+    ticks = round(shift / packet.time_base)
+    packet.pts = None if packet.pts is None else packet.pts + ticks
+    packet.dts = None if packet.dts is None else packet.dts + ticks
 
 
 def _described(stream: av.stream.Stream) -> str:

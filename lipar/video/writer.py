@@ -12,11 +12,12 @@ from lipar.files.owner import Outputs
 from lipar.files.places import CONTAINERS, check_writable
 from lipar.video.colour import BT709, Colour
 from lipar.video.convert import rgb_to_frame, to_bytes
-from lipar.video.encoders import add_video_stream
+from lipar.video.encoders import add_video_stream, written_format
 from lipar.video.encoding import DEFAULT_ENCODING, Encoding
 from lipar.video.errors import VideoError, explain
 from lipar.video.info import VideoInfo
 from lipar.video.packets import VideoPacket
+from lipar.video.sound import Sound
 from lipar.video.tracks import PRIMING, SourceTracks
 
 AUDIO_LEAD = Fraction(1, 2)  # seconds of sound written ahead of the pictures, as players expect
@@ -35,14 +36,15 @@ class VideoWriter:
     later than a second (a broadcast clock), they are shifted together, so that the earlier of them starts at 0.
 
     Args:
-        path: ends in .mp4, .mov or .mkv.
+        path: ends in .mp4, .mov, .mkv or .webm.
         width: columns of the video; frames of another size are scaled to it.
         height: rows of the video.
         time_base: seconds per tick of the pts.
         frame_rate: frames per second on average; pts decide when a frame is shown, this tunes the encoder.
         colour: matrix and tags to write; always limited range.
         audio_from: a file whose sound is copied, or encoded as AAC where the container cannot contain it, and whose
-            subtitles are copied where the container can contain them. A warning names what is left out.
+            subtitles are copied where the container can contain them; or a part of it (`Sound`). A warning names what
+            is left out.
         encoding: codec, speed and quality.
         outputs: the owner of the file, whose `publish` gives all its files their names; None: `close` does.
 
@@ -59,7 +61,7 @@ class VideoWriter:
         time_base: Fraction,
         frame_rate: Fraction | None = None,
         colour: Colour = BT709,
-        audio_from: str | Path | None = None,
+        audio_from: Sound | str | Path | None = None,
         encoding: Encoding = DEFAULT_ENCODING,
         outputs: Outputs | None = None,
     ) -> None:
@@ -67,18 +69,19 @@ class VideoWriter:
             raise VideoError(f"a video needs a positive width and height, got {width}x{height}")
         if time_base <= 0 or time_base.denominator > MOST_TICKS:
             raise VideoError(f"time_base must be positive and at least 1/{MOST_TICKS} s, got {time_base}")
-        self.path = check_writable(path, source=audio_from)
+        self._sound = None if audio_from is None else Sound.of(audio_from)
+        self.path = self._checked(Path(path))
         encoding.check_container(self.path)
         self.size = (width, height)
         self.time_base = time_base
         self.frames_written = 0
-        self._colour = colour.for_writing()
+        self._colour = colour.for_writing() if not encoding.lossless_rgb else colour.for_rgb()
+        self.pixel_format = written_format(encoding, self.size)
         self._shift = 0
         self._last_pts: int | None = None
         self._durations: dict[int | None, int] = {}  # of pictures in the encoder, by pts
         self._scaler = VideoReformatter()
         self._tracks: SourceTracks | None = None
-        self._audio_from = None if audio_from is None else Path(audio_from)
         self._frame_rate, self._encoding = frame_rate, encoding
         self._owned = outputs is None
         self._outputs = outputs or Outputs()
@@ -96,7 +99,7 @@ class VideoWriter:
             return
         self._opened = True
         try:
-            self._container = self._open_container(self._outputs.claim(self.path))
+            self._container = self._open_container()
             self._stream = add_video_stream(
                 self._container,
                 self._encoding,
@@ -105,12 +108,12 @@ class VideoWriter:
                 frame_rate=self._frame_rate,
                 colour=self._colour,
             )
-            if self._audio_from is not None:
-                self._tracks = SourceTracks(self._audio_from, self._container, self.path.name)
+            if self._sound is not None:
+                self._tracks = SourceTracks(self._sound, self._container, self.path.name)
             self._container.start_encoding()
         except (OSError, av.error.FFmpegError) as error:
             self.abort()
-            raise explain(error, self.path.parent) from error
+            raise self._explained(error) from error
         except BaseException:
             self.abort()
             raise
@@ -146,10 +149,17 @@ class VideoWriter:
             encoding=encoding,
         )
 
-    def _open_container(self, unfinished: Path) -> av.container.OutputContainer:
+    def _checked(self, path: Path) -> Path:
+        return check_writable(path, source=None if self._sound is None else self._sound.path)
+
+    def _explained(self, error: Exception, frames: int | None = None) -> Exception:
+        return explain(error, self.path.parent, frames)
+
+    def _open_container(self) -> av.container.OutputContainer:
+        unfinished = self._outputs.claim(self.path)
         name = CONTAINERS[self.path.suffix.lower()]
         options = {}
-        if name != "matroska":
+        if name in ("mp4", "mov"):
             # the same clock for the pictures and for their start in the edit list, which is in milliseconds otherwise
             scale = self.time_base.denominator
             while scale < LEAST_TIMESCALE:
@@ -172,7 +182,7 @@ class VideoWriter:
         self.write_picture(self.picture(rgb), pts=pts, duration=duration)
 
     def picture(self, rgb: Tensor) -> av.VideoFrame:
-        """A picture as it is written: at the video's size, in YUV, planar with 8 bits.
+        """A picture as it is written: at the video's size, in YUV or RGB, planar with 8 bits.
 
         Args:
             rgb: as for `write`.
@@ -183,8 +193,7 @@ class VideoWriter:
         if rgb.ndim != 3 or rgb.shape[0] != 3:
             raise VideoError(f"a frame must be RGB '3 h w', got {list(rgb.shape)}")
         bytes_ = to_bytes(rgb[None], self.frames_written)[0]
-        odd = any(side % 2 for side in self.size)
-        return rgb_to_frame(bytes_, self._colour, self.size, "yuv444p" if odd else "yuv420p", self._scaler)
+        return rgb_to_frame(bytes_, self._colour, self.size, self.pixel_format, self._scaler)
 
     def write_picture(self, picture: av.VideoFrame, *, pts: int, duration: int = 0) -> None:
         """Write what `picture` returned, of this writer or of another of the same size and colour.
@@ -212,7 +221,7 @@ class VideoWriter:
             self._mux(self._stream.encode(picture))
         except (OSError, av.error.FFmpegError) as error:
             self.abort()
-            raise explain(error, self.path.parent, self.frames_written) from error
+            raise self._explained(error, self.frames_written) from error
         self._last_pts = pts
         self.frames_written += 1
 
@@ -256,7 +265,7 @@ class VideoWriter:
             if self._owned:
                 self._outputs.publish()
         except (OSError, av.error.FFmpegError) as error:
-            raise explain(error, self.path.parent, self.frames_written) from error
+            raise self._explained(error, self.frames_written) from error
         finally:
             self.abort()
 

@@ -83,7 +83,7 @@ class EventLog:
             kept=layout.kept_count,
             tokens=layout.token_count,
             kept_fraction=layout.kept_fraction,
-            scene_begins=not layout.has_history,
+            scene_begins=block.cut is not None,
             seconds={stage: round(seconds, 6) for stage, seconds in seconds_per_stage(spans).items()},
             pruned_seconds=block.seconds,
             dense_seconds=block.dense_seconds,

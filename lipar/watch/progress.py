@@ -17,8 +17,12 @@ class ProgressBar:
 
     It also moves within a block: each forward counts as an equal part of it, and decoding to pixels as the last. The
     current stage is shown next to the bar.
+
+    Args:
+        title: stands before the bar.
     """
 
+    title: str = "edit"
     _bar: "tqdm[Any] | None" = attrs.field(init=False, default=None)
     _block_frames: int = attrs.field(init=False, default=0)
     """Pixel frames of a block, those that only fill up the last one included."""
@@ -31,9 +35,10 @@ class ProgressBar:
     def lipar_edit_begun(self, config: Config, model: Model, frames: int | None) -> None:
         """Show the bar; without a total where the number of frames is unknown."""
         autoencoder = model.autoencoder
+        self._done = 0
         self._block_frames = model.block_frames * (autoencoder.next_pixel_frames if autoencoder else 1)
         self._parts = len(model.sigmas(config.strength, config.scaled_steps)) + 2
-        self._bar = tqdm(total=frames, unit="frame", desc="edit", disable=None)
+        self._bar = tqdm(total=frames, unit="frame", desc=self.title, disable=None)
 
     # pluggy takes a generator function for a wrapper, whatever the annotation says
     @hookimpl(wrapper=True)

@@ -132,3 +132,24 @@ def test_a_plan_can_be_made_again_and_before_a_run() -> None:
     first, second = ([plan.layout.keep_mask for plan in scheduler.plan([source])] for _ in range(2))
     run = [block.layout.keep_mask for block in scheduler.run([source])]
     assert all(map(torch.equal, first, second)) and all(map(torch.equal, first, run))
+
+
+MASKS = {
+    "the left half": lambda frame: torch.arange(4).expand(4, -1) < 2,
+    "nothing": lambda frame: torch.zeros(4, 4, dtype=torch.bool),
+    "nothing at first": lambda frame: torch.full((4, 4), frame >= 4),
+    "nothing in the middle": lambda frame: torch.full((4, 4), not 9 <= frame < 18),
+    "moving on": lambda frame: torch.arange(4).expand(4, -1) < frame % 5,
+}
+
+
+@pytest.mark.parametrize("table", SETTINGS[:5], ids=str)
+@pytest.mark.parametrize("name", MASKS)
+def test_a_plan_has_what_a_mask_lets_change(name: str, table: dict) -> None:
+    source = scenes(9, 15)
+    mask = torch.stack([MASKS[name](frame) for frame in range(source.shape[1])])
+    pieces = [SourcePiece(latents=source, may_change=mask)]
+    for plan, block, job in compare(lambda: iter(pieces), build_config(settings=[table])):
+        if block.layout.has_history:
+            assert plan.context_frames == len(job.cache.frames)
+        assert plan.context_rows or not block.may_change.any()

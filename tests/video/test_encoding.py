@@ -69,13 +69,28 @@ def test_the_defaults_of_every_codec_are_among_what_it_knows(name):
     assert low <= known.number <= high
     filled = Encoding.of(name).options
     assert not any("{" in value for value in filled.values())
-    for number in (known.best, known.worst):
+    for number in {known.best, known.worst} - {known.number}:  # a lossless codec has a single quality
         assert Encoding.of(name, number).options != filled
 
 
 def test_an_encoding_is_printed_as_it_is_typed():
     assert str(Encoding.of("h264", 20)) == "h264 edit:20"
     assert str(Encoding.of("hevc_videotoolbox")) == "hevc_videotoolbox 65"
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "fitting"),
+    [("h264", "webm", "vp9"), ("hevc", "webm", "vp9"), ("vp9", "mov", "h264"), ("ffv1", "mp4", "h264")],
+)
+def test_a_codec_that_a_container_cannot_contain_is_refused_with_one_that_it_can(codec, suffix, fitting):
+    with pytest.raises(VideoError, match=rf"a\.{suffix} cannot contain {codec}; .* take codec .*{fitting}"):
+        Encoding.of(codec).check_container(Path(f"a.{suffix}"))
+
+
+def test_webm_is_vp9_unless_another_codec_is_named():
+    assert Encoding.of(path=Path("a.webm")).codec == "vp9"
+    assert Encoding.of("av1", path=Path("a.webm")).codec == "av1"
+    assert Encoding.of(path=Path("a.mkv")) == DEFAULT_ENCODING
 
 
 def test_only_av1_in_mov_is_refused():

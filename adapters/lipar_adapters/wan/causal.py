@@ -17,6 +17,8 @@ from lipar_adapters.wan.seam import WanSeam
 
 PromptEncoder = Callable[[list[str]], Tensor]
 """Prompts to conditioning, `b rows text_dim`."""
+MOST_PROMPTS = 32
+"""Prompts whose conditioning is kept, so that none is encoded in the middle of a video; 4 MB each for Wan in bf16."""
 
 
 class CausalWan:
@@ -62,6 +64,7 @@ class CausalWan:
         self._runs_eagerly = runs_eagerly
         self._prompt_embeds: Tensor | None = None
         self._encode_prompt = encode_prompt
+        self._encoded: dict[str, Tensor] = {}
         self._layers_compiled = False
         self.block_frames = settings.block_frames
         self.home_pixels = settings.home_pixels
@@ -98,7 +101,7 @@ class CausalWan:
         self.seam.forget_prompt()
 
     def set_prompt(self, prompt: str) -> None:
-        """Encode the prompt, and the empty prompt as well where guidance is on.
+        """Encode the prompt, and the empty prompt as well where guidance is on; what was set before is encoded already.
 
         Raises:
             RuntimeError: this model was loaded without a text encoder.
@@ -108,6 +111,9 @@ class CausalWan:
             raise RuntimeError(
                 "this model has no text encoder; set `prompt_embeds` (b rows text_dim) instead"
             )
+        if prompt in self._encoded:
+            self.prompt_embeds = self._encoded[prompt].clone()
+            return
         prompts = [prompt] if self.run_settings.guidance_scale == 1 else [prompt, ""]
         embeds = self._encode_prompt(prompts)
         width = self.transformer.config.text_dim
@@ -117,6 +123,10 @@ class CausalWan:
                 "both from one model"
             )
         self.prompt_embeds = embeds
+        if len(self._encoded) >= MOST_PROMPTS:
+            del self._encoded[next(iter(self._encoded))]
+        # copies, since a caller may change `prompt_embeds` in place
+        self._encoded[prompt] = embeds.clone()
 
     def kv_frame_bytes(self, pixels: int) -> int:
         """Bytes of the keys, or of the values, of one latent frame in all layers and guidance branches.

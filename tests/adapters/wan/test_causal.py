@@ -37,6 +37,22 @@ def test_with_guidance_the_empty_prompt_is_encoded_as_well(scale: float, lengths
     assert wan.prompt_embeds[:, 0, 0].tolist() == lengths
 
 
+def test_a_prompt_that_was_set_before_is_not_encoded_again() -> None:
+    asked: list[list[str]] = []
+
+    def counted(prompts: list[str]) -> torch.Tensor:
+        asked.append(prompts)
+        return encoded(prompts)
+
+    wan = CausalWan(toy_transformer(), RunSettings(), encode_prompt=counted)
+    for prompt in ("snow", "night", "snow"):
+        wan.set_prompt(prompt)
+        assert wan.prompt_embeds is not None
+        assert wan.prompt_embeds[0, 0, 0] == len(prompt)
+        wan.prompt_embeds.zero_()  # a caller may: the next one gets its own
+    assert asked == [["snow"], ["night"]]
+
+
 def test_strength_scales_the_edit_steps_and_none_takes_those_from_pure_noise() -> None:
     settings = RunSettings(shift=5.0, edit_steps=(400, 200), text_to_video_steps=(1000, 500))
     wan = CausalWan(toy_transformer(), settings)

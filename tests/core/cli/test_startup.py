@@ -62,7 +62,7 @@ def test_help_and_version_load_nothing_heavy(arguments: tuple[str, ...]) -> None
         ((*EDIT, "--quality", "good"), 1, "h264 has no quality 'good'"),
         ((*EDIT, "--log", "events.txt"), 1, "it must end in .jsonl"),
         ((*EDIT, "nowhere.mp4"), 1, "no such file: nowhere.mp4"),
-        ((*EDIT, "."), 1, ". is a directory; give a video file"),
+        ((*EDIT, "."), 1, ". holds neither clips nor pictures"),
         (("compare", "--prompt", "x"), 2, "Missing argument 'CLIPS...'"),
         (("ablate", "--out", "there", "--kept", "2"), 2, "above 0 and up to 1"),
         (("bench", "--kept", "2"), 2, "2.0 is not in 0.01..1"),

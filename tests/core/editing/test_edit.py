@@ -158,3 +158,19 @@ def test_keywords_of_the_table_prune_go_there() -> None:
     both = settings_of({"prune": {"scene_cuts": False}, "keep": 0.5})
     assert both == settings_of({"keep": 0.5, "prune": {"scene_cuts": False}})
     assert both == {"prune": {"scene_cuts": False, "keep": 0.5}}
+
+
+def test_a_part_a_preview_and_a_folder_of_pictures_are_keywords_and_names(
+    edit, clip: Path, tmp_path: Path
+) -> None:
+    assert edit(clip, "night", f"{tmp_path}/frames/", part="2f-8f").frames == 6
+    assert sorted(path.name for path in (tmp_path / "frames").iterdir())[-1] == "00006.png"
+    assert edit(tmp_path / "frames", "night", tmp_path / "again.webm", frame_rate=12).frames == 6
+    info = probe(tmp_path / "again.webm")
+    assert info.video_codec == "vp9" and abs(float(info.frame_rate or 0) - 12) < 0.1
+    edit(clip, "night", tmp_path / "look.png", preview="3f")
+    assert (tmp_path / "look.png").stat().st_size > 0
+    with pytest.raises(VideoError, match="is no part of a clip"):
+        edit(clip, "night", tmp_path / "out.mp4", part="2-8")
+    with pytest.raises(VideoError, match="has its own times"):
+        edit(clip, "night", tmp_path / "out.mp4", frame_rate=12)

@@ -13,7 +13,7 @@ from lipar.video import VideoError
 from lipar.video.testing import make_video, moving_gradient
 
 
-@pytest.mark.parametrize("name", ["a.avi", "a", "a.webm", "a.gif"])
+@pytest.mark.parametrize("name", ["a.avi", "a", "a.wmv", "a.gif"])
 def test_an_output_of_another_kind_is_refused(tmp_path, name):
     with pytest.raises(VideoError, match=r"must end in one of \.mp4, \.mov, \.mkv"):
         check_writable(tmp_path / name)

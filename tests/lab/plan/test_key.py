@@ -64,7 +64,7 @@ def test_device_type_and_size_are_in_it() -> None:
     assert others[1].device == "cuda"
 
 
-@pytest.mark.parametrize("kind, name", [("merging", "tome"), ("reuse", "step-skip")])
+@pytest.mark.parametrize(("kind", "name"), [("merging", "tome"), ("reuse", "step-skip")])
 def test_what_saves_in_another_way_than_by_kept_tokens_is_refused(kind, name) -> None:
     with pytest.raises(ConfigError, match=f"{kind} '{name}' saves in another way; set {kind} to 'none'"):
         key(**{kind: name})
