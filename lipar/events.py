@@ -65,6 +65,8 @@ class EditOptions:
     """Write at the source's size instead of the size processed."""
     encoding: Encoding = DEFAULT_ENCODING
     """Codec, speed and quality of the written files."""
+    memory_checked: bool = False
+    """Whether the memory of the run was checked before the model was loaded, so that no other warning of it is due."""
     synthetic_frames: int = 60
     reading: Reading = ALL
     """Which part of the source is edited, and what the source does not say of itself."""

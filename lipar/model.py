@@ -162,7 +162,12 @@ class Model(Protocol):
 
 @runtime_checkable
 class CompilableModel(Model, Protocol):
-    """A model whose repeated layers can be compiled; it can then be run by the engine `compiled`."""
+    """A model whose repeated layers can be compiled; it can then be run by the engine `compiled`.
+
+    It may also have a method `why_not_compiled() -> str | None`, which is asked before a run: why its layers can
+    neither be compiled nor recorded this time, such as weights that wait in another memory; None, as without the
+    method: they can.
+    """
 
     def use_compiled_layers(self, on: bool) -> None:
         """Run the layers compiled from now on, or as they are; compiling happens in the first forward."""

@@ -23,6 +23,7 @@ from lipar.layout import TokenLayout
 from lipar.masks.change import Change
 from lipar.masks.measure import LatentReader, Measure, Reader, default_thresholds
 from lipar.masks.source import SourceFormat
+from lipar.memory.needs import MemoryNeeds, MemoryRun, OptionSwitch
 from lipar.model import AttentionKernel, Autoencoder, BlockAttention, ForwardPass, Model, Pipeline
 from lipar.part import Part, defaults
 from lipar.plugin.facts import CAUSAL
@@ -330,6 +331,42 @@ class StreamingAdapter(Adapter):
 
         With it, `lipar check` and `lipar edit` refuse before loading what the model would refuse. Where files are
         missing it raises what `load` would.
+        """
+        return None
+
+    def memory_needs(self, run: MemoryRun) -> MemoryNeeds | None:
+        """What a run will keep in memory, read from files' headers and the config; None: not known.
+
+        With it, `lipar edit` warns before loading, and `lipar check --memory` prints the terms. Raises what `load`
+        would where files are missing or options do not fit together.
+
+        Args:
+            run: what will be run.
+        """
+        return None
+
+    def memory_plenty(self, run: MemoryRun) -> int | None:
+        """Free bytes with which a run fits for sure, so that `lipar edit` need not ask; None: it asks each time.
+
+        For small models, whose start would be delayed for nothing.
+
+        Args:
+            run: what will be run.
+        """
+        return None
+
+    def memory_switches(self, run: MemoryRun) -> Sequence[OptionSwitch]:
+        """Changes of its options that could make the run smaller; each is tried by `memory_needs`.
+
+        Args:
+            run: what will be run.
+        """
+        return ()
+
+    def why_eager(self) -> str | None:
+        """Why, with its options, layers can neither be compiled nor recorded; None: they can, or it is not known.
+
+        With it, `lipar edit` refuses the engines `compiled` and `graphs` before loading.
         """
         return None
 

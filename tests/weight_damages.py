@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import struct
-import warnings
 
 import pytest
 import torch
@@ -16,7 +15,6 @@ from lipar_adapters.self_forcing import SelfForcing
 from lipar_adapters.time_to_move.adapter import TimeToMove
 from lipar_adapters.tiny.adapter import Tiny
 from lipar_adapters.tiny.pipeline import image_to_video_pipeline
-from lipar_adapters.wan.memory import MemoryWarning
 from lipar_adapters.wan.pipelines import Wan22A14B, Wan22TI2V
 
 CPU = torch.device("cpu")
@@ -223,9 +221,7 @@ def tiny(folder):
 
 def self_forcing(folder):
     """Load Self-Forcing."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MemoryWarning)
-        return edit_prompt(SelfForcing(checkpoint=str(folder)).load(CPU, torch.float32))
+    return edit_prompt(SelfForcing(checkpoint=str(folder)).load(CPU, torch.float32))
 
 
 def text_to_video(folder):

@@ -12,7 +12,7 @@ from lipar_adapters.ltx.target import LtxTarget
 from lipar_adapters.self_forcing import SelfForcing
 from lipar_adapters.time_to_move.adapter import TimeToMove
 from lipar_adapters.tiny.adapter import Tiny
-from lipar_adapters.wan.memory import CachesFrames, warn_of_cache
+from lipar_adapters.wan.cache_memory import CachesFrames, warn_of_cache
 from lipar_adapters.wan.pipelines import Wan22A14B, Wan22TI2V
 from lipar_adapters.wan.random_weights import RandomWan
 from lipar_adapters.wan.target import WanTarget
@@ -38,6 +38,6 @@ def lipar_register_targets(registry: Registry) -> None:
 
 @hookimpl
 def lipar_edit_begun(config: Config, options: EditOptions, model: Model, frames: int | None) -> None:
-    """Warn where the KV cache of the run will probably not fit into memory."""
-    if isinstance(model, CachesFrames):
+    """Warn where the KV cache will probably not fit into memory, unless that was checked before loading."""
+    if isinstance(model, CachesFrames) and not options.memory_checked:
         warn_of_cache(model, config, options, frames)

@@ -14,13 +14,17 @@ import torch
 from lipar import bounds
 from lipar.bounds import Within, falling
 from lipar.catalogue.entry import Entry
+from lipar.memory.needs import MemoryNeeds, MemoryRun, OptionSwitch
 from lipar.plugin.compatibility import CAUSAL
 from lipar.protocols import Autoencoder, Model, StreamingAdapter
 from lipar.spec import AutoencoderSpec, ModelSpec
 from lipar_adapters.catalogue import entries_of, located
 from lipar_adapters.checkpoint_errors import MissingCheckpointError, reading
+from lipar_adapters.wan.placement import Layerwise, Offload, Placement, place
+from lipar_adapters.wan.quantise_option import Quantise, check_quantise, quantise_layers
 from lipar_adapters.wan.run_settings import RunSettings
 from lipar_adapters.wan.taehv_option import only_with_taehv, taehv_file
+from lipar_adapters.wan.text import TextOffload
 
 HOME_PIXELS = 480 * 832
 
@@ -63,14 +67,24 @@ class SelfForcing(StreamingAdapter):
     """Rows that a prompt is padded to with zeros, and cut at."""
     keep_text_encoder: bool = False
     """Keep UMT5 (5.7 billion parameters) in memory between prompts, instead of loading it for each."""
+    text_offload: TextOffload = "none"
+    """`cpu`: UMT5 is loaded once, waits in the CPU's memory, and is copied to the device for each new prompt; `pinned`:
+    likewise in locked memory, from which copies are faster; `compute`: it runs on the CPU, and takes no memory of the
+    device."""
     autoencoder: Literal["wan", "taehv", "none"] = "wan"
     """`wan`: `vae` of `base`; `taehv`: the small one in the file `taehv`; `none`: input and output are latents and
     `prompt_embeds`, and no `base` is needed."""
     taehv: str | None = attrs.field(default=None, validator=only_with_taehv)
     """The released file `taew2_1.pth`, for `autoencoder = "taehv"`; None: `taew2_1` of the catalogue."""
-    quantise: Literal["none", "fp8"] = "none"
+    quantise: Quantise = "none"
     """`fp8`: the linear layers of the transformer blocks multiply 8-bit floating-point numbers, with a scale for each
-    row. Faster and less exact; needs an NVIDIA GPU from Ada on, and bfloat16."""
+    row. Faster and less exact; needs an NVIDIA GPU from Ada on, and bfloat16. `int8`: their weights are whole numbers
+    of 8 bits with a scale for each output channel; half the memory of bfloat16 on any device, and no faster."""
+    offload: Offload = "none"
+    """`group`: the transformer's layers wait in the CPU's memory, and each is copied to the GPU before it runs."""
+    layerwise: Layerwise = "none"
+    """`fp8`: the weights of the transformer's linear layers wait as 8-bit floating-point numbers, and are cast to the
+    run's type before they compute."""
 
     gives = CAUSAL
 
@@ -89,6 +103,14 @@ class SelfForcing(StreamingAdapter):
             text_to_video_steps=self.text_to_video_steps,
             home_pixels=HOME_PIXELS,
         )
+
+    @property
+    def _placement(self) -> Placement:
+        return Placement(offload=self.offload, layerwise=self.layerwise)
+
+    def why_eager(self) -> str | None:
+        """With `offload` or `layerwise`: weights are then copied or cast in every pass."""
+        return self._placement.why_eager()
 
     def spec(self) -> ModelSpec:
         """Blocks, cache and thresholds that the options give; no weights are read.
@@ -117,38 +139,111 @@ class SelfForcing(StreamingAdapter):
         Raises:
             MissingCheckpointError: weights are missing; the message says which file belongs where. Nothing was loaded.
             CheckpointError: they are not of this family, or damaged.
-            ValueError: `quantise` is not possible on this device or in this type.
-
-        Warns:
-            MemoryWarning: weights and text encoder are about to take more than is free.
+            ValueError: `quantise`, `offload` or `layerwise` is not possible on this device, in this type, or together.
         """
         checkpoint, base = self._find()
         from lipar_adapters.wan.causal import CausalWan
         from lipar_adapters.wan.checkpoints import load_transformer
-        from lipar_adapters.wan.fp8 import check_fp8, quantise_transformer
         from lipar_adapters.wan.gguf_files import SUFFIX
         from lipar_adapters.wan.text import WanTextEncoder
         from lipar_adapters.wan.timesteps import Float64Timesteps
 
-        if self.quantise == "fp8":
-            check_fp8(device, dtype)
-            if checkpoint.suffix == SUFFIX:
-                raise ValueError(f"{checkpoint} is quantised already; leave adapter.quantise out")
+        check_quantise(self.quantise, device, dtype)
+        quantised = self.quantise != "none" or checkpoint.suffix == SUFFIX
+        if self.quantise != "none" and checkpoint.suffix == SUFFIX:
+            raise ValueError(f"{checkpoint} is quantised already; leave adapter.quantise out")
+        placement = self._placement
+        placement.check(device, quantised=quantised)
         text = None
         if base is not None and (base / "text_encoder").is_dir():
             text = WanTextEncoder(
-                base, device=device, dtype=dtype, rows=self.text_rows, keep=self.keep_text_encoder
+                base,
+                device=device,
+                dtype=dtype,
+                rows=self.text_rows,
+                keep=self.keep_text_encoder,
+                offload=self.text_offload,
             )
-        self._warn_of_memory(checkpoint, base, device, dtype)
         config = self._config(checkpoint, base)
-        transformer = load_transformer(checkpoint, dtype=dtype, device=device, config=config)
-        if self.quantise == "fp8":
-            quantise_transformer(transformer)
+        transformer = load_transformer(
+            checkpoint, dtype=dtype, device=placement.loaded_on(device, self.quantise), config=config
+        )
+        quantise_layers(transformer, self.quantise)
+        place(transformer, placement, device)
         embedder = transformer.condition_embedder
         embedder.timesteps_proj = Float64Timesteps(transformer.config.freq_dim)
         autoencoder = self._load_autoencoder(base, device, dtype)
         with reading(checkpoint, "a causal Wan transformer, and the other parts of its model"):
-            return CausalWan(transformer, self._run_settings(), autoencoder=autoencoder, encode_prompt=text)
+            return CausalWan(
+                transformer,
+                self._run_settings(),
+                autoencoder=autoencoder,
+                encode_prompt=text,
+                device=device,
+                runs_eagerly=placement.why_eager(),
+                memoise_text=self.offload == "none",
+            )
+
+    def memory_needs(self, run: MemoryRun) -> MemoryNeeds:
+        """Every term, from the headers of the files, the config and the code of the model; nothing is loaded.
+
+        Raises:
+            MissingCheckpointError: weights are missing; the message says which file belongs where.
+            CheckpointError: they are not of this family, or damaged.
+            ValueError: `offload` or `layerwise` is not possible on this device, or not together with the others.
+        """
+        checkpoint, base = self._find()
+        from lipar_adapters.wan.checkpoints import stored_bytes
+        from lipar_adapters.wan.gguf_files import SUFFIX, gguf_bytes
+        from lipar_adapters.wan.memory import TextEncoder, WeightBytes, causal_needs, weight_bytes
+        from lipar_adapters.wan.unloaded import UnloadedWan, unloaded_autoencoder
+
+        in_gguf = checkpoint.suffix == SUFFIX
+        self._placement.check(run.device, quantised=self.quantise != "none" or in_gguf)
+        config = self._config(checkpoint, base)
+        weights = (
+            WeightBytes(device=gguf_bytes(checkpoint))
+            if in_gguf
+            else weight_bytes(config, run.dtype, self.quantise, self._placement)
+        )
+        autoencoder, stored = None, 0
+        if self.autoencoder == "taehv":
+            autoencoder, stored = unloaded_autoencoder(self._taehv(), run.dtype)
+        elif self.autoencoder == "wan" and base is not None:
+            autoencoder, stored = unloaded_autoencoder(base / "vae", run.dtype)
+        text = None
+        if base is not None and (base / "text_encoder").is_dir():
+            text = TextEncoder(
+                bytes=stored_bytes(base / "text_encoder", run.dtype),
+                kept=self.keep_text_encoder or self.text_offload in ("cpu", "pinned"),
+                waits_on_host=self.text_offload in ("cpu", "pinned"),
+                computes_on_host=self.text_offload == "compute",
+            )
+        model = UnloadedWan(
+            config, self._run_settings(), autoencoder=autoencoder, device=run.device, dtype=run.dtype
+        )
+        return causal_needs(
+            model,
+            run,
+            weights=weights,
+            autoencoder=stored,
+            text=text,
+            quantise=self.quantise,
+            text_rows=self.text_rows,
+        )
+
+    def memory_switches(self, run: MemoryRun) -> Sequence[OptionSwitch]:
+        """Its options that move, drop or quantise something."""
+        from lipar_adapters.wan.gguf_files import SUFFIX
+        from lipar_adapters.wan.memory import causal_switches
+
+        checkpoint, base = self._find()
+        return causal_switches(
+            run.device,
+            text=base is not None,
+            released_autoencoder=self.autoencoder == "wan",
+            quantised=checkpoint.suffix == SUFFIX,
+        )
 
     def load_without_transformer(self, device: torch.device, dtype: torch.dtype) -> Model:
         """The autoencoder, and the form of the transformer without its weights.
@@ -233,7 +328,7 @@ class SelfForcing(StreamingAdapter):
         """The transformer's config: from its own folder, from `base`, or inferred from the shapes."""
         from lipar_adapters.wan.checkpoints import (
             infer_config,
-            read_checkpoint,
+            read_shapes,
             read_transformer_config,
             transformer_folder,
         )
@@ -242,22 +337,5 @@ class SelfForcing(StreamingAdapter):
         if checkpoint.is_dir():
             described = transformer_folder(checkpoint) / "config.json"
         if described is None or not described.is_file():
-            return infer_config(read_checkpoint(checkpoint), self.head_dim, checkpoint)
+            return infer_config(read_shapes(checkpoint), self.head_dim, checkpoint)
         return read_transformer_config(described.parent)
-
-    def _warn_of_memory(
-        self, checkpoint: Path, base: Path | None, device: torch.device, dtype: torch.dtype
-    ) -> None:
-        from lipar_adapters.wan.checkpoints import stored_bytes, transformer_folder
-        from lipar_adapters.wan.memory import warn_of_weights
-        from lipar_adapters.wan.taehv import taehv_bytes
-
-        weights = stored_bytes(transformer_folder(checkpoint) if checkpoint.is_dir() else checkpoint, dtype)
-        text = 0
-        if base is not None and self.autoencoder == "wan":
-            weights += stored_bytes(base / "vae", dtype)
-        if self.autoencoder == "taehv":
-            weights += taehv_bytes(self._taehv(), dtype)
-        if base is not None and (base / "text_encoder").is_dir():
-            text = stored_bytes(base / "text_encoder", dtype)
-        warn_of_weights(weights, text, device)

@@ -210,6 +210,8 @@ def edit(
         from lipar.editing.side_by_side import check_side_by_side, edit_side_by_side
         from lipar.engines.engine import check_device
         from lipar.events import EditOptions, MaskChoice
+        from lipar.memory.needs import MemoryRun
+        from lipar.memory.report import warn_of_memory
         from lipar.plugin.compatibility import check_config
         from lipar.video.encoders import check_encoder
         from lipar.watch.profile import Profile
@@ -238,13 +240,19 @@ def edit(
             reading=reading,
             preview=moment,
             raw_output=raw_output,
+            memory_checked=True,
         )
         if side_by_side is not None:
             check_side_by_side(options, side_by_side)
         torch_device = pick_device(device)
-        check_device(config.run.engine, torch_device)
+        check_device(config.run.engine, torch_device, adapter.why_eager())
+    number_type = pick_dtype(dtype, torch_device)
+    warn_of_memory(
+        adapter,
+        MemoryRun(config=config, device=torch_device, dtype=number_type, resolution=resolution, dense=dense),
+    )
     with loading(f"the model {config.adapter.name}", quiet=quiet):
-        loaded = adapter.load(torch_device, pick_dtype(dtype, torch_device))
+        loaded = adapter.load(torch_device, number_type)
     if jobs:
         edit_several(loaded, config, options, jobs, host=host, quiet=quiet)
         return

@@ -98,7 +98,8 @@ def run() -> int:
     warnings.showwarning = _show_warning
     sys.unraisablehook = _interrupt_again
     try:
-        cli(standalone_mode=False, obj=state)
+        # a command that ends with an exit code of its own: click returns that here
+        own_code = cli(standalone_mode=False, obj=state)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except ReaderGone:
@@ -120,7 +121,7 @@ def run() -> int:
         return error.exit_code
     except (Exception, KeyboardInterrupt) as error:  # every other error becomes one line
         return _ended_early(error, debug=state.debug)
-    return 0
+    return own_code if isinstance(own_code, int) else 0
 
 
 def _ended_early(error: BaseException, *, debug: bool) -> int:

@@ -11,6 +11,7 @@ OWN = {
     "plugins": ("lipar.cli.lists:plugins", "List the plugins, what they offer, and why one was left out."),
     "models": ("lipar.cli.models:models", "List the models that `--model` takes, and fetch their files."),
     "check": ("lipar.cli.check:check", "Say whether a config can run."),
+    "doctor": ("lipar.cli.doctor:doctor", "Say whether lipar can run on this machine, and how."),
     "new-plugin": ("lipar.cli.new_plugin:new_plugin", "Write a plugin to start from."),
 }
 """Name -> target and help."""

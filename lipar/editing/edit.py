@@ -14,6 +14,8 @@ from lipar.editing.model import pick_device, pick_dtype
 from lipar.editing.run import edit_video
 from lipar.engines.engine import check_device
 from lipar.events import EditOptions, EditReport, MaskChoice
+from lipar.memory.needs import MemoryRun
+from lipar.memory.report import warn_of_memory
 from lipar.plugin.compatibility import check_config
 from lipar.plugin.host import PluginHost, load_plugins
 from lipar.prompts import PromptSchedule
@@ -94,6 +96,9 @@ def edit(
     Returns:
         What was computed, the time per stage, and the speed-up over computing every token where it could be measured.
 
+    Warns:
+        MemoryWarning: the run will probably not fit into memory; says which settings save how much.
+
     Raises:
         TypeError: a keyword that the config does not have, keywords besides a `lipar.Config`, or no prompt.
         ConfigError: a value is wrong, or parts do not fit together or the model.
@@ -127,8 +132,14 @@ def edit(
     if model is None or isinstance(model, str):
         adapter = check_config(host, chosen, dense=dense)
         place = pick_device(device)
-        check_device(chosen.run.engine, place)
-        model = adapter.load(place, pick_dtype(dtype, place))
+        check_device(chosen.run.engine, place, adapter.why_eager())
+        number_type = pick_dtype(dtype, place)
+        warn_of_memory(
+            adapter,
+            MemoryRun(config=chosen, device=place, dtype=number_type, resolution=resolution, dense=dense),
+        )
+        asked = attrs.evolve(asked, memory_checked=True)
+        model = adapter.load(place, number_type)
     with host.extended(*([] if quiet else [ProgressBar()])):
         return edit_video(model, chosen, asked, host=host)
 

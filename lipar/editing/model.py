@@ -5,6 +5,8 @@ from typing import Any
 import torch
 
 from lipar.config import Config, PartConfig
+from lipar.memory.needs import MemoryRun
+from lipar.memory.report import warn_of_memory
 from lipar.plugin.host import PluginHost, load_plugins
 from lipar.plugin.parts import make_streaming_adapter
 from lipar.protocols import Model
@@ -34,15 +36,21 @@ def load_model(
         host: the plugins; None: all that are installed.
         options: those of the adapter, such as `checkpoint="self_forcing_dmd.pt"`.
 
+    Warns:
+        MemoryWarning: an edit at the model's own size will probably not fit into memory.
+
     Raises:
         LookupError: no adapter of that name.
         ConfigError: an option is wrong, or the adapter makes whole clips in a single pass (use its pipeline and
             `lipar.enable`).
         ValueError: there is no such device here, or no such number type.
     """
-    adapter = make_streaming_adapter(host or load_plugins(), Config(adapter=PartConfig(name, options)))
+    config = Config(adapter=PartConfig(name, options))
+    adapter = make_streaming_adapter(host or load_plugins(), config)
     place = pick_device(device)
-    return adapter.load(place, pick_dtype(dtype, place))
+    number_type = pick_dtype(dtype, place)
+    warn_of_memory(adapter, MemoryRun(config=config, device=place, dtype=number_type))
+    return adapter.load(place, number_type)
 
 
 def pick_device(name: str | torch.device | None) -> torch.device:

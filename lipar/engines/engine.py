@@ -180,8 +180,10 @@ def make_engine(model: Model, wanted: str) -> Engine:
     if wanted == "eager":
         return Engine(model, "as asked")
     if wanted == "compiled":
-        if not isinstance(model, CompilableModel):
-            raise ConfigError(f"run.engine: 'compiled': {_no_layers(model)}; take 'eager'")
+        why_not = _why_not_compiled(model)
+        if why_not is not None:
+            raise ConfigError(f"run.engine: 'compiled': {why_not}; take 'eager'")
+        assert isinstance(model, CompilableModel)
         return CompiledEngine(model, "as asked")
     if why_not is not None:
         raise ConfigError(f"run.engine: 'graphs': {why_not}; take 'eager' or 'auto'")
@@ -189,18 +191,30 @@ def make_engine(model: Model, wanted: str) -> Engine:
     return GraphEngine(model, "as asked")
 
 
-def check_device(wanted: str, device: torch.device) -> None:
+def check_device(wanted: str, device: torch.device, why_eager: str | None = None) -> None:
     """Refuse an engine that cannot run on a device, before a model is loaded for it.
 
     Args:
         wanted: one of `ENGINES`.
         device: where the model will be.
+        why_eager: why the layers of the model can neither be compiled nor recorded (`StreamingAdapter.why_eager`).
 
     Raises:
-        ConfigError: it cannot run there.
+        ConfigError: it cannot run there, or not with this model.
     """
+    if wanted in ("compiled", "graphs") and why_eager is not None:
+        raise ConfigError(f"run.engine: {wanted!r}: {why_eager}; take 'eager' or 'auto'")
     if wanted == "graphs" and (why_not := _why_not_there(device)) is not None:
         raise ConfigError(f"run.engine: 'graphs': {why_not}; take 'eager' or 'auto'")
+
+
+def why_no_graphs(device: torch.device) -> str | None:
+    """Why no pass can be recorded on a device, whichever model is there; None: it can.
+
+    Args:
+        device: of the model.
+    """
+    return _why_not_there(device)
 
 
 def _why_not_there(device: torch.device) -> str | None:
@@ -215,7 +229,14 @@ def _why_no_graphs(model: Model) -> str | None:
     why_not = _why_not_there(model.device)
     if why_not is not None:
         return why_not
-    return None if isinstance(model, ReplayableModel) else _no_layers(model)
+    return _why_not_compiled(model) if isinstance(model, ReplayableModel) else _no_layers(model)
+
+
+def _why_not_compiled(model: Model) -> str | None:
+    if not isinstance(model, CompilableModel):
+        return _no_layers(model)
+    ask = getattr(model, "why_not_compiled", None)  # optional; see CompilableModel
+    return None if ask is None else ask()
 
 
 def _no_layers(model: Model) -> str:

@@ -128,16 +128,20 @@ def check_encoder(asked: Encoding) -> None:
     Raises:
         VideoError: it does not open; the message lists those that do.
     """
-    reason = _why_not(asked)
+    reason = why_not(asked)
     if reason is None:
         return
-    works = [name for name in CODECS if _why_not(Encoding.of(name)) is None]
+    works = [name for name in CODECS if why_not(Encoding.of(name)) is None]
     listed = f"these do: {', '.join(works)}" if works else "none does; install PyAV from its own wheels"
     raise VideoError(f"codec {asked.codec} does not work on this machine ({reason}); {listed}")
 
 
-def _why_not(asked: Encoding) -> str | None:
-    """Why the encoder does not open; None: it does."""
+def why_not(asked: Encoding) -> str | None:
+    """Why an encoder does not open on this machine; None: it does.
+
+    Args:
+        asked: codec, speed and quality.
+    """
     try:
         context = cast(av.VideoCodecContext, av.VideoCodecContext.create(asked.encoder, "w"))
     except ValueError:

@@ -16,6 +16,19 @@ class SlowConvolutionsWarning(UserWarning):
     """This release of PyTorch computes 3D convolutions slowly in bfloat16."""
 
 
+def convolutions_are_slow(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether this release computes 3D convolutions slowly there.
+
+    Args:
+        device: of the weights.
+        dtype: their type.
+    """
+    release = torch.__version__.partition("+")[0]
+    if device.type != "cuda" or dtype != torch.bfloat16 or not release.startswith("2.9."):
+        return False
+    return release == "2.9.0" or (torch.backends.cudnn.version() or 0) < GOOD_CUDNN
+
+
 def warn_of_slow_convolutions(device: torch.device, dtype: torch.dtype) -> None:
     """Warn where 3D convolutions will run on a GPU in bfloat16 with PyTorch 2.9; Python shows it once.
 
@@ -26,10 +39,7 @@ def warn_of_slow_convolutions(device: torch.device, dtype: torch.dtype) -> None:
     Warns:
         SlowConvolutionsWarning: says what to install.
     """
-    release = torch.__version__.partition("+")[0]
-    if device.type != "cuda" or dtype != torch.bfloat16 or not release.startswith("2.9."):
-        return
-    if release != "2.9.0" and (torch.backends.cudnn.version() or 0) >= GOOD_CUDNN:
+    if not convolutions_are_slow(device, dtype):
         return
     warnings.warn(
         f"torch {torch.__version__} computes 3D convolutions in bfloat16 many times slower than other releases do, so "

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from taehv_toys import save_taehv, taehv_state
+from taehv_toys import save_taehv
 from wan_toys import original_names, save_wan_folder, toy_transformer
 
 from lipar import Config, ConfigError, Scheduler, build_config, load_plugins
@@ -17,8 +17,7 @@ from lipar.plugin.parts import make_adapter
 from lipar.protocols import Adapter
 from lipar.spec import AutoencoderSpec
 from lipar_adapters.self_forcing import SelfForcing
-from lipar_adapters.wan import checkpoints, memory
-from lipar_adapters.wan.memory import MemoryWarning
+from lipar_adapters.wan import checkpoints
 
 CPU = torch.device("cpu")
 
@@ -281,23 +280,6 @@ def test_a_base_that_does_not_fit_the_checkpoint_is_refused(
 def test_a_folder_without_a_transformer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no config.json there nor in transformer/"):
         latents_only(tmp_path)
-
-
-def test_it_warns_before_memory_runs_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "free_bytes", lambda _: 1000)
-    with pytest.warns(MemoryWarning, match=r"about 0\.\d GiB are needed on cpu and 0\.0 are free"):
-        SelfForcing(checkpoint=str(folder)).load(CPU, torch.float32)
-
-
-def test_taehv_is_counted_before_memory_runs_out(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    counted: list[int] = []
-    monkeypatch.setattr(memory, "warn_of_weights", lambda weights, text, device: counted.append(weights))
-    own = checkpoints.stored_bytes(folder / "transformer", torch.bfloat16)
-    file = save_taehv(tmp_path)
-    SelfForcing(checkpoint=str(folder), autoencoder="taehv", taehv=str(file)).load(CPU, torch.bfloat16)
-    assert counted == [own + 2 * sum(tensor.numel() for tensor in taehv_state().values())]
 
 
 def test_weights_are_counted_from_their_shapes(released: Path, folder: Path) -> None:

@@ -39,12 +39,13 @@ ORDER = [
 """A module of the core imports, directly or not, none that comes after it in this list."""
 LEVELS = [
     {"catalogue", "files", "metrics", "video"},
-    {"attention", "masks"},
+    {"attention", "masks", "memory"},
     {"engines"},
     {"plugin"},
     {"sampling", "watch"},
     {"enabling", "regions"},
     {"editing"},
+    {"doctor"},
     {"cli"},
     {"testing"},
 ]

@@ -1,6 +1,6 @@
 """The adapter `tiny`: the bundled model, three million parameters, which runs on any machine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,6 +11,7 @@ from attrs.validators import instance_of, optional
 from jaxtyping import Float
 from torch import Tensor
 
+from lipar.memory.needs import MemoryNeeds, MemoryRun, OptionSwitch
 from lipar.plugin.compatibility import CAUSAL
 from lipar.protocols import Model, StreamingAdapter
 from lipar.regions.stages import StagedDecoder
@@ -19,6 +20,8 @@ from lipar.types import Latents
 from lipar_adapters.checkpoint_errors import MissingCheckpointError, reading
 from lipar_adapters.tiny.clips import ExactEdit
 from lipar_adapters.tiny.parts import CONFIG, read_run_settings
+from lipar_adapters.wan.placement import Layerwise, Placement, place
+from lipar_adapters.wan.quantise_option import Quantise, check_quantise, quantise_layers
 
 PixelClip: TypeAlias = Float[Tensor, "b pixel_frames 3 height width"]
 
@@ -28,6 +31,10 @@ PARTS = {
     "text_encoder": "config.json",
     "tokenizer": "tokenizer_config.json",
 }
+PLENTY = 2**28
+"""Bytes for the weights, see `Tiny.memory_plenty`."""
+PLENTY_PER_PIXEL = 2**14
+"""Bytes; with the default window and noise source the terms come to about an eighth."""
 
 
 @attrs.frozen(kw_only=True)
@@ -36,6 +43,10 @@ class Tiny(StreamingAdapter):
 
     weights: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
     """A folder written by `python -m lipar_adapters.tiny.recipe.train`; None: the weights that come with lipar."""
+    quantise: Quantise = "none"
+    """As of the adapter `self-forcing`."""
+    layerwise: Layerwise = "none"
+    """As of the adapter `self-forcing`."""
 
     gives = CAUSAL
 
@@ -75,19 +86,79 @@ class Tiny(StreamingAdapter):
         Raises:
             MissingCheckpointError: the folder is not whole.
             CheckpointError: its configuration lacks an entry, or its weights are damaged.
+            ValueError: `quantise` is not possible on this device or in this type, or not with `layerwise`.
         """
         folder = self._folder()
         settings, tau_short, tau_long = read_run_settings(folder / CONFIG)
+        check_quantise(self.quantise, device, dtype)
+        placement = Placement(layerwise=self.layerwise)
+        placement.check(device, quantised=self.quantise != "none")
         from lipar_adapters.tiny.parts import load
         from lipar_adapters.wan.causal import CausalWan
 
         parts = load(device, dtype, folder)
+        quantise_layers(parts.transformer, self.quantise)
+        place(parts.transformer, placement, device)
         autoencoder = TinyAutoencoder(parts.autoencoder, tau_short=tau_short, tau_long=tau_long)
         encode_prompt = TinyText(parts.encode_prompt)
         with reading(folder, "the parts of one model"):
             return CausalWan(
-                parts.transformer, settings, autoencoder=autoencoder, encode_prompt=encode_prompt
+                parts.transformer,
+                settings,
+                autoencoder=autoencoder,
+                encode_prompt=encode_prompt,
+                runs_eagerly=placement.why_eager(),
             )
+
+    def why_eager(self) -> str | None:
+        """With `layerwise`: weights are then cast in every pass."""
+        return Placement(layerwise=self.layerwise).why_eager()
+
+    def memory_needs(self, run: MemoryRun) -> MemoryNeeds:
+        """Every term, from the headers of the files, the config and the code of the model; nothing is loaded.
+
+        Raises:
+            MissingCheckpointError: the folder is not whole.
+            CheckpointError: its configuration lacks an entry.
+        """
+        folder = self._folder()
+        settings, tau_short, tau_long = read_run_settings(folder / CONFIG)
+        from lipar_adapters.loading import described
+        from lipar_adapters.model_config import read_config
+        from lipar_adapters.tiny.autoencoder import TinyVideoAutoencoder
+        from lipar_adapters.tiny.text import TEXT_LENGTH
+        from lipar_adapters.wan.checkpoints import read_transformer_config, stored_bytes
+        from lipar_adapters.wan.memory import TextEncoder, causal_needs, weight_bytes
+        from lipar_adapters.wan.unloaded import UnloadedWan
+
+        vae = described(TinyVideoAutoencoder, read_config(folder / "vae" / "config.json"), folder / "vae")
+        autoencoder = TinyAutoencoder(
+            torch.nn.Module.to(vae, run.dtype), tau_short=tau_short, tau_long=tau_long
+        )
+        config = read_transformer_config(folder / "transformer")
+        placement = Placement(layerwise=self.layerwise)
+        placement.check(run.device, quantised=self.quantise != "none")
+        return causal_needs(
+            UnloadedWan(config, settings, autoencoder=autoencoder, device=run.device, dtype=run.dtype),
+            run,
+            weights=weight_bytes(config, run.dtype, self.quantise, placement),
+            autoencoder=stored_bytes(folder / "vae", run.dtype),
+            text=TextEncoder(bytes=stored_bytes(folder / "text_encoder", torch.float32), kept=True),
+            quantise=self.quantise,
+            text_rows=TEXT_LENGTH,
+        )
+
+    def memory_plenty(self, run: MemoryRun) -> int | None:
+        """Several times what its terms come to at this size, unless the window is unlimited."""
+        if run.config.cache.window_frames == 0:
+            return None
+        settings, *_ = read_run_settings(self._folder() / CONFIG)
+        pixels = settings.home_pixels if run.resolution is None else run.resolution[0] * run.resolution[1]
+        return PLENTY + PLENTY_PER_PIXEL * pixels
+
+    def memory_switches(self, run: MemoryRun) -> Sequence[OptionSwitch]:
+        """Its only option that makes weights smaller without another's cost."""
+        return [OptionSwitch(option="quantise", value="int8", cost="less exact, no faster")]
 
     def load_without_transformer(self, device: torch.device, dtype: torch.dtype) -> Model:
         """The autoencoder, and the form of the transformer without its weights.

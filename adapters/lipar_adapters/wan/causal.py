@@ -29,6 +29,10 @@ class CausalWan:
         settings: blocks, cache and steps.
         autoencoder: pixel frames to latents and back; None where only latents come and go.
         encode_prompt: text to conditioning; None where `prompt_embeds` is set by the caller.
+        device: where it computes; None: where its weights are.
+        runs_eagerly: why its layers can neither be compiled nor recorded; None: they can.
+        memoise_text: project a prompt for all layers at once, and keep that. Not where weights wait elsewhere: the
+            projection of a layer is then on the device only while that layer runs.
     """
 
     def __init__(
@@ -38,6 +42,9 @@ class CausalWan:
         *,
         autoencoder: Autoencoder | None = None,
         encode_prompt: PromptEncoder | None = None,
+        device: torch.device | None = None,
+        runs_eagerly: str | None = None,
+        memoise_text: bool = True,
     ) -> None:
         config = transformer.config
         if config.patch_size[0] != 1 or config.patch_size[1] != config.patch_size[2]:
@@ -52,7 +59,9 @@ class CausalWan:
         self.transformer = transformer.eval().requires_grad_(False)
         self.run_settings = settings
         self.autoencoder = autoencoder
-        self.seam = WanSeam(transformer, memoise_text=True)
+        self.seam = WanSeam(transformer, memoise_text=memoise_text)
+        self._computes_on = device
+        self._runs_eagerly = runs_eagerly
         self._prompt_embeds: Tensor | None = None
         self._encode_prompt = encode_prompt
         self._encoded: dict[str, Tensor] = {}
@@ -68,8 +77,8 @@ class CausalWan:
 
     @property
     def device(self) -> torch.device:
-        """Device of the transformer."""
-        return next(self.transformer.parameters()).device
+        """Where the transformer computes."""
+        return self._computes_on or next(self.transformer.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
@@ -185,6 +194,10 @@ class CausalWan:
             return None
         return self.seam.text_memory(), self._layers_compiled
 
+    def why_not_compiled(self) -> str | None:
+        """Why its layers can neither be compiled nor recorded, such as weights that move between devices."""
+        return self._runs_eagerly
+
     def why_not_replayed(self) -> str | None:
         """A hook or cache of another library on the transformer, or weights that move between devices."""
-        return self.seam.foreign_hook()
+        return self._runs_eagerly or self.seam.foreign_hook()

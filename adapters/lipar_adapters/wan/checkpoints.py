@@ -62,7 +62,28 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     """
     if not path.is_file():
         raise MissingCheckpointError(f"no checkpoint at {path}")
-    state = _read(path)
+    return _plain(_read(path), path)
+
+
+def read_shapes(path: Path) -> dict[str, torch.Tensor]:
+    """As `read_checkpoint`, with tensors that may have no values: of a safetensors file only the header is read.
+
+    Raises:
+        MissingCheckpointError: no such file.
+        CheckpointError: it holds no Wan transformer.
+    """
+    if path.suffix != ".safetensors":
+        return read_checkpoint(path)  # which maps it into memory, where it can
+    headers = read_headers(path)
+    kinds = {True: torch.float32, False: torch.int64}
+    state = {
+        name: torch.empty(header.shape, dtype=kinds[header.is_float], device="meta")
+        for name, header in headers.items()
+    }
+    return _plain(state, path)
+
+
+def _plain(state: Any, path: Path) -> dict[str, torch.Tensor]:
     for wrapper in _WRAPPERS:
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
@@ -212,14 +233,25 @@ def load_transformer(
     config = config or infer_config(state, path=path)
     _check_fits(state, config, path)
     model = load_gguf(path, config, dtype) if path.suffix == SUFFIX else _from_state(state, config, path)
-    keep_float32 = WanTransformer3DModel._keep_in_fp32_modules or []
-    if dtype != torch.float32:
-        for name, parameter in model.named_parameters():
-            if parameter.is_floating_point() and not any(part in name for part in keep_float32):
-                parameter.data = parameter.data.to(dtype)
+    cast_weights(model, dtype)
     model = model.to(device)
     check_finite(model, path)
     return model
+
+
+def cast_weights(model: Any, dtype: torch.dtype) -> None:
+    """Cast the weights of a transformer in place, except what diffusers keeps in float32.
+
+    Args:
+        model: a diffusers model.
+        dtype: type of the other weights.
+    """
+    keep_float32 = type(model)._keep_in_fp32_modules or []
+    if dtype == torch.float32:
+        return
+    for name, parameter in model.named_parameters():
+        if parameter.is_floating_point() and not any(part in name for part in keep_float32):
+            parameter.data = parameter.data.to(dtype)
 
 
 def _from_state(state: dict[str, torch.Tensor], config: dict[str, Any], path: Path) -> Any:

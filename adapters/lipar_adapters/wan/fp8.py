@@ -13,23 +13,15 @@ that a call takes 185 microseconds of the host (torchao 0.18, torch 2.13, one CP
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lipar_adapters.wan.quantised_linear import QuantisedLinear
+
 LARGEST = 448.0
 """The largest number of e4m3."""
 _LEAST = 1e-12  # so that a row of zeros has a scale
-LINEAR_LAYERS = (
-    *("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0"),
-    *(
-        "attn2.to_q",
-        "attn2.to_out.0",
-    ),  # the prompt's keys and values are projected once, so they gain nothing
-    *("ffn.net.0.proj", "ffn.net.2"),
-)
-"""The layers of a transformer block that are quantised; embeddings, norms and the head are not."""
 LEAST_CAPABILITY = (8, 9)
 """Compute capability of the first GPUs with matrix products of 8-bit floating point (Ada)."""
 
@@ -77,7 +69,7 @@ def quantise_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     return (x / scale).to(torch.float8_e4m3fn, memory_format=torch.contiguous_format), scale
 
 
-class Fp8Linear(nn.Module):
+class Fp8Linear(QuantisedLinear):
     """A linear layer whose weights are in e4m3, with a scale for each output channel; input and output are bfloat16.
 
     Args:
@@ -87,24 +79,13 @@ class Fp8Linear(nn.Module):
         ValueError: other sizes, which the matrix product of fp8 cannot take.
     """
 
-    rows: Tensor
-    """The weights, `out in` in e4m3. Not named `weight`: whoever reads that would take them without their scales."""
-    scale: Tensor
-    """`1 out`, in float32."""
-    bias: Tensor | None
-
     def __init__(self, linear: nn.Linear) -> None:
-        super().__init__()
-        self.in_features, self.out_features = linear.in_features, linear.out_features
-        if self.in_features % 16 or self.out_features % 16:
+        if linear.in_features % 16 or linear.out_features % 16:
             raise ValueError(
-                f"fp8 takes layers whose sizes are multiples of 16, got {self.in_features} to {self.out_features}"
+                f"fp8 takes layers whose sizes are multiples of 16, got {linear.in_features} to {linear.out_features}"
             )
         rows, scale = quantise_rows(linear.weight.detach())
-        self.register_buffer("rows", rows)
-        self.register_buffer("scale", scale.reshape(1, -1))
-        bias: Tensor | None = linear.bias  # typed as always there
-        self.register_buffer("bias", None if bias is None else bias.detach())
+        super().__init__(linear, rows, scale.reshape(1, -1))
 
     def forward(self, x: Tensor) -> Tensor:
         """The product with the weights; `x` has any number of leading axes."""
@@ -121,21 +102,6 @@ class Fp8Linear(nn.Module):
         )
         return product.unflatten(0, x.shape[:-1])
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Fp8Linear":
-        # `model.to(dtype)` is for numbers that mean the same in another type; these only follow it to its device
-        def moved(tensor: Tensor) -> Tensor:
-            result = fn(tensor)
-            return result if result.dtype == tensor.dtype else tensor.to(result.device)
-
-        super()._apply(moved, recurse)  # type: ignore[no-untyped-call]
-        return self
-
-    def extra_repr(self) -> str:
-        """The sizes, as those of `nn.Linear` are printed."""
-        return (
-            f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
-        )
-
 
 @functools.cache
 def _fused() -> Callable[[Tensor], tuple[Tensor, Tensor]]:
@@ -143,17 +109,3 @@ def _fused() -> Callable[[Tensor], tuple[Tensor, Tensor]]:
     from torch.utils._triton import has_triton
 
     return torch.compile(quantise_rows, dynamic=True) if has_triton() else quantise_rows
-
-
-def quantise_transformer(transformer: Any) -> None:
-    """Replace the linear layers of a Wan transformer's blocks by `Fp8Linear`, in place.
-
-    Args:
-        transformer: a diffusers `WanTransformer3DModel` with its weights.
-
-    Raises:
-        ValueError: a layer has sizes that fp8 cannot take.
-    """
-    for block in transformer.blocks:
-        for name in LINEAR_LAYERS:
-            block.set_submodule(name, Fp8Linear(block.get_submodule(name)))

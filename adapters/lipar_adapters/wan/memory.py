@@ -1,135 +1,193 @@
-"""Memory that a causal Wan model will take, estimated beforehand: weights, KV cache, and the donors of each step."""
+"""Memory of a run of a causal Wan model, term by term, before it is loaded.
 
-import warnings
-from pathlib import Path
-from typing import Protocol, runtime_checkable
+Weights are counted from the shapes of the model that the config describes, the KV cache and donors from the run's own
+settings, activations by running the model's own code on tensors without values (`activations`).
+"""
 
+import json
+from functools import cache
+from typing import Any
+
+import attrs
 import torch
 
-from lipar.config import Config
-from lipar.events import EditOptions
-from lipar.plugin.host import PluginHost, load_plugins
-from lipar.plugin.parts import UnknownPartError, make_part
-from lipar.protocols import Model
-
-_GIB = 2**30
-TRAINED_FRAMES = 21
-"""Latent frames that an unlimited window is taken to fill where the length of the video is not known."""
+from lipar.editing.source import SYNTHETIC_SIZE, model_size
+from lipar.memory.needs import ALWAYS, MemoryNeeds, MemoryRun, MemoryTerm, OptionSwitch, Phase
+from lipar_adapters.wan.cache_memory import run_bytes
+from lipar_adapters.wan.causal import CausalWan
+from lipar_adapters.wan.placement import GROUPS_ON_DEVICE, Placement
+from lipar_adapters.wan.quantise_option import Quantise
 
 
-class MemoryWarning(UserWarning):
-    """The model, or the KV cache of a run, will probably not fit into memory."""
+@attrs.frozen(kw_only=True)
+class WeightBytes:
+    """Memory of a transformer's weights."""
+
+    device: int
+    host: int = 0
+    """In the memory of the CPU, where they wait there."""
 
 
-@runtime_checkable
-class CachesFrames(Model, Protocol):
-    """A model that can compute the size of its keys and values."""
+@attrs.frozen(kw_only=True)
+class TextEncoder:
+    """The text encoder of a model, as it will be used."""
 
-    def kv_frame_bytes(self, pixels: int) -> int:
-        """Bytes of the keys, or of the values, of one latent frame in all layers; `pixels` is rows x columns."""
-        ...
+    bytes: int
+    kept: bool
+    """It stays between prompts."""
+    waits_on_host: bool = False
+    """Between prompts it is in the memory of the CPU."""
+    computes_on_host: bool = False
+
+    def terms(self) -> list[MemoryTerm]:
+        """When it is where."""
+        once: frozenset[Phase] = frozenset({"prompt"})
+        if self.computes_on_host:
+            return [self._term(ALWAYS if self.kept else once, on_host=True)]
+        if self.waits_on_host:
+            return [self._term(once), self._term(ALWAYS, on_host=True)]
+        return [self._term(ALWAYS if self.kept else once)]
+
+    def _term(self, phases: frozenset[Phase], *, on_host: bool = False) -> MemoryTerm:
+        return MemoryTerm(name="text encoder", bytes=self.bytes, phases=phases, on_host=on_host)
 
 
-def warn_of_weights(weights: int, text_encoder: int, device: torch.device) -> None:
-    """Warn where weights are about to take more than a device has free; nothing where that is not known.
+def weight_bytes(
+    config: dict[str, Any], dtype: torch.dtype, quantise: Quantise, placement: Placement
+) -> WeightBytes:
+    """Memory of the weights of a transformer, as it will be loaded, quantised and placed.
 
     Args:
-        weights: bytes of the transformer and the autoencoder.
-        text_encoder: bytes of the text encoder, which is loaded in addition for each new prompt.
-        device: where they are loaded.
-
-    Warns:
-        MemoryWarning: with both sizes.
+        config: as diffusers has it.
+        dtype: type of the weights.
+        quantise: the option of an adapter.
+        placement: likewise.
     """
-    free, needed = free_bytes(device), weights + text_encoder
-    if free is not None and needed > free:
-        warnings.warn(
-            f"about {needed / _GIB:.1f} GiB are needed on {device} and {free / _GIB:.1f} are free: weights "
-            f"{weights / _GIB:.1f}, text encoder {text_encoder / _GIB:.1f}; the KV cache of a run comes in addition",
-            MemoryWarning,
-            stacklevel=4,
+    return _weight_bytes(json.dumps(config, sort_keys=True), dtype, quantise, placement)
+
+
+@cache
+def _weight_bytes(config: str, dtype: torch.dtype, quantise: Quantise, placement: Placement) -> WeightBytes:
+    from lipar_adapters.wan.activations import META, shaped_transformer
+    from lipar_adapters.wan.placement import place
+
+    model = shaped_transformer(json.loads(config), dtype, quantise)
+    place(model, attrs.evolve(placement, offload="none"), META)
+    whole = _tensor_bytes(model)
+    if placement.offload == "none":
+        return WeightBytes(device=whole)
+    blocks = [_tensor_bytes(block) for block in model.blocks]
+    return WeightBytes(device=whole - sum(blocks) + GROUPS_ON_DEVICE * max(blocks), host=whole)
+
+
+def _tensor_bytes(module: torch.nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
+
+
+def causal_needs(
+    model: CausalWan,
+    run: MemoryRun,
+    *,
+    weights: WeightBytes,
+    autoencoder: int,
+    text: TextEncoder | None,
+    quantise: Quantise,
+    text_rows: int,
+) -> MemoryNeeds:
+    """All terms of a run.
+
+    Args:
+        model: without weights, its autoencoder on `meta`.
+        run: what will be run.
+        weights: those of the transformer.
+        autoencoder: bytes of its weights.
+        text: the text encoder; None: there is none.
+        quantise: the option of the adapter.
+        text_rows: rows of the prompt.
+    """
+    config = run.config
+    factor = model.autoencoder.spatial_factor if model.autoencoder is not None else 8
+    token = factor * model.patch_size
+    width, height = run.resolution or model_size(model, run.shown or SYNTHETIC_SIZE)
+    # a size that does not divide into tokens is refused when the edit begins
+    size = (max(2, width // token) * token, max(2, height // token) * token)
+    cached, donors = run_bytes(model, config, size[0] * size[1], frames=run.frames, dense=run.dense)
+    held: frozenset[Phase] = frozenset({"denoise", "pixels"})
+    computed = _denoise_bytes(
+        json.dumps(dict(model.transformer.config), sort_keys=True, default=str),
+        run.dtype,
+        quantise,
+        (model.block_frames, size[1] // factor, size[0] // factor),
+        1 if model.run_settings.guidance_scale == 1 else 2,
+        text_rows,
+    )
+    terms = [
+        MemoryTerm(name="transformer", bytes=weights.device),
+        MemoryTerm(name="autoencoder", bytes=autoencoder),
+        *([] if text is None else text.terms()),
+        MemoryTerm(name="KV cache", bytes=cached, phases=held),
+        MemoryTerm(name=f"donors of noise source {config.noise.name}", bytes=donors, phases=held),
+        MemoryTerm(name="activations of a block", bytes=computed, phases=frozenset({"denoise"})),
+    ]
+    if weights.host:
+        terms.append(MemoryTerm(name="transformer", bytes=weights.host, on_host=True))
+    if model.autoencoder is not None:
+        from lipar_adapters.wan.activations import pixel_bytes
+
+        pixels = pixel_bytes(model.autoencoder, run.dtype, size=size, frames=model.block_frames)
+        terms.append(
+            MemoryTerm(name="activations of the autoencoder", bytes=pixels, phases=frozenset({"pixels"}))
         )
+    window = config.cache.window_frames
+    return MemoryNeeds(
+        terms=tuple(term for term in terms if term.bytes),
+        size=size,
+        token=token,
+        block_frames=model.block_frames,
+        window_frames=model.window_frames if window is None else window,
+    )
 
 
-def warn_of_cache(
-    model: CachesFrames, config: Config, options: EditOptions, frames: int | None = None
-) -> None:
-    """Warn where the KV cache of an edit is about to take more than the model's device has free.
+@cache
+def _denoise_bytes(
+    config: str,
+    dtype: torch.dtype,
+    quantise: Quantise,
+    grid: tuple[int, int, int],
+    branches: int,
+    text_rows: int,
+) -> int:
+    from lipar_adapters.wan.activations import denoise_bytes
 
-    Args:
-        model: loaded, so that its weights are no longer counted among what is free.
-        config: window, steps and noise source of the run.
-        options: the resolution, where one was asked for.
-        frames: pixel frames of the video; None: not known.
-
-    Warns:
-        MemoryWarning: with the sizes, and which settings make them smaller.
-    """
-    free = free_bytes(model.device)
-    if free is None:
-        return
-    width, height = options.resolution or (model.home_pixels, 1)
-    cache, donors = run_bytes(model, config, width * height, frames=frames, dense=options.dense)
-    if cache + donors > free:
-        warnings.warn(
-            f"the KV cache will take about {cache / _GIB:.1f} GiB on {model.device}, and what the noise source "
-            f"{config.noise.name!r} keeps of each step {donors / _GIB:.1f}, where {free / _GIB:.1f} are free; set "
-            "cache.window_frames or --resolution lower, or take another noise source (filtering keeps nothing)",
-            MemoryWarning,
-            stacklevel=2,
-        )
+    return denoise_bytes(
+        json.loads(config), dtype, quantise, grid=grid, branches=branches, text_rows=text_rows
+    )
 
 
-def run_bytes(
-    model: CachesFrames, config: Config, pixels: int, *, frames: int | None = None, dense: bool = False
-) -> tuple[int, int]:
-    """Bytes of a run's KV cache, and of the keys and values that its noise source keeps of denoise steps.
+def causal_switches(
+    device: torch.device, *, text: bool, released_autoencoder: bool, quantised: bool
+) -> list[OptionSwitch]:
+    """Changes of the options of an adapter for causal Wan models.
 
     Args:
-        model: gives the sizes, and the cache that the config does not set.
-        config: `cache`, `noise`, `recovery`, and the steps.
-        pixels: rows x columns of a pixel frame.
-        frames: pixel frames of the video, which bound an unlimited window; None: not known.
-        dense: every token is computed, so that no donor is kept.
+        device: where it runs.
+        text: it has a text encoder, and options for it.
+        released_autoencoder: its autoencoder is Wan's own, and it has another.
+        quantised: its weights are in a quantised file, which these options do not take.
     """
-    steps = len(model.sigmas(config.strength, config.scaled_steps))
-    if not steps:
-        return 0, 0
-    sink = model.sink_frames if config.cache.sink_frames is None else config.cache.sink_frames
-    window = model.window_frames if config.cache.window_frames is None else config.cache.window_frames
-    cached = sink + window if window else _latent_frames(model, frames)
-    frame_bytes = model.kv_frame_bytes(pixels)
-    held = 0 if dense else _donor_frames(load_plugins(), config, model.block_frames)
-    # keys are stored twice, un-rotated and rotated; see lipar.attention.kv_cache
-    return 3 * cached * frame_bytes, 2 * steps * held * frame_bytes
-
-
-def _latent_frames(model: Model, frames: int | None) -> int:
-    autoencoder = model.autoencoder
-    if frames is None or autoencoder is None:
-        return TRAINED_FRAMES
-    return 1 + max(0, frames - autoencoder.first_pixel_frames) // autoencoder.next_pixel_frames
-
-
-def _donor_frames(host: PluginHost, config: Config, block_frames: int) -> int:
-    """Frames that the noise source keeps for each layer and step; 0 where the recovery fills no place with donors."""
-    try:
-        recovery = make_part(host, "recovery", config.recovery)
-        noise = make_part(host, "noise", config.noise)
-    except UnknownPartError:  # offered to the run's own host alone
-        return 0
-    frames_held = getattr(noise, "frames_held", None)  # optional; see lipar.protocols.NoiseSource
-    return int(frames_held(block_frames)) if recovery.fills and frames_held is not None else 0
-
-
-def free_bytes(device: torch.device) -> int | None:
-    """Memory that a device has free, in bytes; None where that is not known."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    memory = Path("/proc/meminfo")
-    if device.type != "cpu" or not memory.is_file():
-        return None
-    for line in memory.read_text("ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None
+    switches = []
+    on_gpu = device.type == "cuda"
+    if text:
+        switches.append(OptionSwitch(option="keep_text_encoder", value=False, cost="read for each prompt"))
+        if on_gpu:
+            switches.append(OptionSwitch(option="text_offload", value="compute", cost="slower prompts"))
+    if not quantised:
+        switches.append(OptionSwitch(option="quantise", value="int8", cost="less exact, no faster"))
+        if on_gpu:
+            switches += [
+                OptionSwitch(option="layerwise", value="fp8", cost="less exact, eager"),
+                OptionSwitch(option="offload", value="group", cost="slower, eager"),
+            ]
+    if released_autoencoder:
+        switches.append(OptionSwitch(option="autoencoder", value="taehv", cost="quality of the pixels"))
+    return switches

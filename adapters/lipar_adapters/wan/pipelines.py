@@ -22,6 +22,7 @@ from lipar_adapters.loading import (
     load_transformers_model,
 )
 from lipar_adapters.model_config import read_config, read_json
+from lipar_adapters.wan.quantise_option import Quantise, check_quantise, quantise_layers
 from lipar_adapters.wan.taehv_option import only_with_taehv, taehv_file
 
 INDEX = "model_index.json"
@@ -98,7 +99,7 @@ def load_pipeline(
     *,
     image: bool,
     offload: bool = False,
-    fp8: bool = False,
+    quantise: Quantise = "none",
     taehv: Path | None = None,
 ) -> Pipeline:
     """A stock pipeline from local files; the autoencoder in float32, as Wan's authors advise.
@@ -109,24 +110,21 @@ def load_pipeline(
         dtype: type of the transformers and the text encoder.
         image: a `WanImageToVideoPipeline`, else a `WanPipeline`.
         offload: keep parts on the CPU until they are needed (needs a GPU).
-        fp8: quantise the linear layers of the transformers, see `lipar_adapters.wan.fp8`.
+        quantise: the linear layers of the transformers, see `lipar_adapters.wan.fp8` and `int8`.
         taehv: file of TAEHV, which then is the autoencoder, in `dtype`; None: that of the folder.
 
     Raises:
         MissingCheckpointError: the folder is not whole, or there is no file of TAEHV.
         CheckpointError: its files are damaged.
         ValueError: TAEHV is that of another Wan; the model does not take an image, or takes nothing else; offload on a
-            CPU; or fp8 where it is not possible.
+            CPU; or `quantise` where it is not possible.
     """
     from diffusers import WanImageToVideoPipeline, WanPipeline
     from transformers import AutoTokenizer
 
-    from lipar_adapters.wan.fp8 import check_fp8, quantise_transformer
-
     if offload and device.type == "cpu":
         raise ValueError("there is nothing to offload from a CPU; leave offload out, or name a GPU")
-    if fp8:
-        check_fp8(device, dtype)
+    check_quantise(quantise, device, dtype)
     folder = Path(folder).expanduser()
     index = read_index(folder, without=replaced_by(taehv))
     channels_in, channels_out = _channels(folder, index)
@@ -144,8 +142,8 @@ def load_pipeline(
         if part not in models and (folder / part / "config.json").is_file()
     }
     for part in ("transformer", "transformer_2"):
-        if fp8 and part in models:
-            quantise_transformer(models[part])
+        if part in models:
+            quantise_layers(models[part], quantise)
     if "tokenizer" in index and "text_encoder" in models:
         models["tokenizer"] = load_tokenizer(AutoTokenizer, folder / "tokenizer")
         check_vocabulary(models["tokenizer"], models["text_encoder"], folder)
@@ -211,8 +209,8 @@ class _Wan22(ClipAdapter):
     """An image-to-video pipeline; else text-to-video, which `video_to_video` takes. A14B has a folder for each."""
     offload: bool = False
     """Keep parts on the CPU until they are needed."""
-    quantise: Literal["none", "fp8"] = "none"
-    """`fp8`: as of the adapter `self-forcing`."""
+    quantise: Quantise = "none"
+    """`fp8`, `int8`: as of the adapter `self-forcing`."""
     autoencoder: Literal["wan", "taehv"] = "wan"
     """`wan`: `vae` of the folder, in float32; `taehv`: the small one in the file `taehv`."""
     taehv: str | None = attrs.field(default=None, validator=only_with_taehv)
@@ -265,7 +263,7 @@ class _Wan22(ClipAdapter):
             dtype,
             image=self.image,
             offload=self.offload,
-            fp8=self.quantise == "fp8",
+            quantise=self.quantise,
             taehv=taehv,
         )
 

@@ -1,6 +1,6 @@
 """The adapter `random-wan`: Wan transformers of real shapes with random weights, to measure with."""
 
-from typing import Any, Literal
+from typing import Any
 
 import attrs
 import torch
@@ -10,6 +10,7 @@ from lipar import bounds
 from lipar.plugin.compatibility import CAUSAL
 from lipar.protocols import Model, StreamingAdapter
 from lipar.spec import ModelSpec
+from lipar_adapters.wan.quantise_option import Quantise, check_quantise, quantise_layers
 from lipar_adapters.wan.run_settings import run_settings_of
 from lipar_adapters.wan.shapes import Shape, shape_named
 
@@ -25,8 +26,8 @@ class RandomWan(StreamingAdapter):
     layers: int | None = attrs.field(default=None, validator=optional(bounds.LAYERS))
     """Number of layers; None: as many as the model has."""
     seed: int = attrs.field(default=0, validator=bounds.SEED)
-    quantise: Literal["none", "fp8"] = "none"
-    """`fp8`: as of the adapter `self-forcing`."""
+    quantise: Quantise = "none"
+    """`fp8`, `int8`: as of the adapter `self-forcing`."""
 
     gives = CAUSAL - {"pixels"}
 
@@ -45,15 +46,12 @@ class RandomWan(StreamingAdapter):
             LookupError: no such shape.
             ValueError: `quantise` is not possible on this device or in this type.
         """
-        from lipar_adapters.wan.fp8 import check_fp8, quantise_transformer
         from lipar_adapters.wan.random_model import RandomWanModel
 
         shape = shape_named(self.shape)
-        if self.quantise == "fp8":
-            check_fp8(device, dtype)
+        check_quantise(self.quantise, device, dtype)
         transformer = self._transformer(shape, device, dtype)
-        if self.quantise == "fp8":
-            quantise_transformer(transformer)
+        quantise_layers(transformer, self.quantise)
         return RandomWanModel(transformer, shape, seed=self.seed)
 
     def _transformer(self, shape: Shape, device: torch.device, dtype: torch.dtype) -> Any:

@@ -2,8 +2,9 @@
 
 import html
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -11,6 +12,10 @@ from torch import Tensor
 
 from lipar_adapters.checkpoint_errors import MissingCheckpointError
 from lipar_adapters.loading import check_vocabulary, load_tokenizer, load_transformers_model
+from lipar_adapters.wan.host_copy import HostCopy
+
+TextOffload = Literal["none", "cpu", "pinned", "compute"]
+"""Values of the option `text_offload` of adapters."""
 
 
 class PromptWarning(UserWarning):
@@ -27,13 +32,24 @@ class WanTextEncoder:
         folder: holds `text_encoder/` and `tokenizer/`.
         rows: length that prompts are padded to with zero rows, and cut at.
         keep: whether the encoder stays in memory.
+        offload: where it stays: `none`: on the device; `cpu`: it is loaded once, waits in the CPU's memory, and is
+            copied to the device for each set of prompts; `pinned`: likewise in locked memory; `compute`: it runs on the
+            CPU, and takes nothing of the device. With one of the last three it stays in memory without `keep`, but for
+            `compute`.
 
     Raises:
         MissingCheckpointError: one of the two is missing.
     """
 
     def __init__(
-        self, folder: Path, *, device: torch.device, dtype: torch.dtype, rows: int = 512, keep: bool = False
+        self,
+        folder: Path,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        rows: int = 512,
+        keep: bool = False,
+        offload: TextOffload = "none",
     ) -> None:
         for part, file in (("text_encoder", "config.json"), ("tokenizer", "tokenizer_config.json")):
             if not (folder / part / file).is_file():
@@ -42,9 +58,16 @@ class WanTextEncoder:
         self.device = device
         self.dtype = dtype
         self.rows = rows
-        self.keep = keep
+        self.offload = offload
+        self.keep = keep or self.waits
+        self._computes_on = torch.device("cpu") if offload == "compute" else device
         self._loaded: tuple[Any, Any] | None = None
         self._last: tuple[list[str], Tensor] | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether the encoder waits in the CPU's memory between prompts."""
+        return self.offload in ("cpu", "pinned")
 
     def __call__(self, prompts: list[str]) -> Float[Tensor, "b rows text_dim"]:
         """Conditioning of each prompt.
@@ -58,10 +81,10 @@ class WanTextEncoder:
         if self._last is None or self._last[0] != prompts:
             tokenizer, encoder = self._loaded or self._load()
             self._loaded = (tokenizer, encoder) if self.keep else None
-            self._last = (
-                list(prompts),
-                self._encode(tokenizer, encoder, [clean(prompt) for prompt in prompts]),
-            )
+            cleaned = [clean(prompt) for prompt in prompts]
+            with encoder.on(self._computes_on) if self.waits else nullcontext(encoder) as ready:
+                states = self._encode(tokenizer, ready, cleaned)
+            self._last = list(prompts), states.to(self.device)
         return self._last[1].clone()
 
     def _load(self) -> tuple[Any, Any]:
@@ -69,21 +92,25 @@ class WanTextEncoder:
 
         tokenizer = load_tokenizer(AutoTokenizer, self.folder / "tokenizer")
         encoder = load_transformers_model(
-            UMT5EncoderModel, self.folder / "text_encoder", dtype=self.dtype, device=self.device
+            UMT5EncoderModel,
+            self.folder / "text_encoder",
+            dtype=self.dtype,
+            device="cpu" if self.waits else self._computes_on,
         )
         check_vocabulary(tokenizer, encoder, self.folder)
-        return tokenizer, encoder.eval().requires_grad_(False)
+        encoder = encoder.eval().requires_grad_(False)
+        return tokenizer, HostCopy(encoder, pinned=self.offload == "pinned") if self.waits else encoder
 
     def _encode(self, tokenizer: Any, encoder: Any, prompts: list[str]) -> Float[Tensor, "b rows text_dim"]:
         tokens = tokenizer(
             prompts, padding="max_length", truncation=True, max_length=self.rows, return_tensors="pt"
         )
-        present = tokens.attention_mask.to(self.device)
+        present = tokens.attention_mask.to(self._computes_on)
         if self.rows > 1:
             self._warn_of_cut_prompts(tokenizer, prompts, present)
         with torch.no_grad():
             states: Tensor = encoder(
-                tokens.input_ids.to(self.device), attention_mask=present
+                tokens.input_ids.to(self._computes_on), attention_mask=present
             ).last_hidden_state
         # not a product: a state that overflowed would stay NaN
         return states.masked_fill(present[..., None] == 0, 0.0)

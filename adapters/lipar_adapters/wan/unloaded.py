@@ -60,3 +60,32 @@ class UnloadedWan(CausalWan):
             RuntimeError: always.
         """
         raise RuntimeError("this model was loaded without its transformer, to plan a run; load it to denoise")
+
+
+def unloaded_autoencoder(path: Path, dtype: torch.dtype) -> tuple[Autoencoder, int]:
+    """An autoencoder on `meta`, and the bytes of its weights.
+
+    Args:
+        path: a diffusers folder of Wan's autoencoder, or a file of TAEHV.
+        dtype: type of its weights.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if path.is_file():
+        from lipar_adapters.wan.taehv import Taehv, read_version, taehv_bytes
+        from lipar_adapters.wan.taehv_network import TaehvNetwork
+
+        with torch.device("meta"):
+            return Taehv(TaehvNetwork(read_version(path)).to(dtype)), taehv_bytes(path, dtype)
+    from diffusers import AutoencoderKLWan
+
+    from lipar_adapters.checkpoint_errors import reading
+    from lipar_adapters.model_config import read_config
+    from lipar_adapters.wan.autoencoder import WanAutoencoder
+    from lipar_adapters.wan.checkpoints import stored_bytes
+
+    vae = described(AutoencoderKLWan, read_config(path / "config.json"), path / "config.json")
+    torch.nn.Module.to(vae, dtype)  # that of diffusers warns of a list that is empty here
+    with reading(path, "the autoencoder of a Wan model"):
+        return WanAutoencoder(vae), stored_bytes(path, dtype)

@@ -86,7 +86,7 @@ _OPTIONS = {
 )
 @click.option(
     "--quantise",
-    type=click.Choice(["none", "fp8"]),
+    type=click.Choice(["none", "fp8", "int8"]),
     default="none",
     show_default=True,
     help="Number type of the linear layers.",

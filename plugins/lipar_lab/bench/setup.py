@@ -46,7 +46,7 @@ class Settings:
     """Video files for the section `files`; empty: it generates one."""
     sections: tuple[str, ...]
     quantise: str = "none"
-    """Number type of the linear layers: `none` or `fp8`, an option of the adapter `random-wan`."""
+    """Number type of the linear layers: `none`, `fp8` or `int8`, an option of the adapter `random-wan`."""
     engine: EngineName = "eager"
     """How passes are run, in the sections that time whole blocks."""
 
@@ -87,7 +87,7 @@ def load_model(
         device: where the weights are.
         dtype: number type of the weights.
         size: rows and columns of tokens in a frame; None: those of the shape.
-        quantise: number type of the linear layers, `none` or `fp8`.
+        quantise: number type of the linear layers, `none`, `fp8` or `int8`.
 
     Raises:
         ValueError: `quantise` is not possible on this device or in this type.

@@ -9,8 +9,9 @@ from wan_toys import save_wan_folder, toy_transformer
 
 from lipar.testing.closeness import assert_near, error
 from lipar_adapters.self_forcing import SelfForcing
-from lipar_adapters.wan.fp8 import LINEAR_LAYERS, Fp8Linear, check_fp8, quantise_rows, quantise_transformer
+from lipar_adapters.wan.fp8 import Fp8Linear, check_fp8, quantise_rows
 from lipar_adapters.wan.pipelines import load_pipeline
+from lipar_adapters.wan.quantise_option import LINEAR_LAYERS, quantise_layers
 from lipar_adapters.wan.random_weights import RandomWan
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -123,7 +124,7 @@ def test_its_sizes_are_printed():
 def test_only_the_linear_layers_of_the_blocks_are_replaced():
     transformer = toy_transformer().bfloat16()
     stock = {name: type(module) for name, module in transformer.named_modules()}
-    quantise_transformer(transformer)
+    quantise_layers(transformer, "fp8")
     changed = {name for name, module in transformer.named_modules() if type(module) is not stock[name]}
     assert changed == {f"blocks.{index}.{name}" for index in range(2) for name in LINEAR_LAYERS}
     linear = {name for name, kind in stock.items() if kind is nn.Linear and name.startswith("blocks")}
@@ -133,7 +134,7 @@ def test_only_the_linear_layers_of_the_blocks_are_replaced():
 def test_a_quantised_transformer_is_near_itself():
     transformer = toy_transformer().bfloat16()
     other = copy.deepcopy(transformer)
-    quantise_transformer(other)
+    quantise_layers(other, "fp8")
     arguments = (
         torch.randn(1, 16, 1, 4, 4).bfloat16(),
         torch.tensor([500.0]),
@@ -164,7 +165,7 @@ def test_a_checkpoint_and_a_pipeline_can_be_quantised(tmp_path):
     model = SelfForcing(**options).load(CPU, torch.bfloat16)
     assert isinstance(model.transformer.blocks[1].ffn.net[2], Fp8Linear)
     folder = save_pipeline(tmp_path / "pipe", "t2v-a14b")
-    pipe = load_pipeline(folder, CPU, torch.bfloat16, image=False, fp8=True)
+    pipe = load_pipeline(folder, CPU, torch.bfloat16, image=False, quantise="fp8")
     for transformer in (pipe.transformer, pipe.transformer_2):
         assert isinstance(transformer.blocks[0].attn1.to_q, Fp8Linear)
     assert pipe.transformer.dtype == torch.bfloat16
@@ -203,7 +204,7 @@ def test_every_adapter_refuses_before_it_reads_weights(tmp_path):
     with refused:
         SelfForcing(checkpoint=str(tmp_path), autoencoder="none", quantise="fp8").load(CPU, torch.bfloat16)
     with refused:
-        load_pipeline(tmp_path, CPU, torch.bfloat16, image=False, fp8=True)
+        load_pipeline(tmp_path, CPU, torch.bfloat16, image=False, quantise="fp8")
 
 
 @pytest.mark.gpu

@@ -1,116 +1,157 @@
-"""The memory of a run is estimated from the run's own config: window, steps, noise source and resolution."""
+"""Every term of a run follows from its own files, config and code: compared with what the loaded model takes."""
 
-from pathlib import Path
-from typing import Any
-
+import attrs
 import pytest
 import torch
-from wan_toys import toy_transformer
+from wan_toys import save_wan_folder, toy_transformer
 
-from lipar import Config, Scheduler, build_config, load_plugins
-from lipar.events import EditOptions
-from lipar.testing.toy import ToyModel
-from lipar_adapters.wan import memory
-from lipar_adapters.wan.causal import CausalWan
-from lipar_adapters.wan.memory import MemoryWarning, free_bytes, run_bytes, warn_of_weights
-from lipar_adapters.wan.run_settings import RunSettings
+from lipar import Config, build_config
+from lipar.memory.needs import MemoryRun
+from lipar_adapters.peak_bytes import PeakBytes
+from lipar_adapters.self_forcing import SelfForcing
+from lipar_adapters.tiny.adapter import Tiny
+from lipar_adapters.wan.memory import TextEncoder, weight_bytes
+from lipar_adapters.wan.placement import Placement, place
+from lipar_adapters.wan.quantise_option import quantise_layers
 
-CPU = torch.device("cpu")
-PIXELS = 64 * 96
-FRAME = (PIXELS // 16**2) * 2 * 16 * 2 * 4
-"""Bytes of the keys of a latent frame: tokens, 2 heads of 16, 2 layers, float32."""
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 
-def model(**settings: Any) -> CausalWan:
-    return CausalWan(toy_transformer(), RunSettings(**settings))
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wan")
+    save_wan_folder(folder)
+    return str(folder)
 
 
-def configured(*settings: str) -> Config:
-    return build_config(settings=settings)
+def asked(config=None, device=CPU, **changes):
+    given = {"config": config or Config(), "device": device, "dtype": torch.float32, "resolution": (96, 64)}
+    return MemoryRun(**{**given, **changes})
 
 
-def options(tmp_path: Path) -> EditOptions:
-    return EditOptions(prompt="", output=tmp_path / "out.mp4", resolution=(96, 64))
+def terms(adapter, run, *, on_host=False):
+    return {term.name: term for term in adapter.memory_needs(run).terms if term.on_host == on_host}
 
 
-def begun(tmp_path: Path, config: Config, edited: Any) -> None:
-    """What the plugins are told when an edit begins."""
-    hook = load_plugins().hook
-    hook.lipar_edit_begun(config=config, options=options(tmp_path), model=edited, frames=None)
+def bytes_of(module):
+    return sum(x.nbytes for x in (*module.parameters(), *module.buffers()))
 
 
-def test_keys_are_counted_twice_and_values_once_for_each_cached_frame() -> None:
-    assert run_bytes(model(sink_frames=1, window_frames=6), Config(), PIXELS) == (3 * 7 * FRAME, 0)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("options", [{}, {"quantise": "int8"}, {"layerwise": "fp8"}])
+def test_weights_are_those_of_the_loaded_model(folder, dtype, options):
+    adapter = SelfForcing(checkpoint=folder, **options)
+    found = terms(adapter, asked(dtype=dtype))
+    model = adapter.load(CPU, dtype)
+    assert found["transformer"].bytes == bytes_of(model.transformer)
+    vae = sum(x.nbytes for x in model.autoencoder.vae.parameters())
+    assert found["autoencoder"].bytes == vae
 
 
-def test_the_window_of_the_config_is_the_one_that_counts() -> None:
-    config = configured("cache.sink_frames=2", "cache.window_frames=9")
-    assert run_bytes(model(sink_frames=1, window_frames=6), config, PIXELS)[0] == 3 * 11 * FRAME
+def test_with_group_offload_two_layers_are_on_the_device_and_all_on_the_host():
+    transformer = toy_transformer(num_layers=5)
+    config = dict(transformer.config)
+    found = weight_bytes(config, torch.float32, "none", Placement(offload="group"))
+    block = bytes_of(transformer.blocks[0])
+    assert found.host == bytes_of(transformer)
+    assert found.device == found.host - 5 * block + 2 * block
 
 
-def test_the_noise_source_of_the_config_is_asked_what_it_keeps_of_each_step() -> None:
-    matched = configured("noise=step-matched", "noise.frame=same", "steps=[600,400,200]", "strength=0.6")
-    assert run_bytes(model(block_frames=3), matched, PIXELS)[1] == 2 * 3 * 3 * FRAME
-    last = configured("noise=step-matched", "noise.frame=last", "steps=[600,400]", "strength=0.6")
-    assert run_bytes(model(block_frames=3), last, PIXELS)[1] == 2 * 2 * 1 * FRAME
-    assert run_bytes(model(), matched, PIXELS, dense=True)[1] == 0
+def test_quantised_and_cast_weights_are_counted_as_they_lie():
+    transformer = toy_transformer()
+    config = dict(transformer.config)
+    quantise_layers(transformer, "int8")
+    assert weight_bytes(config, torch.float32, "int8", Placement()).device == bytes_of(transformer)
+    cast = toy_transformer()
+    place(cast, Placement(layerwise="fp8"), CPU)
+    assert weight_bytes(config, torch.float32, "none", Placement(layerwise="fp8")).device == bytes_of(cast)
 
 
-def test_donors_are_not_counted_where_the_recovery_fills_nothing() -> None:
-    config = configured("recovery=none", "noise=step-matched")
-    assert run_bytes(model(), config, PIXELS)[1] == 0
+@pytest.mark.parametrize(
+    ("options", "on_device", "on_host"),
+    [
+        ({"kept": False}, {"prompt"}, None),
+        ({"kept": True}, {"prompt", "denoise", "pixels"}, None),
+        ({"kept": True, "waits_on_host": True}, {"prompt"}, {"prompt", "denoise", "pixels"}),
+        ({"kept": False, "computes_on_host": True}, None, {"prompt"}),
+    ],
+)
+def test_a_text_encoder_is_where_its_options_say(options, on_device, on_host):
+    found = {term.on_host: set(term.phases) for term in TextEncoder(bytes=7, **options).terms()}
+    assert found == {host: phases for host, phases in ((False, on_device), (True, on_host)) if phases}
 
 
-def test_guidance_doubles_everything() -> None:
-    one, two = (run_bytes(model(guidance_scale=scale), Config(), PIXELS)[0] for scale in (1.0, 3.0))
-    assert two == 2 * one
+def test_the_options_of_the_adapter_move_the_text_encoder(folder):
+    on = {name: SelfForcing(checkpoint=folder, text_offload=name) for name in ("none", "cpu", "compute")}
+    assert "text encoder" in terms(on["none"], asked()) and "text encoder" not in terms(
+        on["compute"], asked()
+    )
+    assert "text encoder" in terms(on["cpu"], asked(), on_host=True)
 
 
-def test_an_unlimited_window_holds_the_trained_length() -> None:
-    assert run_bytes(model(window_frames=0), Config(), PIXELS)[0] == 3 * 21 * FRAME
+def test_activations_of_a_block_are_those_of_its_forward(folder):
+    adapter = SelfForcing(checkpoint=folder, autoencoder="none")
+    run = asked(resolution=(256, 192))
+    model = adapter.load(CPU, torch.float32)
+    latents = torch.randn(1, 16, 3, 24, 32)
+    with torch.no_grad(), PeakBytes() as counted:
+        model.transformer(latents, torch.tensor([500.0]), torch.randn(1, 512, 64), return_dict=False)
+    # real kernels return some statistics in addition, and text and latents are counted as they come
+    assert counted.peak == pytest.approx(terms(adapter, run)["activations of a block"].bytes, rel=0.2)
 
 
-def test_without_steps_nothing_is_cached() -> None:
-    assert run_bytes(model(), configured("strength=0"), PIXELS) == (0, 0)
+def test_activations_of_the_autoencoder_are_those_of_its_streams(folder):
+    adapter = SelfForcing(checkpoint=folder)
+    autoencoder = adapter.load(CPU, torch.float32).autoencoder
+    with torch.no_grad(), PeakBytes() as counted:
+        encode, decode = autoencoder.encoder(), autoencoder.decoder()
+        for count in (1, 4):
+            decode(encode(torch.rand(1, count, 3, 64, 96)))
+    found = terms(adapter, asked())["activations of the autoencoder"].bytes
+    # on a CPU in float32 its convolutions are computed frame by frame, with copies of their own
+    assert counted.peak == pytest.approx(found, rel=0.5)
 
 
-def test_the_estimate_is_what_a_run_takes() -> None:
-    wan = model(sink_frames=1, window_frames=6)
-    wan.prompt_embeds = torch.randn(1, 4, 64)
-    scheduler = Scheduler(wan, configured("prune.tau_short=0.5", "prune.tau_long=0.5"))
-    for _ in scheduler.run([torch.randn(1, 12, 16, 8, 12)]):
-        pass
-    assert scheduler.job.cache.memory_bytes() == run_bytes(wan, scheduler.config, PIXELS)[0]
+def test_terms_grow_with_the_resolution(folder):
+    small, large = (
+        terms(SelfForcing(checkpoint=folder), asked(resolution=size)) for size in ((96, 64), (192, 128))
+    )
+    assert large["KV cache"].bytes == 4 * small["KV cache"].bytes
+    # of a block, the prompt is a part that stays
+    for name in ("activations of a block", "activations of the autoencoder"):
+        assert 1.2 < large[name].bytes / small[name].bytes < 4.5
+    assert large["transformer"].bytes == small["transformer"].bytes
 
 
-def test_an_edit_that_will_not_fit_is_warned_of_when_it_begins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = configured("noise=step-matched", "noise.frame=same")
-    cache, donors = run_bytes(model(), config, PIXELS)
-    monkeypatch.setattr(memory, "free_bytes", lambda _: cache + donors)
-    begun(tmp_path, config, model())
-    monkeypatch.setattr(memory, "free_bytes", lambda _: cache + donors - 1)
-    with pytest.warns(MemoryWarning, match=r"noise source 'step-matched' keeps .* set cache\.window_frames"):
-        begun(tmp_path, config, model())
+@pytest.mark.parametrize("resolution", [(100, 70), (1, 1), (96, 64)])
+def test_a_size_is_counted_in_whole_tokens(folder, resolution):
+    needs = SelfForcing(checkpoint=folder).memory_needs(asked(resolution=resolution))
+    assert needs.size == ((96, 64) if resolution != (1, 1) else (32, 32)) and needs.token == 16
 
 
-def test_a_model_that_does_not_know_its_sizes_is_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(memory, "free_bytes", lambda _: 0)
-    begun(tmp_path, Config(), ToyModel())
+def test_the_noise_source_of_the_config_is_a_term_of_its_own(folder):
+    config = build_config(settings=["noise=step-matched"])
+    assert "donors of noise source step-matched" in terms(SelfForcing(checkpoint=folder), asked(config))
+    assert not any("donors" in name for name in terms(SelfForcing(checkpoint=folder), asked()))
 
 
-def test_weights_and_text_encoder_are_added(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "free_bytes", lambda _: 3 * 2**30)
-    warn_of_weights(2**30, 2 * 2**30, CPU)
-    with pytest.warns(
-        MemoryWarning, match=r"about 4\.0 GiB are needed on cpu and 3\.0 are free: weights 2\.0"
-    ):
-        warn_of_weights(2 * 2**30, 2 * 2**30, CPU)
+def test_switches_for_a_gpu_are_not_offered_on_a_cpu(folder):
+    adapter = SelfForcing(checkpoint=folder)
+    on_cpu, on_gpu = (
+        {switch.option for switch in adapter.memory_switches(asked(device=d))} for d in (CPU, GPU)
+    )
+    assert on_gpu - on_cpu == {"text_offload", "layerwise", "offload"}
+    assert "quantise" in on_cpu
 
 
-def test_where_free_memory_is_not_known_nothing_is_said() -> None:
-    assert free_bytes(torch.device("meta")) is None
-    warn_of_weights(2**60, 0, torch.device("meta"))
+def test_every_switch_is_an_option_of_the_adapter(folder):
+    for adapter in (SelfForcing(checkpoint=folder), Tiny()):
+        for switch in adapter.memory_switches(asked(device=GPU)):
+            attrs.evolve(adapter, **{switch.option: switch.value})
+
+
+@pytest.mark.parametrize("resolution", [None, (192, 192), (512, 384)])
+def test_plenty_of_memory_for_the_bundled_model_is_several_times_what_it_takes(resolution):
+    run = asked(build_config(settings=["noise=step-matched"]), resolution=resolution)
+    assert Tiny().memory_needs(run).peak(on_host=None) < Tiny().memory_plenty(run) / 2
+    assert Tiny().memory_plenty(asked(build_config(settings=["cache.window_frames=0"]))) is None

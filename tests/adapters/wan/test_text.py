@@ -7,7 +7,7 @@ import torch
 from wan_toys import save_wan_folder
 
 from lipar_adapters.checkpoint_errors import MissingCheckpointError
-from lipar_adapters.wan.text import PromptWarning, WanTextEncoder, clean
+from lipar_adapters.wan.text import PromptWarning, TextOffload, WanTextEncoder, clean
 
 CPU = torch.device("cpu")
 
@@ -39,6 +39,21 @@ def test_the_text_encoder_goes_unless_it_is_kept(folder: Path, monkeypatch: pyte
         for prompt in ("snow", "snow", "night"):
             encode([prompt])
         assert len(loads) == expected
+
+
+@pytest.mark.parametrize(("offload", "expected"), [("cpu", 1), ("pinned", 1), ("compute", 2)])
+def test_an_encoder_that_waits_on_the_cpu_is_loaded_once_and_gives_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, offload: TextOffload, expected: int
+) -> None:
+    loads: list[int] = []
+    load = WanTextEncoder._load
+    plain = WanTextEncoder(folder, device=CPU, dtype=torch.float32, rows=12)(["night"])
+    monkeypatch.setattr(WanTextEncoder, "_load", lambda self: (loads.append(1), load(self))[1])
+    monkeypatch.setattr(torch.Tensor, "pin_memory", torch.Tensor.clone)
+    encode = WanTextEncoder(folder, device=CPU, dtype=torch.float32, rows=12, offload=offload)
+    for prompt in ("snow", "snow", "night"):
+        found = encode([prompt])
+    assert len(loads) == expected and torch.equal(found, plain)
 
 
 def test_a_prompt_that_is_cut_is_said(folder: Path) -> None:

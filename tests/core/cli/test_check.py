@@ -218,3 +218,25 @@ def test_an_adapter_may_say_nothing_but_no_nonsense():
     check_config(host, build_config(settings=["adapter=silent", "cache.window_frames=1"]))
     with pytest.raises(ConfigError, match=r"spec\(\) of adapter 'wrong' must give a lipar\.spec\.ModelSpec"):
         check_config(host, build_config(settings=["adapter=wrong"]))
+
+
+@pytest.mark.parametrize(
+    ("free", "code", "verdict"), [(2**40, 0, "it fits"), (1000, 1, "it will probably not fit")]
+)
+def test_the_memory_of_a_run_is_printed_with_what_saves_how_much(monkeypatch, capsys, free, code, verdict):
+    monkeypatch.setattr("lipar.memory.switches.free_bytes", lambda _: free)
+    asked = ["lipar", "check", "--memory", "--resolution", "256x192", "--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", asked)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code or 0) == code
+    said = capsys.readouterr().out
+    assert "GiB at 256x192 pixels" in said and verdict in said and "--set adapter.quantise=int8" in said
+
+
+def test_an_adapter_without_an_estimate_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(Tiny, "memory_needs", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["lipar", "check", "--memory"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code and "does not know what memory it takes" in capsys.readouterr().out

@@ -1,0 +1,1 @@
+"""Memory that a run will take, before anything is loaded, and which settings make it less."""
