@@ -10,7 +10,7 @@ be imported from here, too.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import attrs
 import torch
