@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import click
 import pytest
+from PIL import Image
 
 from lipar.video import write_synthetic_clip
 
@@ -120,6 +121,8 @@ def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
     write_synthetic_clip(
         tmp_path / "in.mp4", frames=14, width=96, height=96
     )  # what pages call a clip of yours
+    write_synthetic_clip(tmp_path / "person.mp4", frames=14, width=96, height=96)
+    Image.new("L", (96, 96), 255).save(tmp_path / "mask.png")
     namespace: dict[str, object] = {"__name__": page.stem}
     for block in blocks_of(page.read_text()):
         if block.language == "python":

@@ -131,7 +131,7 @@ def test_the_other_options_are_those_of_the_command(edit, plugin: ToyPlugin, tmp
         ({"zzz": 0.5}, TypeError, "keys of the config: .*keep.*strength"),
         ({"keep": 2.0}, lipar.ConfigError, "keep must lie in"),
         ({"noise": "no"}, lipar.ConfigError, "no noise named 'no'"),
-        ({"model": "wan2.2-ti2v"}, lipar.ConfigError, "folder"),
+        ({"model": "wan2.2-ti2v"}, lipar.ConfigError, "single pass"),
         ({"device": "gpu"}, ValueError, "no device named 'gpu'"),
         ({"dtype": "int8"}, ValueError, "no floating-point type named 'int8'"),
         ({"resolution": (60, 48)}, ValueError, "does not divide into tokens"),
