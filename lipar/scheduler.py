@@ -212,10 +212,12 @@ class Scheduler:
         which nothing may change, as long as nothing before them did.
         """
         job, hook, passes, source = self.job, self.host.hook, self._passes, block.latents
+        # the first prompt of a video replaces none
+        replaced = new_prompt is not None and job.history is not None
         self._begin_block(block, new_prompt)
         if self._stays(block):
             return self._untouched(block, upcoming, new_prompt)
-        layout = self._prune(block, upcoming, whole=new_prompt is not None)
+        layout = self._prune(block, upcoming, whole=replaced)
         dense_seconds = None if self._probe is None else self._probe.seconds(job, source, layout)
         watch = Stopwatch(self.model.device)
         if not passes.sigmas:
@@ -233,8 +235,8 @@ class Scheduler:
                 fused=job.engine.fused,
                 merging=None if self.dense else job.parts.merging,
             )
-            # the first block of a prompt is computed in full, in every step
-            computed = None if new_prompt is not None else self._computed(layout)
+            # the first block of another prompt is computed in full, in every step
+            computed = None if replaced else self._computed(layout)
             denoised = passes.denoise(job, source, layout, computed)
             latents = hook.lipar_restore(job=job, denoised=denoised, layout=layout)
             passes.clean(job, latents, layout)

@@ -46,7 +46,7 @@ def edit(
     codec: str | None = None,
     quality: str | int | None = None,
     part: str | None = None,
-    frame_rate: float | Fraction | None = None,
+    frame_rate: int | float | Fraction | None = None,
     preview: str | None = None,
     quiet: bool = False,
     host: PluginHost | None = None,
