@@ -87,7 +87,7 @@ def svg(plot: Plot) -> bytes:
         picture = Figure(figsize=(7.2, 4.2), layout="constrained")
         canvas: Any = FigureCanvasSVG(picture)
         axes = picture.add_subplot()
-        colours = matplotlib.colormaps["tab20"].colors  # type: ignore[attr-defined]
+        colours = matplotlib.color_sequences["tab20"]
         fractions = sorted({kept for points in plot.series.values() for kept in points})
         count = len(plot.order)
         for name, points in plot.series.items():
