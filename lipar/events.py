@@ -8,7 +8,7 @@ from lipar import bounds
 from lipar.prompts import PromptSchedule, TimedPrompt
 from lipar.speedup import Verdict
 from lipar.video.encoding import DEFAULT_ENCODING, Encoding
-from lipar.video.sources.part import Moment
+from lipar.video.moment import Moment
 from lipar.video.sources.reading import ALL, Reading
 
 MODEL_THREAD = "model"

@@ -9,68 +9,24 @@
 The number of prompts alone decides how they are read, so that no colon in a plain prompt is taken for a moment.
 """
 
-import re
 import warnings
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 
 from lipar.bounds import shown
+from lipar.video.moment import BEGIN, Moment
 
 PromptSource: TypeAlias = Callable[[int], str | None]
 """Called with the index of the first latent frame of each block, right before the block is computed: its prompt, or
 None to leave the model's prompt as it is."""
 
-_MOMENT = re.compile(r"(?P<number>[0-9]{1,9}(\.[0-9]{1,9})?)(?P<unit>[sf]?)")
-_FORM = "write 0, seconds such as 4s or 1.5s, or a frame such as 120f"
-
 
 class PromptWarning(UserWarning):
     """A prompt that may have been meant otherwise."""
-
-
-@attrs.frozen
-class Moment:
-    """A moment of a video, in seconds since its first frame, or as a pixel frame, counted from 0."""
-
-    value: Fraction
-    unit: Literal["s", "f"]
-
-    @classmethod
-    def parse(cls, given: str | int) -> "Moment":
-        """Read `0`, `4s`, `1.5s` or `120f`; 0 may be a number.
-
-        Raises:
-            ValueError: it is none of these.
-        """
-        found = _MOMENT.fullmatch(given.strip()) if isinstance(given, str) else None
-        if (isinstance(given, int) and given == 0) or (
-            found and not found["unit"] and found["number"] == "0"
-        ):
-            return cls(Fraction(0), "f")
-        if found is None or not found["unit"]:
-            raise ValueError(f"{shown(given)} is no moment; {_FORM}")
-        if found["unit"] == "s":
-            return cls(Fraction(found["number"]), "s")
-        if "." in found["number"]:
-            raise ValueError(f"{shown(given)} is no moment: frames are whole; {_FORM}")
-        return cls(Fraction(found["number"]), "f")
-
-    def is_over(self, pixel_frame: int, seconds: Fraction) -> bool:
-        """Whether a pixel frame, shown so many seconds after the first one, is at this moment or after it."""
-        return (seconds if self.unit == "s" else pixel_frame) >= self.value
-
-    def __str__(self) -> str:
-        if not self.value:
-            return "0"
-        number = (
-            Decimal(self.value.numerator) / self.value.denominator
-        )  # exact, since it was read from decimals
-        return f"{number:f}{self.unit}"
 
 
 @attrs.frozen
@@ -80,8 +36,13 @@ class TimedPrompt:
     moment: Moment
     text: str
 
+    @property
+    def begins(self) -> str:
+        """The moment as it is written in a schedule."""
+        return "0" if self.moment.is_begin else str(self.moment)
+
     def __str__(self) -> str:
-        return f"{self.moment}:{self.text}"
+        return f"{self.begins}:{self.text}"
 
 
 @attrs.frozen
@@ -109,21 +70,24 @@ class PromptSchedule:
             raise ValueError("there is no prompt; say in a few words what the result should look like")
         for entry in self.entries:
             if not entry.text.strip():
-                at = f" at {entry.moment}" if len(self.entries) > 1 else ""
+                at = f" at {entry.begins}" if len(self.entries) > 1 else ""
                 raise ValueError(
                     f"the prompt{at} is empty; say in a few words what the result should look like"
                 )
-        first = self.entries[0].moment
-        if first.value:
-            raise ValueError(f"the first prompt must begin at 0, got {first}; write 0:TEXT first")
-        for unit in ("s", "f"):
-            moments = [
-                entry.moment for entry in self.entries if not entry.moment.value or entry.moment.unit == unit
+        first = self.entries[0]
+        if not first.moment.is_begin:
+            raise ValueError(f"the first prompt must begin at 0, got {first.begins}; write 0:TEXT first")
+        for unit in ("seconds", "frame"):
+            timed = [
+                (getattr(entry.moment, unit) or 0, entry)
+                for entry in self.entries
+                if entry.moment.is_begin or getattr(entry.moment, unit) is not None
             ]
-            for before, after in pairwise(moments):
-                if after.value <= before.value:
+            for (before, earlier), (after, later) in pairwise(timed):
+                if after <= before:
                     raise ValueError(
-                        f"prompts stand in the order in which they take effect, but {after} follows {before}"
+                        "prompts stand in the order in which they take effect, but "
+                        f"{later.begins} follows {earlier.begins}"
                     )
 
     @classmethod
@@ -138,7 +102,7 @@ class PromptSchedule:
         """
         if len(given) == 1:
             moment, colon, _ = given[0].partition(":")
-            if colon and (found := _MOMENT.fullmatch(moment)) and (found["unit"] or moment == "0"):
+            if colon and _is_moment(moment):
                 warnings.warn(
                     f"the only prompt is used as it is, {moment!r} and colon included; several prompts make a schedule",
                     PromptWarning,
@@ -151,7 +115,7 @@ class PromptSchedule:
             if not colon:
                 raise ValueError(f"{shown(text)}: of several prompts each is MOMENT:TEXT, such as 4s:snow")
             try:
-                entries.append(TimedPrompt(Moment.parse(moment), prompt.strip()))
+                entries.append(TimedPrompt(_moment(moment), prompt.strip()))
             except ValueError as error:
                 raise ValueError(
                     f"{shown(text)}: of several prompts each is MOMENT:TEXT, but {error.args[0]}"
@@ -161,7 +125,7 @@ class PromptSchedule:
     @classmethod
     def plain(cls, text: str) -> "PromptSchedule":
         """One prompt for the whole video."""
-        return cls((TimedPrompt(Moment(Fraction(0), "f"), text),))
+        return cls((TimedPrompt(BEGIN, text),))
 
     @classmethod
     def of(cls, given: "str | Sequence[tuple[str | int, str]] | PromptSchedule") -> "PromptSchedule":
@@ -184,7 +148,7 @@ class PromptSchedule:
                     'a prompt is a text, or pairs of a moment and a text such as [(0, "night"), ("4s", "snow")], '
                     f"got {shown(given)}"
                 )
-        return cls(tuple(TimedPrompt(Moment.parse(moment), text) for moment, text in pairs))
+        return cls(tuple(TimedPrompt(_moment(moment), text) for moment, text in pairs))
 
     @property
     def first(self) -> str:
@@ -199,3 +163,24 @@ class PromptSchedule:
             seconds: when it is shown, since the first frame.
         """
         return [entry for entry in self.entries if entry.moment.is_over(pixel_frame, seconds)][-1].text
+
+
+def _moment(given: str | int) -> Moment:
+    """Read `0`, `4s`, `1.5s` or `120f`; 0 may be a number.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if isinstance(given, str):
+        return BEGIN if given.strip() == "0" else Moment.of(given)
+    if given:
+        raise ValueError(f"{given} is no moment; write seconds as 4s, or a frame as 120f")
+    return BEGIN
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        _moment(text)
+    except ValueError:
+        return False
+    return text == text.strip()

@@ -131,6 +131,14 @@ class Refiner(Part):
         """A larger input mask never gives a smaller output; the contract then checks this."""
         return False
 
+    @property
+    def rounds_up(self) -> bool:
+        """It only adds tokens up to a size, so that passes have few sizes; with equal distances, too.
+
+        Such refiners are asked once more where an edit's mask has taken tokens out of a block.
+        """
+        return False
+
     @abstractmethod
     def __call__(self, change: Change) -> Change:
         """Refine the frames that have their whole halo, `past_frames + future_frames` fewer than given."""

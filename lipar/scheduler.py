@@ -358,11 +358,10 @@ class Scheduler:
         return TokenLayout(nothing, first_frame=block.first_frame)
 
     def _keep_more(self, keep_mask: KeepMask) -> KeepMask:
-        """Add tokens up to a size of the refiner `bucket`, for which passes are recorded; none without that refiner."""
+        """Add tokens up to a size for which passes are recorded; none without a refiner that does so."""
         same = torch.zeros(keep_mask.shape, device=keep_mask.device)
-        job = self.job
-        for refiner, part in zip(job.parts.refiners, job.config.refiners, strict=True):
-            if part.name == "bucket":
+        for refiner in self.job.parts.refiners:
+            if refiner.rounds_up:
                 refined = refiner(
                     Change(
                         distance=same, raw=same, long_term=same, keep=keep_mask, tau_short=1.0, tau_long=1.0

@@ -3,9 +3,35 @@
 import sys
 import warnings
 
+import attrs
 import pytest
+import torch
 
+import lipar.plugin.host
 from lipar.cli import main
+from lipar.hookspecs import hookimpl
+from lipar.plugin.registry import Registry
+from lipar.testing.toy import ToyAutoencoder, ToyModel
+
+
+@attrs.frozen
+class Toy:
+    """The adapter `toy`, whose model runs at once."""
+
+    def load(self, device: torch.device, dtype: torch.dtype) -> ToyModel:
+        return ToyModel(autoencoder=ToyAutoencoder())
+
+
+class ToyPlugin:
+    @hookimpl
+    def lipar_register_adapters(self, registry: Registry) -> None:
+        registry.add("toy", Toy)
+
+
+def offer_toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the commands of a test find the adapter `toy`."""
+    load = lipar.plugin.host.load_plugins
+    monkeypatch.setattr("lipar.cli.host.load_plugins", lambda **options: load(ToyPlugin(), **options))
 
 
 def run_command(

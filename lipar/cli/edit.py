@@ -16,23 +16,24 @@ from lipar.cli.number import NumberType
 from lipar.cli.options import (
     PATH,
     ConfigChoice,
-    SizeType,
     config_options,
     debug_option,
     dense_option,
     device_option,
     dtype_option,
+    engine_option,
     prompts_option,
     quiet_option,
+    resolution_option,
     seed_option,
+    strength_option,
 )
 from lipar.cli.output import complain, say
-from lipar.config import ENGINES
 from lipar.editing.clip_jobs import check_folder, jobs_for
 from lipar.video.encoding import CODECS, Encoding
+from lipar.video.moment import Moment
 from lipar.video.sinks.targets import kind_of_target, target_of
 from lipar.video.sources.clips import several_clips
-from lipar.video.sources.part import Moment
 from lipar.video.sources.reading import Reading
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ _TABLE_ONLY = "table"
     "-o", "--output", required=True, help="Where to write the result: a file, - or a folder of pictures."
 )
 @config_options()
-@click.option("--strength", type=float, help="How far to go from the source, 0..1.  [default: 0.4]")
+@strength_option
 @seed_option
 @dense_option
 @click.option("--overlay", type=PATH, help="Also write the clip with pruned tokens shaded.")
@@ -103,14 +104,10 @@ _TABLE_ONLY = "table"
     metavar="[PRESET:]NUMBER",
     help="Number and preset of the codec, one of them or both, e.g. medium:18.  [default for h264: edit:17]",
 )
-@click.option("--resolution", type=SizeType(), help="Size to process at.  [default: the model's own]")
+@resolution_option
 @device_option
 @dtype_option
-@click.option(
-    "--engine",
-    type=click.Choice(ENGINES),
-    help="How passes are run.  [default: graphs on an NVIDIA GPU, else eager]",
-)
+@engine_option
 @click.option(
     "--profile",
     is_flag=False,

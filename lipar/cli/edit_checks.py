@@ -10,9 +10,9 @@ from lipar.files.locks import check_unlocked
 from lipar.files.places import check_source, check_writable
 from lipar.prompts import PromptSchedule
 from lipar.video.errors import VideoError
+from lipar.video.moment import Moment
 from lipar.video.sinks.targets import FILES, check_target, kind_of_target
 from lipar.video.sources.kinds import kind_of
-from lipar.video.sources.part import Moment
 from lipar.video.sources.reading import ALL, Reading
 from lipar.video.spool import STANDARD_INPUT
 

@@ -13,7 +13,7 @@ from lipar.bounds import shown
 from lipar.cli.debug import Function
 from lipar.cli.debug import debug_option as debug_option
 from lipar.cli.number import SIDE, NumberType
-from lipar.config import Config, build_config, presets
+from lipar.config import ENGINES, Config, build_config, presets
 
 DTYPE_NAMES = ("bfloat16", "float16", "float32")
 
@@ -169,6 +169,29 @@ def dtype_option(function: Function) -> Function:
     """`--dtype`, a name for `lipar.editing.model.pick_dtype`."""
     return click.option(
         "--dtype", type=click.Choice(DTYPE_NAMES), help="[default: bfloat16 on cuda, else float32]"
+    )(function)
+
+
+def strength_option(function: Function) -> Function:
+    """`--strength`; None where it was not typed. It goes into the config, whose bounds hold for it."""
+    return click.option(
+        "--strength", type=float, help="How far to go from the source, 0..1.  [default: 0.4]"
+    )(function)
+
+
+def resolution_option(function: Function) -> Function:
+    """`--resolution`, the size to process at: width and height, or None."""
+    return click.option(
+        "--resolution", type=SizeType(), help="Size to process at.  [default: the model's own]"
+    )(function)
+
+
+def engine_option(function: Function) -> Function:
+    """`--engine`, a name in `lipar.config.ENGINES`; None where it was not typed."""
+    return click.option(
+        "--engine",
+        type=click.Choice(ENGINES),
+        help="How passes are run.  [default: graphs on an NVIDIA GPU, else eager]",
     )(function)
 
 

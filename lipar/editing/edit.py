@@ -22,8 +22,9 @@ from lipar.prompts import PromptSchedule
 from lipar.protocols import Model
 from lipar.video.encoders import check_encoder
 from lipar.video.encoding import Encoding
+from lipar.video.moment import Moment
 from lipar.video.sinks.targets import target_of
-from lipar.video.sources.part import Moment, Part
+from lipar.video.sources.part import Part
 from lipar.video.sources.raw_format import frame_rate_of
 from lipar.video.sources.reading import Reading
 from lipar.watch.progress import ProgressBar

@@ -20,10 +20,11 @@ from lipar.video import PixelFrame
 from lipar.video.convert import check_finite, to_bytes
 from lipar.video.errors import VideoError
 from lipar.video.frame_source import FrameSource
+from lipar.video.moment import Moment
 from lipar.video.sources.choose import open_source
 from lipar.video.sources.kinds import kind_of
 from lipar.video.sources.moments import frame_at, time_of
-from lipar.video.sources.part import Moment, Part
+from lipar.video.sources.part import Part
 from lipar.video.still import StillPictures
 
 LEAD_BLOCKS = 2

@@ -123,7 +123,7 @@ class CriterionGuard(PartGuard):
 class RefinerGuard(PartGuard):
     """A refiner: the frames between its halo, with a mask if one came, and finite distances before there is one."""
 
-    checked = ("past_frames", "future_frames", "border", "of_blocks")
+    checked = ("past_frames", "future_frames", "border", "of_blocks", "rounds_up")
 
     @property
     def past_frames(self) -> int:
@@ -155,6 +155,11 @@ class RefinerGuard(PartGuard):
     def of_blocks(self) -> bool:
         """Whether it receives whole blocks."""
         return bool(self.declared("of_blocks", bool))
+
+    @property
+    def rounds_up(self) -> bool:
+        """Whether it only adds tokens up to a size."""
+        return bool(self.declared("rounds_up", bool))
 
     def __call__(self, change: Change) -> Change:
         """The part's change: the frames between the halo."""

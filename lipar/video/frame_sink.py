@@ -1,10 +1,15 @@
 """What an edit writes to: the protocol of every target of frames."""
 
+from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import av
 from torch import Tensor
+
+from lipar.video.errors import VideoError
+
+AnySink = TypeVar("AnySink", bound="OrderedSink")  # not `Self`, which the checker of signatures refuses here
 
 
 @runtime_checkable
@@ -49,3 +54,42 @@ class FrameSink(Protocol):
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Finish or abort it."""
+
+
+class OrderedSink(ABC):
+    """What the sinks share: the context that opens and ends them, and the order of their frames."""
+
+    frames_written: int
+    _last_pts: int | None = None
+    """When the frame before is shown."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Begin."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish the target."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """End without a complete target."""
+
+    def __enter__(self: AnySink) -> AnySink:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def _check_time(self, pts: int) -> None:
+        if self._last_pts is not None and pts <= self._last_pts:
+            raise VideoError(
+                f"frame {self.frames_written} has pts {pts}, but must come after {self._last_pts}; "
+                "write frames in the order they are shown"
+            )

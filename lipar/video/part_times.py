@@ -9,8 +9,9 @@ import attrs
 
 from lipar.video.errors import VideoError
 from lipar.video.info import VideoInfo
+from lipar.video.moment import Moment
 from lipar.video.packets import Packets, main_video_stream, open_container
-from lipar.video.sources.part import Moment, Part
+from lipar.video.sources.part import Part
 
 REORDERED = 32
 """Packets that are read beyond a frame, since frames may be stored out of order; codecs allow 16."""

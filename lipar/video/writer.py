@@ -2,7 +2,6 @@
 
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 
 import av
 from av.video.reformatter import VideoReformatter
@@ -15,6 +14,7 @@ from lipar.video.convert import rgb_to_frame, to_bytes
 from lipar.video.encoders import add_video_stream, written_format
 from lipar.video.encoding import DEFAULT_ENCODING, Encoding
 from lipar.video.errors import VideoError, explain
+from lipar.video.frame_sink import OrderedSink
 from lipar.video.info import VideoInfo
 from lipar.video.packets import VideoPacket
 from lipar.video.sound import Sound
@@ -26,7 +26,7 @@ MOST_TICKS = 2**31 - 1  # as containers count them
 LATE_START = 1  # seconds; a video that begins later is on a broadcast clock
 
 
-class VideoWriter:
+class VideoWriter(OrderedSink):
     """A context manager that writes frames, each shown at the pts it is given, as a video.
 
     The file is made by `with`, or by the first `write`. It gets its name when everything is written; an exception,
@@ -78,7 +78,6 @@ class VideoWriter:
         self._colour = colour.for_writing() if not encoding.lossless_rgb else colour.for_rgb()
         self.pixel_format = written_format(encoding, self.size)
         self._shift = 0
-        self._last_pts: int | None = None
         self._durations: dict[int | None, int] = {}  # of pictures in the encoder, by pts
         self._scaler = VideoReformatter()
         self._tracks: SourceTracks | None = None
@@ -238,13 +237,6 @@ class VideoWriter:
         if self._tracks is not None:
             self._tracks.shift = self._shift * self.time_base
 
-    def _check_time(self, pts: int) -> None:
-        if self._last_pts is not None and pts <= self._last_pts:
-            raise VideoError(
-                f"frame {self.frames_written} has pts {pts}, but must come after {self._last_pts}; "
-                "write frames in the order they are shown"
-            )
-
     def _mux(self, packets: list[VideoPacket]) -> None:
         for packet in packets:
             # x264 passes durations on, SVT-AV1 does not
@@ -284,15 +276,3 @@ class VideoWriter:
         finally:
             if self._owned:
                 self._outputs.discard()
-
-    def __enter__(self) -> "VideoWriter":
-        self.open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()

@@ -4,6 +4,7 @@ They are for comparison with pruning: a run that only merges keeps every token, 
 three leave the number of tokens outside of self-attention as it is, so what they save is attention alone.
 """
 
+from abc import abstractmethod
 from typing import Literal
 
 import attrs
@@ -71,9 +72,9 @@ class _Matching(Merging):
         count = min(count, split[1].shape[1])
         return self._matched(tokens, split, count) if count else None
 
+    @abstractmethod
     def _split(self, tokens: LayerTokens) -> Split:
         """Destinations and sources of a step, as indices into the kept tokens."""
-        raise NotImplementedError
 
     def _matched(self, tokens: LayerTokens, split: Split, count: int) -> Match:
         """The groups of a layer, in which `count` of the sources are merged."""

@@ -242,6 +242,8 @@ class Bucket(Refiner):
     per: Literal["block", "frame"] = attrs.field(default="block", validator=in_(("block", "frame")))
     """Count in each block, which costs less than half a multiple of a block on average, or in each frame."""
 
+    rounds_up = True
+
     @property
     def of_blocks(self) -> bool:
         """Whether tokens are counted in each block."""

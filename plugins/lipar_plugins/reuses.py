@@ -10,6 +10,7 @@ two are the same: x + (sigma' - sigma) flow has the clean estimate x - sigma flo
 2605.06892).
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -61,13 +62,13 @@ class _Skipping(Reuse):
             masks.append(known[bands])
         return masks
 
+    @abstractmethod
     def shares(self, steps: int) -> list[float]:
         """Fraction of the kept tokens that skip at least 1, 2, ... of the steps; their sum is what is skipped.
 
         Args:
             steps: denoise steps, at least 1.
         """
-        raise NotImplementedError
 
 
 def _skipped(skips: list[int], step: int, steps: int) -> tuple[tuple[int, int], ...]:

@@ -1,6 +1,5 @@
 """Numbers that nobody can mean are refused, each with the reason of its bounds."""
 
-import importlib
 import math
 from types import NoneType
 from typing import get_args
@@ -12,6 +11,7 @@ import pytest
 from lipar import ConfigError, build_config, load_plugins
 from lipar.bounds import LONGEST_SHOWN, Within, shown
 from lipar.cli.group import cli
+from lipar.cli.options import SizeType
 from lipar.config import CacheConfig, Config, PartConfig, PruneConfig, SelfRedundancyConfig
 from lipar.plugin.parts import make_part
 from lipar.plugin.registry import KINDS
@@ -103,7 +103,7 @@ def test_every_number_of_the_command_line_has_bounds(command):
 @pytest.mark.parametrize("size", ["100000x64", "64x16385", "0x64", "²x64", "9" * 5000 + "x64", "-1x64"])
 def test_a_size_has_bounds(size):
     with pytest.raises(click.BadParameter, match=r"must lie in 1\.\.16384|is no size"):
-        importlib.import_module("lipar.cli.edit").SizeType().convert(size, None, None)
+        SizeType().convert(size, None, None)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lipar.prompts
-from lipar.prompts import Moment, PromptSchedule, PromptWarning
+from lipar.prompts import PromptSchedule, PromptWarning
+from lipar.video.moment import Moment
 
 
 def at(schedule: PromptSchedule, pixel_frame: int, rate: int = 24) -> str:
@@ -95,6 +96,6 @@ def test_a_number_that_is_not_0_needs_a_unit() -> None:
 
 @given(st.integers(1, 10**6), st.sampled_from("sf"))
 def test_a_moment_is_read_back_from_its_text(value: int, unit: str) -> None:
-    moment = Moment.parse(f"{value}{unit}")
+    moment = Moment.of(f"{value}{unit}")
     assert moment.is_over(value, Fraction(value)) and not moment.is_over(value - 1, Fraction(value - 1))
-    assert Moment.parse(str(moment)) == moment
+    assert Moment.of(str(moment)) == moment

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from lipar.video import Colour, VideoError, VideoWriter
+from lipar.video import VideoError, VideoWriter
 from lipar.video.composite import EDGE, check_blended, composite, with_edge
 from lipar.video.convert import plane_view
 from lipar.video.mask_picture import MaskPicture
-from lipar.video.sinks.pictures import PictureSink
+from lipar.video.sinks.folder import PictureFolderSink
 
 
 @pytest.fixture(params=[(48, 32), (47, 31)])
@@ -61,7 +61,7 @@ def test_the_border_is_drawn_on_its_white_side(writer: VideoWriter) -> None:
 
 
 def test_on_pictures_of_red_green_and_blue_the_border_is_grey(tmp_path: Path) -> None:
-    sink = PictureSink("a", (48, 32), pixel_format="gbrp", colour=Colour().for_rgb())
+    sink = PictureFolderSink(tmp_path / "%05d.png", (48, 32))
     picture = sink.picture(torch.rand(3, 32, 48, generator=torch.Generator().manual_seed(0)))
     drawn = with_edge(picture, MaskPicture(torch.arange(48).expand(32, -1) >= 21))
     assert all(bool((plane[:, 21:23] == EDGE).all()) for plane in planes(drawn))

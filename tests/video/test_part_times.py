@@ -9,8 +9,9 @@ import torch
 
 from lipar.video import PixelFrame, VideoError, VideoReader, VideoWarning
 from lipar.video.decoding import Decoder
+from lipar.video.moment import Moment
 from lipar.video.sources.moments import frame_at
-from lipar.video.sources.part import Moment, Part
+from lipar.video.sources.part import Part
 from lipar.video.testing import make_video, moving_gradient
 
 FRAMES = 72

@@ -1,6 +1,6 @@
 """What sinks that are not video files share."""
 
-from types import TracebackType
+from abc import abstractmethod
 
 import av
 from av.video.reformatter import VideoReformatter
@@ -9,9 +9,10 @@ from torch import Tensor
 from lipar.video.colour import Colour
 from lipar.video.convert import rgb_to_frame, to_bytes
 from lipar.video.errors import VideoError
+from lipar.video.frame_sink import OrderedSink
 
 
-class PictureSink:
+class PictureSink(OrderedSink):
     """A context manager that takes pictures one by one. A subclass writes them: `_put`, `_begin`, `_finish`, `_drop`.
 
     Args:
@@ -26,7 +27,6 @@ class PictureSink:
         self.frames_written = 0
         self._colour = colour
         self._scaler = VideoReformatter()
-        self._last_pts: int | None = None
         self._opened = self._closed = False
 
     def open(self) -> None:
@@ -65,11 +65,7 @@ class PictureSink:
             VideoError: it comes too early, or writing fails.
         """
         self.open()
-        if self._last_pts is not None and pts <= self._last_pts:
-            raise VideoError(
-                f"frame {self.frames_written} has pts {pts}, but must come after {self._last_pts}; "
-                "write frames in the order they are shown"
-            )
+        self._check_time(pts)
         self._put(picture, pts, duration)
         self._last_pts = pts
         self.frames_written += 1
@@ -97,26 +93,18 @@ class PictureSink:
             self._closed = True
             self._drop()
 
-    def __enter__(self) -> "PictureSink":
-        self.open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
-
+    @abstractmethod
     def _begin(self) -> None:
-        raise NotImplementedError
+        """Called once, before the first picture."""
 
+    @abstractmethod
     def _put(self, picture: av.VideoFrame, pts: int, duration: int) -> None:
-        raise NotImplementedError
+        """Write a picture."""
 
+    @abstractmethod
     def _finish(self) -> None:
-        raise NotImplementedError
+        """Called once, after the last picture."""
 
+    @abstractmethod
     def _drop(self) -> None:
-        raise NotImplementedError
+        """Remove what was begun."""

@@ -1,6 +1,7 @@
 """Pictures that do not come from a video file, as the pixel frames of a source."""
 
 import warnings
+from abc import ABC, abstractmethod
 from fractions import Fraction
 
 import av
@@ -12,7 +13,7 @@ from lipar.video.errors import VideoWarning
 from lipar.video.frames import PixelFrame
 
 
-class PictureSource:
+class PictureSource(ABC):
     """What sources of pictures share: scaling, times, and that there is no sound.
 
     A subclass gives the frames by `__next__`, each made by `_frame`.
@@ -82,14 +83,15 @@ class PictureSource:
     def __iter__(self) -> "PictureSource":
         return self
 
+    @abstractmethod
     def __next__(self) -> PixelFrame:
-        raise NotImplementedError
+        """The next frame."""
 
     def stop(self) -> None:
         """End the iteration at the next frame."""
         self._stopped = True
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most have nothing to close
         """Nothing is open between frames."""
 
 

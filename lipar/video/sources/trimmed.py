@@ -5,7 +5,8 @@ import attrs
 from lipar.video.errors import VideoError
 from lipar.video.frame_source import FrameSource
 from lipar.video.frames import PixelFrame
-from lipar.video.sources.part import Moment, Part
+from lipar.video.moment import Moment
+from lipar.video.sources.part import Part
 
 
 class Trimmed:
@@ -90,10 +91,8 @@ class Trimmed:
         raise StopIteration
 
     def _is_before(self, frame: PixelFrame, moment: Moment) -> bool:
-        if moment.frame is not None:
-            return frame.index < moment.frame
-        assert moment.seconds is not None and self._first is not None
-        return frame.time - self._first.time < moment.seconds
+        assert self._first is not None
+        return not moment.is_over(frame.index, frame.time - self._first.time)
 
     def stop(self) -> None:
         """End the iteration of the source."""

@@ -13,15 +13,16 @@ from lipar.cli.options import (
     CLIP,
     PATH,
     ConfigChoice,
-    SizeType,
     config_options,
     debug_option,
     device_option,
     dtype_option,
+    engine_option,
     json_option,
     quiet_option,
+    resolution_option,
+    strength_option,
 )
-from lipar.config import ENGINES
 from lipar.files.places import check_writable
 
 FRAMES_PER_SECOND = Within(0.001, 10**5, "frames per second")
@@ -46,15 +47,11 @@ def calibration_option(function: Function) -> Function:
 )
 @click.argument("clips", nargs=-1, required=True, type=CLIP)
 @config_options()
-@click.option("--strength", type=float, help="How far to go from the source, 0..1.  [default: 0.4]")
-@click.option("--resolution", type=SizeType(), help="Size to process at.  [default: the model's own]")
+@strength_option
+@resolution_option
 @device_option
 @dtype_option
-@click.option(
-    "--engine",
-    type=click.Choice(ENGINES),
-    help="How passes are run.  [default: graphs on an NVIDIA GPU, else eager]",
-)
+@engine_option
 @click.option(
     "--target-fps",
     type=NumberType(FRAMES_PER_SECOND, float),

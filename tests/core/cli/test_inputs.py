@@ -5,17 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import attrs
+import command_runs
 import pytest
 import torch
-from command_runs import run_command
+from command_runs import offer_toy, run_command
 from output_files import names
 from PIL import Image
 
-import lipar.plugin.host
-from lipar.hookspecs import hookimpl
-from lipar.plugin.registry import Registry
-from lipar.testing.toy import ToyAutoencoder, ToyModel
 from lipar.video import VideoReader, probe, write_synthetic_clip
 from lipar.video.testing import make_video, moving_gradient
 
@@ -23,8 +19,8 @@ EDIT = ("--prompt", "night", "--model", "toy", "--resolution", "64x48")
 SHELL = f"""
 import attrs, sys
 import lipar.plugin.host
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_inputs import ToyPlugin
+sys.path.insert(0, {str(Path(command_runs.__file__).parent)!r})
+from command_runs import ToyPlugin
 load = lipar.plugin.host.load_plugins
 import lipar.cli.host
 lipar.cli.host.load_plugins = lambda **options: load(ToyPlugin(), **options)
@@ -34,24 +30,9 @@ sys.exit(main())
 """
 
 
-@attrs.frozen
-class Toy:
-    """A model that runs at once."""
-
-    def load(self, device: torch.device, dtype: torch.dtype) -> ToyModel:
-        return ToyModel(autoencoder=ToyAutoencoder())
-
-
-class ToyPlugin:
-    @hookimpl
-    def lipar_register_adapters(self, registry: Registry) -> None:
-        registry.add("toy", Toy)
-
-
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    load = lipar.plugin.host.load_plugins
-    monkeypatch.setattr("lipar.cli.host.load_plugins", lambda **options: load(ToyPlugin(), **options))
+    offer_toy(monkeypatch)
 
     def call(*arguments: object) -> tuple[int, str, str]:
         return run_command(monkeypatch, capsys, *arguments)

@@ -3,38 +3,18 @@
 import re
 from pathlib import Path
 
-import attrs
 import pytest
 import torch
-from command_runs import run_command
+from command_runs import Toy, offer_toy, run_command
 from PIL import Image
 
-import lipar.plugin.host
-from lipar.hookspecs import hookimpl
-from lipar.plugin.registry import Registry
-from lipar.testing.toy import ToyAutoencoder, ToyModel
 from lipar.video import write_synthetic_clip
-
-
-@attrs.frozen
-class Toy:
-    """A model that runs at once."""
-
-    def load(self, device: torch.device, dtype: torch.dtype) -> ToyModel:
-        return ToyModel(autoencoder=ToyAutoencoder())
-
-
-class ToyPlugin:
-    @hookimpl
-    def lipar_register_adapters(self, registry: Registry) -> None:
-        registry.add("toy", Toy)
 
 
 @pytest.fixture
 def edit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
     """Run `lipar edit` on a clip of 26 frames; gives the exit code, standard output and standard error."""
-    load = lipar.plugin.host.load_plugins
-    monkeypatch.setattr("lipar.cli.host.load_plugins", lambda **options: load(ToyPlugin(), **options))
+    offer_toy(monkeypatch)
     clip = write_synthetic_clip(tmp_path / "clip.mp4", frames=26, width=80, height=48)
 
     def call(*arguments: object) -> tuple[int, str, str]:

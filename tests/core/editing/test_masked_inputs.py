@@ -25,9 +25,10 @@ from lipar.prompts import PromptSchedule
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 from lipar.video import VideoError, VideoWriter, write_synthetic_clip
 from lipar.video.encoding import DEFAULT_ENCODING, Encoding
+from lipar.video.moment import Moment
 from lipar.video.sinks.targets import target_of
 from lipar.video.sources.choose import open_source
-from lipar.video.sources.part import Moment, Part
+from lipar.video.sources.part import Part
 from lipar.video.sources.raw_format import RawFormat
 from lipar.video.sources.reading import ALL, Reading
 from lipar.video.still import GAP

@@ -16,8 +16,9 @@ from lipar.plugin.host import load_plugins
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 from lipar.video import VideoError, VideoReader, write_synthetic_clip
 from lipar.video.encoding import Encoding
+from lipar.video.moment import Moment
 from lipar.video.shade import TINT
-from lipar.video.sources.part import Moment, Part
+from lipar.video.sources.part import Part
 from lipar.video.sources.reading import Reading
 from lipar.video.still import GAP
 

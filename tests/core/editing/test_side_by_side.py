@@ -15,7 +15,8 @@ from lipar.plugin.host import load_plugins
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 from lipar.video import VideoError, VideoReader, probe
 from lipar.video.encoding import Encoding
-from lipar.video.sources.part import Moment, Part
+from lipar.video.moment import Moment
+from lipar.video.sources.part import Part
 from lipar.video.sources.reading import Reading
 from lipar.video.testing import make_video, moving_gradient
 

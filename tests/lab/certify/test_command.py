@@ -3,37 +3,17 @@
 import sys
 from pathlib import Path
 
-import attrs
 import pytest
-import torch
+from command_runs import offer_toy
 
-import lipar.plugin.host
 from lipar.cli import main
-from lipar.hookspecs import hookimpl
-from lipar.plugin.registry import Registry
-from lipar.testing.toy import ToyAutoencoder, ToyModel
 from lipar.video import write_synthetic_clip
-
-
-@attrs.frozen
-class Toy:
-    """An adapter of a toy model."""
-
-    def load(self, device: torch.device, dtype: torch.dtype) -> ToyModel:
-        return ToyModel(autoencoder=ToyAutoencoder())
-
-
-class ToyPlugin:
-    @hookimpl
-    def lipar_register_adapters(self, registry: Registry) -> None:
-        registry.add("toy", Toy)
 
 
 @pytest.fixture
 def certify(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
     """Run `lipar certify` on a short clip; gives the exit code, the output and the error."""
-    load = lipar.plugin.host.load_plugins
-    monkeypatch.setattr("lipar.cli.host.load_plugins", lambda **options: load(ToyPlugin(), **options))
+    offer_toy(monkeypatch)
     clip = write_synthetic_clip(tmp_path / "a.mp4", frames=40, width=64, height=48)
 
     def call(*arguments: str) -> tuple[int, str, str]:

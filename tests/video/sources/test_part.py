@@ -5,14 +5,15 @@ from fractions import Fraction
 import pytest
 
 from lipar.video import VideoError
-from lipar.video.sources.part import START, Moment, Part
+from lipar.video.moment import BEGIN, Moment
+from lipar.video.sources.part import Part
 
 
 @pytest.mark.parametrize(
     ("text", "begin", "end"),
     [
         ("2s-5s", Moment(Fraction(2)), Moment(Fraction(5))),
-        ("-5.25s", START, Moment(Fraction(21, 4))),
+        ("-5.25s", BEGIN, Moment(Fraction(21, 4))),
         ("2s-", Moment(Fraction(2)), None),
         ("12f-40f", Moment(frame=12), Moment(frame=40)),
         (" 12f - 2s ", Moment(frame=12), Moment(Fraction(2))),
