@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lipar.enabling.summary import summary
     from lipar.job import RestoredBlock
     from lipar.layout import TokenLayout
+    from lipar.origins import TokenOrigins
     from lipar.plugin.host import load_plugins
     from lipar.scheduler import Scheduler
 
@@ -27,6 +28,7 @@ _HOMES = {
     "RestoredBlock": "job",
     "Scheduler": "scheduler",
     "TokenLayout": "layout",
+    "TokenOrigins": "origins",
     "build_config": "config",
     "certificate": "attention.error_bound",
     "disable": "enabling.enable",
@@ -66,6 +68,7 @@ __all__ = [
     "RestoredBlock",
     "Scheduler",
     "TokenLayout",
+    "TokenOrigins",
     "build_config",
     "certificate",
     "disable",

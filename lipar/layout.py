@@ -12,6 +12,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lipar.origins import TokenOrigins, run_indices, run_lengths
 from lipar.types import Features, Indices, KeepMask, Latents, Tokens, shaped
 
 
@@ -19,8 +20,8 @@ from lipar.types import Features, Indices, KeepMask, Latents, Tokens, shaped
 class TokenLayout:
     """The kept tokens of one block and the restoration source of every pruned one.
 
-    Callers use its methods (`prune`, `scatter`, `fill`, `run_length`) and do not index the mask themselves, so that
-    other rules than "the same position, one frame before" can be added.
+    Callers use its methods (`prune`, `scatter`, `fill`, `run_length`, `position_at`) and do not index the mask
+    themselves, since a pruned token may come from another place than its own (`origins`).
 
     Args:
         keep_mask: True = computed. On the device of the latents.
@@ -28,14 +29,16 @@ class TokenLayout:
 
     Raises:
         TypeError: `keep_mask` is not a boolean `t rows cols` tensor.
-        ValueError: it has no token, or a block without history prunes in its first frame, which has nothing to be
-            restored from.
+        ValueError: it has no token; a block without history prunes in its first frame, which has nothing to be
+            restored from; or `origins` are of another grid, or of another device, or unknown at a pruned token.
     """
 
     keep_mask: Tensor = attrs.field(validator=shaped(KeepMask))
     first_frame: int = attrs.field(default=0, kw_only=True)
     has_history: bool = attrs.field(default=True, kw_only=True)
     """Whether a frame before the block exists to restore from (not so at the start of a scene)."""
+    origins: TokenOrigins | None = attrs.field(default=None, kw_only=True)
+    """Where pruned tokens come from; None: each from its own position, one frame before."""
 
     def __attrs_post_init__(self) -> None:
         if self.keep_mask.numel() == 0:
@@ -45,6 +48,20 @@ class TokenLayout:
                 "the first frame of a scene has nothing to be restored from, so all its tokens must be kept; "
                 f"{int((~self.keep_mask[0]).sum())} of {self.tokens_per_frame} are pruned"
             )
+        if self.origins is not None:
+            self._check_origins(self.origins)
+
+    def _check_origins(self, origins: TokenOrigins) -> None:
+        place = origins.place
+        if place.shape != self.keep_mask.shape or place.device != self.keep_mask.device:
+            raise ValueError(
+                f"origins are of the keep mask's grid {self.grid} on {self.keep_mask.device}; got "
+                f"{tuple(place.shape)} on {place.device}"
+            )
+        known = origins.known if self.has_history else place >= 0
+        if lost := int((~known & ~self.keep_mask).sum()):
+            earlier = "an origin" if self.has_history else "an origin in the block, which begins a scene"
+            raise ValueError(f"a pruned token needs {earlier}; keep the {lost} that have none as well")
 
     @classmethod
     def keep_all(
@@ -109,9 +126,22 @@ class TokenLayout:
         """Fraction of the block's tokens that are kept, 0..1."""
         return self.kept_count / self.token_count
 
+    def with_mask(self, keep_mask: KeepMask) -> "TokenLayout":
+        """The same block with other kept tokens; those whose origin is unknown are kept in any case."""
+        if self.origins is not None:
+            keep_mask = keep_mask | ~self.origins.known
+        return attrs.evolve(self, keep_mask=keep_mask)
+
+    def to(self, device: torch.device | str) -> "TokenLayout":
+        """The same layout on a device."""
+        origins = None if self.origins is None else self.origins.to(device)
+        return attrs.evolve(self, keep_mask=self.keep_mask.to(device), origins=origins)
+
     @cached_property
     def _source_row(self) -> Int[Tensor, " places"]:
         # row of every place's source in cat([last frame of history, kept tokens])
+        if self.origins is not None:
+            return self.origins.source_rows(self.keep_mask)
         frames, tokens_per_frame = self.frames, self.tokens_per_frame
         keep = self.keep_mask.reshape(frames, tokens_per_frame)
         device = keep.device
@@ -128,7 +158,8 @@ class TokenLayout:
         """The source of each place, as `frame * tokens_per_frame + position` counted in the video.
 
         A kept token is its own source; a pruned one has the last kept token before it at its position,
-        or that position in the frame before the block (Alg. 2 of arXiv 2603.05811).
+        or that position in the frame before the block (Alg. 2 of arXiv 2603.05811). With `origins`, they are followed
+        to a kept token or to the frame before the block.
         """
         tokens_per_frame = self.tokens_per_frame
         start = self.first_frame * tokens_per_frame
@@ -140,11 +171,19 @@ class TokenLayout:
         """How many places of the block each place's run has (c_j of Eq. 5 of arXiv 2603.05811).
 
         A run is a kept token and the pruned ones after it, at one position; or the pruned ones before the first kept
-        token of a position, whose run began before the block.
+        token of a position, whose run began before the block. With `origins`, all places of one source.
         """
+        if self.origins is not None:
+            rows = self.tokens_per_frame + self.kept_count
+            return run_lengths(self._source_row, rows).view(self.grid)
         run = self.keep_mask.long().cumsum(0)
         count = run.new_zeros(self.frames + 1, *self.grid[1:]).scatter_add_(0, run, torch.ones_like(run))
         return count.gather(0, run)
+
+    @cached_property
+    def run_index(self) -> Int[Tensor, "t rows cols"]:
+        """How many places of its run are before each place."""
+        return run_indices(self._source_row).view(self.grid)
 
     @cached_property
     def last_frame_weights(self) -> Float[Tensor, " n"]:
@@ -162,7 +201,10 @@ class TokenLayout:
         return self._source_row[places]
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """What a forward pass reads. With as many kept tokens, the tensors of another layout have the same sizes."""
+        """What a forward pass reads. With as many kept tokens, the tensors of another layout have the same sizes.
+
+        Of a layout without `origins`: passes of one that has them are not recorded.
+        """
         order = (self._kept_then_pruned, self._source_row)
         return self.keep_mask, *order, self.last_frame_weights, self.before_last_frame
 
@@ -208,6 +250,28 @@ class TokenLayout:
     def position(self, places: Indices) -> Indices:
         """Position of each place in its frame, 0 .. tokens_per_frame - 1."""
         return places % self.tokens_per_frame
+
+    def position_at(self, places: Indices, times: Indices | int) -> Indices:
+        """Position that what is at each place had at an earlier time: its own, unless there are `origins`.
+
+        The motion of all frames in between is added up. It is known from the frame before the block on; for times
+        before that, and for what was not in the picture yet, the earliest known position is given.
+
+        Args:
+            places: which places.
+            times: frame of each, or of all, counted from the block's first; -1 is the frame before the block.
+        """
+        if self.origins is None:
+            return places % self.tokens_per_frame
+        return self.origins.position_at(places, times)
+
+    def position_before(self, places: Indices) -> Indices:
+        """Position of each place in the frame before the block, see `position_at`."""
+        return places % self.tokens_per_frame if self.origins is None else self._positions_before[places]
+
+    @cached_property
+    def _positions_before(self) -> Int[Tensor, " places"]:
+        return self.position_at(torch.arange(self.token_count, device=self.keep_mask.device), -1)
 
 
 def patchify(latents: Latents, patch: int) -> Float[Tensor, "b places features"]:

@@ -202,6 +202,9 @@ class NoiseSource(Part):
     def observe_clean(self, donation: Donation) -> None:
         """Read the kept keys and values of the clean pass, at the end of a block; called for every layer."""
 
+    def skip(self, layout: TokenLayout) -> None:
+        """A block without a kept token went by, without a pass: what is stored by position moves with its `origins`."""
+
     def donor_rows(self, layout: TokenLayout, places: Indices) -> Indices | None:
         """Where the donors of a block are, for the fast engines: they then gather, shift, rotate and write at once.
 

@@ -225,6 +225,7 @@ class Scheduler:
         elif layout.kept_count == 0:
             latents = hook.lipar_restore(job=job, denoised=source, layout=layout)
             job.cache.append_copies(layout, fills=job.parts.recovery.fills)
+            job.parts.noise.skip(layout)
         else:
             fills = job.parts.recovery.fills and not self.dense
             job.context = block_context(
@@ -321,7 +322,7 @@ class Scheduler:
                 # never be computed again; what donors are read from is all of this block afterwards
                 layout = keep_all
         layout = job.masked.restrict(layout, block.may_change, self._keep_more)
-        job.masks.settle(layout.keep_mask)
+        job.masks.settle(layout.keep_mask, layout.origins)
         return layout
 
     def _stays(self, block: SourceBlock) -> bool:

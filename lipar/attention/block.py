@@ -124,9 +124,9 @@ class BlockContext:
         # at which position
         if plan.rotate_to_donor and noise is not None:
             cols = layout.grid[2]
-            times = noise.donor_times(layout, denoise.places) + self._cache.block_time
-            position = layout.position(denoise.places)
-            at_donor = rope.rotation(times, position // cols, position % cols)
+            times = noise.donor_times(layout, denoise.places)
+            position = layout.position_at(denoise.places, times)
+            at_donor = rope.rotation(times + self._cache.block_time, position // cols, position % cols)
             denoise = attrs.evolve(denoise, fill_rotation=prepare_rotation(at_donor, doubled=regions.doubled))
         if self.fused and noise is not None and denoise.places.shape[0]:
             denoise = attrs.evolve(denoise, donors=self._donors(noise.donor_rows(layout, denoise.places)))
@@ -186,6 +186,8 @@ class BlockContext:
     @property
     def why_not_recorded(self) -> str:
         """Why the passes of the block cannot be recorded; empty if they can."""
+        if self.layout.origins is not None:
+            return "pruned tokens come from other places than their own"
         regions = (self._denoise, self._clean)
         if any(region.attended is not None or region.bias is not None for region in regions):
             return "the recovery weighs places, or leaves kept tokens out of attention"

@@ -20,9 +20,12 @@ def sequence_donors(donation: Donation) -> tuple[Heads, Heads]:
 
 
 def clean_copies(donation: Donation) -> tuple[Heads, Heads]:
-    """Keys and values at each place's position in the last frame before the block, from the KV cache (as the paper)."""
+    """Keys and values at each place's position in the last frame before the block, from the KV cache (as the paper).
+
+    What has moved since is taken from where it was; what was not in the picture yet, from the earliest known position.
+    """
     assert donation.history_k is not None and donation.history_v is not None
-    position = donation.layout.position(donation.places)
+    position = donation.layout.position_before(donation.places)
     return donation.history_k.index_select(1, position), donation.history_v.index_select(1, position)
 
 

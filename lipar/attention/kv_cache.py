@@ -310,7 +310,7 @@ class KVCache:
         self._forget(first, drop_frames, layout)
 
     def append_copies(self, layout: TokenLayout, *, fills: bool) -> None:
-        """Append a block without a kept token: every frame repeats the last one, at its own position.
+        """Append a block without a kept token: every place repeats the last frame, at its own position or its origin's.
 
         Args:
             layout: of the block, without a kept token.
@@ -329,7 +329,11 @@ class KVCache:
             rows = self.layer(layer_idx, rows.k, end)
             last_k, last_v = rows.frame_before(start, layout)
             assert last_k is not None and last_v is not None
-            rows.k[:, start:end] = last_k.repeat(1, layout.frames, 1, 1)
-            rows.v[:, start:end] = last_v.repeat(1, layout.frames, 1, 1)
+            for held, last in ((rows.k, last_k), (rows.v, last_v)):
+                held[:, start:end] = (
+                    last.repeat(1, layout.frames, 1, 1)
+                    if layout.origins is None
+                    else layout.fill(last, last[:, :0])
+                )
             rotate(rows.k[:, start:end], rotation, out=rows.k_rotated[:, start:end])
         self.commit(layout, None)

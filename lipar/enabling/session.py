@@ -192,7 +192,7 @@ class Session:
                 self._everything = everything
             return everything
         if layout.keep_mask.device != device:
-            layout = attrs.evolve(layout, keep_mask=layout.keep_mask.to(device))
+            layout = layout.to(device)
             if self.layout is not None:
                 self.layout = layout
             else:

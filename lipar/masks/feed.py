@@ -8,6 +8,7 @@ from lipar.masks.measure import Measure, Reader
 from lipar.masks.source import SourceBlock, SourceFormat
 from lipar.masks.stream import DecidedBlock, MaskStream
 from lipar.masks.thresholds import AdaptiveThresholds
+from lipar.origins import TokenOrigins
 from lipar.protocols import Refiner
 from lipar.types import ChangeMap, Features, KeepMask
 
@@ -66,11 +67,16 @@ class MaskFeed:
             self._current = self._decided.pop(0)
         return self._current.keep_mask
 
-    def settle(self, keep_mask: KeepMask) -> None:
-        """Report the mask that is used for the current block, whoever decided it; later masks depend on it."""
-        if keep_mask is not self.decide():
+    def settle(self, keep_mask: KeepMask, origins: TokenOrigins | None = None) -> None:
+        """Report what is used for the current block, whoever decided it; later masks depend on it.
+
+        Args:
+            keep_mask: of the block.
+            origins: where its pruned tokens come from; None: from their own positions.
+        """
+        if keep_mask is not self.decide() or origins is not None:
             assert self._current is not None
-            self._stream.settle(self._current, keep_mask)
+            self._stream.settle(self._current, keep_mask, origins)
 
     def distance(self) -> ChangeMap:
         """Distance of each of the current block's tokens to the frame before, by the chosen criterion, unrefined."""

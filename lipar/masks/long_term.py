@@ -16,7 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lipar.layout import TokenLayout
 from lipar.masks.measure import Distance
+from lipar.origins import TokenOrigins
 from lipar.protocols import Change
 from lipar.types import Features, KeepMask
 
@@ -41,8 +43,8 @@ class LongTermReference(Protocol):
         """Record the final mask of the next block."""
         ...
 
-    def replaced(self, features: Features, keep_mask: KeepMask) -> None:
-        """Record that another mask is used for the block decided last."""
+    def replaced(self, features: Features, keep_mask: KeepMask, origins: TokenOrigins | None = None) -> None:
+        """Record that another mask is used for the block decided last, and where its pruned tokens come from."""
         ...
 
 
@@ -72,9 +74,18 @@ class KeptReference:
         self._shown_before = self._shown
         self._shown = last_kept(features, keep_mask, self._shown)
 
-    def replaced(self, features: Features, keep_mask: KeepMask) -> None:
-        """Move the reference on again, from where it was before the block."""
-        self._shown = last_kept(features, keep_mask, self._shown_before)
+    def replaced(self, features: Features, keep_mask: KeepMask, origins: TokenOrigins | None = None) -> None:
+        """Move the reference on again, from where it was before the block, and along with what moves."""
+        if origins is None:
+            self._shown = last_kept(features, keep_mask, self._shown_before)
+            return
+        layout = TokenLayout(keep_mask, origins=origins)
+        kept = layout.prune(features.flatten(0, 2)[None])
+        last = torch.arange(
+            layout.token_count - layout.tokens_per_frame, layout.token_count, device=kept.device
+        )
+        shown = layout.fill(self._shown_before.flatten(0, 1)[None], kept, last)
+        self._shown = shown[0].view_as(self._shown_before)
 
 
 class ThresholdedReference:
@@ -115,7 +126,7 @@ class ThresholdedReference:
     def decided(self, features: Features, keep_mask: KeepMask) -> None:
         """Do nothing: this reference does not depend on the final mask."""
 
-    def replaced(self, features: Features, keep_mask: KeepMask) -> None:
+    def replaced(self, features: Features, keep_mask: KeepMask, origins: TokenOrigins | None = None) -> None:
         """Do nothing: this reference does not depend on the final mask."""
 
 

@@ -10,7 +10,6 @@ is computed after the first block.
 
 from collections.abc import Callable
 
-import attrs
 import torch
 from jaxtyping import Bool
 from torch import Tensor
@@ -50,7 +49,7 @@ class MaskedLayouts:
             return layout
         device = layout.keep_mask.device
         kept = (layout.keep_mask & may_change.to(device)) | entered.to(device)
-        return attrs.evolve(layout, keep_mask=keep_more(kept))
+        return layout.with_mask(keep_more(kept))
 
     def reset(self) -> None:
         """The next block has no history: nothing came under the mask since."""

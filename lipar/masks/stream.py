@@ -18,6 +18,7 @@ from lipar.masks.halo import HaloBuffer, join_changes
 from lipar.masks.long_term import KeptReference, LongReference, LongTermReference, ThresholdedReference
 from lipar.masks.measure import Distance
 from lipar.masks.thresholds import AdaptiveThresholds
+from lipar.origins import TokenOrigins
 from lipar.protocols import Change, Refiner
 from lipar.types import ChangeMap, Features, KeepMask, shaped
 
@@ -150,14 +151,14 @@ class MaskStream:
                 self._refine(self._scene, self._after_stage(self._scene, index, rest), index + 1)
         return decided + self._decide_blocks(self._scene)
 
-    def settle(self, block: DecidedBlock, keep_mask: KeepMask) -> None:
+    def settle(self, block: DecidedBlock, keep_mask: KeepMask, origins: TokenOrigins | None = None) -> None:
         """Report the mask that is used for the block decided last, where it is not the one given here.
 
-        Later blocks are then compared with what that mask shows.
+        Later blocks are then compared with what that mask shows, its pruned tokens coming from their `origins`.
         """
         scene = self._scene
         if scene is not None and block.index == scene.blocks_decided - 1:
-            scene.long_term.replaced(block.features, keep_mask)
+            scene.long_term.replaced(block.features, keep_mask, origins)
 
     def _take_block(self, block: Features) -> list[DecidedBlock]:
         if self._scene is None:

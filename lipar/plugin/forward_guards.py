@@ -140,6 +140,10 @@ class NoiseGuard(PartGuard):
         """Pass the clean pass's keys and values on to the part."""
         self.ask(lambda: self.part.observe_clean(donation))
 
+    def skip(self, layout: TokenLayout) -> None:
+        """Tell the part of a block in which nothing is kept."""
+        self.ask(lambda: self.part.skip(layout))
+
     def donor_rows(self, layout: TokenLayout, places: Indices) -> Indices | None:
         """The part's rows, each in the frame before the block or among the kept tokens."""
         answer = self.ask(lambda: self.part.donor_rows(layout, places))

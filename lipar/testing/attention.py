@@ -10,6 +10,7 @@ from lipar.attention.kv_cache import KVCache, Positions
 from lipar.attention.merged_block import block_context
 from lipar.attention.rope import RotaryEmbedding
 from lipar.layout import TokenLayout
+from lipar.origins import TokenOrigins
 from lipar.protocols import Donation, ForwardPass, Merging, NoiseSource, Recovery, RecoveryPlan
 from lipar.types import Heads, Indices, KeepMask
 
@@ -97,16 +98,23 @@ class AttentionStream:
         """
         return [output for mask in masks for output in self.block(mask)]
 
-    def block(self, mask: KeepMask) -> list[Tensor]:
+    def block(self, mask: KeepMask, origins: TokenOrigins | None = None) -> list[Tensor]:
         """Run the next block; the mask of the first block must keep all of its first frame.
+
+        Args:
+            mask: its kept tokens.
+            origins: where its pruned tokens come from; None: from their own positions.
 
         Returns:
             Attention output of the kept tokens, `b n heads head_dim`, for every pass and layer.
         """
-        layout = TokenLayout(mask, first_frame=self._first_frame, has_history=self._first_frame > 0)
+        first = self._first_frame
+        layout = TokenLayout(mask, first_frame=first, has_history=first > 0, origins=origins)
         outputs = []
         if layout.kept_count == 0:
             self.cache.append_copies(layout, fills=self.recovery.fills)
+            if self.noise is not None:
+                self.noise.skip(layout)
         else:
             noise = self.noise if self.recovery.fills else None
             context = block_context(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, TypeAlias
 
+import attrs
 import torch
 from hypothesis import reject
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from lipar.attention.kv_cache import KVCache
 from lipar.attention.rope import RotaryEmbedding
 from lipar.config import CacheConfig, Config, ConfigError, PartConfig, PruneConfig
 from lipar.layout import TokenLayout, token_features
+from lipar.origins import NOWHERE, TokenOrigins, shifted_places
 from lipar.plugin.compatibility import CAUSAL, Giver, check
 from lipar.plugin.host import PluginHost
 from lipar.plugin.parts import make_parts
@@ -113,6 +115,33 @@ def layouts(draw: Draw, /, **drawn: Any) -> TokenLayout:
     return TokenLayout(keep_mask, first_frame=first_frame, has_history=first_frame > 0)
 
 
+@st.composite
+def displaced_layouts(draw: Draw, /, **drawn: Any) -> TokenLayout:
+    """Layouts with origins: of a picture that moves as a whole, or of tokens that come from anywhere before.
+
+    Arguments as for `keep_masks`. At a displaced token whose origin is unknown or before the scene, it is kept.
+    """
+    layout: TokenLayout = draw(layouts(**drawn))
+    origins: TokenOrigins = draw(token_origins(layout.grid))
+    known = origins.known if layout.has_history else origins.place >= 0
+    return attrs.evolve(layout, keep_mask=layout.keep_mask | ~known, origins=origins)
+
+
+@st.composite
+def token_origins(draw: Draw, /, grid: tuple[int, int, int]) -> TokenOrigins:
+    """Origins of a block of this grid: shifts of whole frames by at most 2 tokens, or any earlier places."""
+    frames, rows, cols = grid
+    if draw(st.booleans()):
+        steps = st.integers(-2, 2)
+        shifts = torch.tensor([[draw(steps), draw(steps)] for _ in range(frames)])
+        return TokenOrigins(shifted_places(grid, shifts))
+    tokens, generator = rows * cols, _generator(draw(seeds))
+    choices = (torch.arange(frames) + 1)[:, None, None] * tokens
+    place = (torch.rand(grid, generator=generator) * choices).long() - tokens
+    lost = torch.rand(grid, generator=generator) < draw(st.sampled_from([0.0, 0.2]))
+    return TokenOrigins(torch.where(lost, NOWHERE, place))
+
+
 # list[Any]: to check the items, beartype picks one with the `random` module, which Hypothesis forbids here
 @st.composite
 def mask_streams(draw: Draw, *, frames: int = 2, rows: int = 2, cols: int = 3) -> list[Any]:
@@ -182,6 +211,7 @@ __all__ = [
     "caches",
     "changes",
     "configs",
+    "displaced_layouts",
     "features",
     "keep_masks",
     "latents",
@@ -189,4 +219,5 @@ __all__ = [
     "mask_streams",
     "seeds",
     "splits",
+    "token_origins",
 ]

@@ -71,9 +71,9 @@ def raised(donation: Donation, k: Heads, v: Heads, added: Level) -> tuple[Heads,
 
 
 def of_kept(donation: Donation, *, spread: bool) -> tuple[Level, Level]:
-    """Levels of this pass's kept tokens, and of the same positions in the clean frame before the block."""
+    """Levels of this pass's kept tokens, and of their positions in the clean frame before the block."""
     assert donation.history_k is not None and donation.history_v is not None
-    position = donation.layout.position(donation.layout.kept)
+    position = donation.layout.position_before(donation.layout.kept)
     clean_k, clean_v = (x.index_select(1, position) for x in (donation.history_k, donation.history_v))
     return level_of(donation.k, donation.v, spread=spread), level_of(clean_k, clean_v, spread=spread)
 
@@ -168,7 +168,7 @@ class ImageCondition(DonorRule):
     def donors(self, donation: Donation) -> tuple[Heads, Heads]:
         """Keys and values of the first frame, at their own level or the step's."""
         layout = donation.layout
-        position, first = layout.position(donation.places), layout.tokens_per_frame
+        position, first = layout.position_at(donation.places, 0), layout.tokens_per_frame
         k, v = donation.k.index_select(1, position), donation.v.index_select(1, position)
         if not (self.shift or self.fresh_noise) or layout.kept_count == first:
             return k, v
@@ -176,7 +176,7 @@ class ImageCondition(DonorRule):
 
     def donor_rows(self, layout: TokenLayout, places: Indices) -> Indices | None:
         """The position of each place among the kept tokens, of which the first frame's come first."""
-        return None if self.fresh_noise else layout.tokens_per_frame + layout.position(places)
+        return None if self.fresh_noise else layout.tokens_per_frame + layout.position_at(places, 0)
 
     def donor_states(self, donation: Donation) -> tuple[Heads, Heads]:
         """The kept tokens' keys and values, at their own level or the step's."""

@@ -28,7 +28,7 @@ class CleanHistory(DonorRule):
 
     def donor_rows(self, layout: TokenLayout, places: Indices) -> Indices:
         """The position of each place in the frame before the block."""
-        return layout.position(places)
+        return layout.position_before(places)
 
     def replay_key(self) -> tuple[()]:
         """Nothing: no state is kept."""
@@ -94,10 +94,18 @@ class StepMatched(DonorRule):
 
     def donors(self, donation: Donation) -> tuple[Heads, Heads]:
         """What was stored at this step, or a kept token earlier in the block."""
-        key, places = (donation.layer_idx, donation.forward_pass.step), donation.places
-        index = places if self.frame == "same" else donation.layout.position(places)
+        key = (donation.layer_idx, donation.forward_pass.step)
+        index = self._stored_at(donation.layout, donation.places)
         k, v = self._k[key].index_select(1, index), self._v[key].index_select(1, index)
         return in_block_first(donation, k, v) if self.in_block else (k, v)
+
+    def _stored_at(self, layout: TokenLayout, places: Indices) -> Indices:
+        """Where the stored donor of each place is; it moves with the picture, as far as this block knows."""
+        if self.frame == "last":
+            return layout.position_before(places)
+        if layout.origins is None:
+            return places
+        return places - layout.position(places) + layout.position_before(places)
 
     def donor_times(self, layout: TokenLayout, places: Indices) -> Indices:
         """A frame of the previous block, or of a kept token earlier in this one."""
@@ -109,20 +117,37 @@ class StepMatched(DonorRule):
     def observe(self, donation: Donation) -> None:
         """Store this step's keys and values, pruned places filled, for the next block."""
         key, layout = (donation.layer_idx, donation.forward_pass.step), donation.layout
-        first = 0 if self.frame == "same" else layout.token_count - layout.tokens_per_frame
-        places = torch.arange(first, layout.token_count, device=donation.k.device)
+        places = self._stored_places(layout)
         if key not in self._k:
             # a scene that does not begin with a whole block: its pruned places give what they are restored from
             self._k[key] = layout.fill(donation.history_k, donation.k, places)
             self._v[key] = layout.fill(donation.history_v, donation.v, places)
-        elif self.in_block:
+            return
+        self._move(layout, key)
+        if self.in_block:
             passed_on = attrs.evolve(donation, places=places)
             self._k[key], self._v[key] = in_block_first(passed_on, self._k[key], self._v[key])
         else:
             row = 0 if self.frame == "same" else layout.kept_count - layout.kept_per_frame[-1]
-            index = layout.kept[row:] - first
+            index = layout.kept[row:] - (layout.token_count - places.shape[0])
             self._k[key].index_copy_(1, index, donation.k[:, row:])
             self._v[key].index_copy_(1, index, donation.v[:, row:])
+
+    def skip(self, layout: TokenLayout) -> None:
+        """Move what is stored with the picture."""
+        for key in self._k:
+            self._move(layout, key)
+
+    def _move(self, layout: TokenLayout, key: tuple[int, int]) -> None:
+        """Bring what is stored to the positions of the block's last frame, or of each of its frames."""
+        if layout.origins is None:
+            return
+        index = self._stored_at(layout, self._stored_places(layout))
+        self._k[key], self._v[key] = (stored[key].index_select(1, index) for stored in (self._k, self._v))
+
+    def _stored_places(self, layout: TokenLayout) -> Indices:
+        first = 0 if self.frame == "same" else layout.token_count - layout.tokens_per_frame
+        return torch.arange(first, layout.token_count, device=layout.keep_mask.device)
 
     def reset(self) -> None:
         """Drop what is stored."""

@@ -72,7 +72,7 @@ class MDegree(Recovery):
         """The `degree` most recent places of each run are present, with a bias if they are weighed."""
         if self.degree is None or self.degree >= layout.frames:
             return RecoveryPlan()
-        present = most_recent(layout.keep_mask, self.degree)
+        present = most_recent_of(layout, self.degree)
         return RecoveryPlan(present=present, bias=missing_weight(layout, self.degree) if self.weigh else None)
 
 
@@ -95,10 +95,20 @@ class Proportional(Recovery):
 
     def plan(self, layout: TokenLayout) -> RecoveryPlan:
         """One place of each run is present, with the logarithm of the run's length as bias."""
-        present = (
-            most_recent(layout.keep_mask, 1) if self.stands == "recent" else first_of_run(layout.keep_mask)
-        )
+        present = most_recent_of(layout, 1) if self.stands == "recent" else first_of(layout)
         return RecoveryPlan(present=present, bias=missing_weight(layout, 1))
+
+
+def most_recent_of(layout: TokenLayout, degree: int) -> KeepMask:
+    """The `degree` last places of every run of a layout, wherever its pruned tokens come from."""
+    if layout.origins is None:
+        return most_recent(layout.keep_mask, degree)
+    return layout.run_length - layout.run_index <= degree
+
+
+def first_of(layout: TokenLayout) -> KeepMask:
+    """The first place of every run of a layout."""
+    return first_of_run(layout.keep_mask) if layout.origins is None else layout.run_index == 0
 
 
 def most_recent(keep_mask: KeepMask, degree: int) -> KeepMask:

@@ -9,6 +9,7 @@ from torch import Tensor
 from lipar import bounds
 from lipar.hookspecs import hookimpl
 from lipar.layout import TokenLayout
+from lipar.origins import TokenOrigins
 from lipar.plugin.registry import Registry
 from lipar.protocols import Restorer
 from lipar.types import ChangeMap, KeepMask
@@ -51,9 +52,12 @@ class Blend(Restorer):
             return copied
         weights = self.weights(layout.keep_mask).flatten(1)
         frames = copied.unflatten(1, (layout.frames, layout.tokens_per_frame))
-        shown, before = [], history
+        shown: list[Tensor] = []
+        before = history
         for index, weight in enumerate(weights):
             own = frames[:, index]
+            if layout.origins is not None:
+                before, weight = _at_origins(layout.origins, index, history, shown, weight)
             if before is not None:
                 share = weight[:, None].to(own)
                 # where a token keeps its own value, nothing else may change it: 0 * NaN would be NaN
@@ -71,6 +75,20 @@ class Blend(Restorer):
             near = F.max_pool2d(pruned[None], 2 * ring + 1, stride=1, padding=ring)[0] > 0
             weights = weights.masked_fill(near, ring / (self.width + 1))
         return weights.masked_fill(~keep_mask, 0.0)
+
+
+def _at_origins(
+    origins: TokenOrigins, index: int, history: Tensor | None, shown: list[Tensor], weight: Tensor
+) -> tuple[Tensor | None, Tensor]:
+    """What is shown at the origins of a frame's places, and the weight of their own values: 1 without an origin."""
+    earlier = [*shown] if history is None else [history, *shown]
+    if not earlier:
+        return None, weight
+    missing = origins.tokens_per_frame if history is None else 0
+    place = origins.place[index].flatten()
+    row = place + origins.tokens_per_frame - missing
+    before = torch.cat(earlier, dim=1).index_select(1, row.clamp(min=0))
+    return before, torch.where(row < 0, torch.ones_like(weight), weight)
 
 
 @hookimpl

@@ -94,7 +94,7 @@ class StepShift(DonorRule):
         """A kept token earlier in the block, or the position in the frame before it; None with fresh noise."""
         if self.fresh_noise:
             return None
-        return layout.sources(places) if self.in_block else layout.position(places)
+        return layout.sources(places) if self.in_block else layout.position_before(places)
 
     def donor_shift(self, donation: Donation) -> tuple[Tensor, Tensor] | None:
         """The shift of this layer and step; None before the first block has ended."""

@@ -67,6 +67,10 @@ class Watched(NoiseSource):
         """Unchecked."""
         self.noise.observe_clean(donation)
 
+    def skip(self, layout: TokenLayout) -> None:
+        """Unchecked."""
+        self.noise.skip(layout)
+
     def reset(self) -> None:
         """Unchecked."""
         self.noise.reset()

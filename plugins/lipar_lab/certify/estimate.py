@@ -47,7 +47,7 @@ class DifferenceEstimate:
         """
         assert self._before is not None and self._source is not None
         tokens = torch.cat([self._before, self._source]).flatten(0, 2)
-        donor = (times + 1) * layout.tokens_per_frame + layout.position(layout.pruned)
+        donor = (times + 1) * layout.tokens_per_frame + layout.position_at(layout.pruned, times)
         off = tokens[layout.pruned + layout.tokens_per_frame] - tokens[donor]
         distance: Tensor = off.norm(dim=-1)
         return distance

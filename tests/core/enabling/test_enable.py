@@ -128,6 +128,21 @@ def test_a_pruned_place_is_led_to_its_sources_clean_value(transformer: Any, per_
     assert_near(clean, clean[:, source], 1e-5)
 
 
+def test_a_pruned_place_is_led_to_the_clean_value_of_its_origin(transformer: Any) -> None:
+    still, given = some_layout(), inputs(2)
+    origins = lipar.TokenOrigins.shifted(still.grid, [(0, 1)] * still.frames)
+    layout = attrs.evolve(still, origins=origins, keep_mask=still.keep_mask | (origins.place < 0))
+    lipar.enable(transformer, layout=layout)
+    sigma = given["timestep"].reshape(2, -1, 1) / 1000
+    clean = tokens_of(given["hidden_states"]) - sigma * tokens_of(run(transformer, given))
+    assert bool(
+        (
+            layout.restore_source[layout.pruned] % still.tokens_per_frame != layout.position(layout.pruned)
+        ).any()
+    )
+    assert_near(clean, clean[:, layout.restore_source], 1e-5)
+
+
 def test_a_clean_forward_copies_outputs(transformer: Any) -> None:
     layout, given = some_layout(), {**inputs(), "timestep": torch.zeros(1)}
     lipar.enable(transformer, layout=layout)

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from lipar_budget import Budget
+from lipar_pan import Pan
 from lipar_peak import Peak
 
 from lipar import Scheduler, build_config, load_plugins
@@ -51,6 +52,21 @@ def test_the_places_attended_to_fit_the_share_and_one_more_degree_would_not(layo
 @given(layout=layouts(), shares=st.tuples(st.floats(0.01, 1.0), st.floats(0.01, 1.0)))
 def test_a_larger_share_never_attends_to_less(layout, shares):
     assert attended(layout, min(shares)) <= attended(layout, max(shares))
+
+
+def test_only_what_a_panning_camera_uncovers_is_computed():
+    """A texture behind a window that moves by one token a frame; the window's own latents are cut out of it."""
+    canvas = torch.randn(4, 8, 60, generator=torch.Generator().manual_seed(0))
+    source = torch.stack([canvas[:, :, 30 - 2 * t : 38 - 2 * t] for t in range(9)])[None]
+    model = ToyModel(autoencoder=ToyAutoencoder())
+    model.set_prompt("a dog")
+    config = build_config(settings=["prune.scene_cuts=false"])  # a texture that moves far looks like one
+    blocks = list(Scheduler(model, config, host=load_plugins(Pan(down=0, right=1))).run([source]))
+    shown = torch.cat([block.latents for block in blocks], dim=1)
+    for block in blocks[1:]:
+        assert block.layout.keep_mask.any(1).tolist() == [[True, False, False, False]] * 3
+    for before, frame in zip(shown[0, 2:], shown[0, 3:], strict=False):
+        assert torch.equal(frame[..., 2:], before[..., :-2])
 
 
 def test_the_installed_parts_run_a_video_by_their_names():
