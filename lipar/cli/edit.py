@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lipar import bounds
+from lipar.batch.places import check_folder, named_results
+from lipar.batch.rows import ClipRow
 from lipar.cli.clips import edit_several
 from lipar.cli.debug import RunState
 from lipar.cli.edit_checks import check_mask, check_paths, check_reading, refuse_for_several, schedule_of
@@ -29,7 +31,6 @@ from lipar.cli.options import (
     strength_option,
 )
 from lipar.cli.output import complain, say
-from lipar.editing.clip_jobs import check_folder, jobs_for
 from lipar.video.encoding import CODECS, Encoding
 from lipar.video.moment import Moment
 from lipar.video.sinks.targets import kind_of_target, target_of
@@ -189,7 +190,7 @@ def edit(
     named = {"strength": strength, "seed": seed, "run": None if engine is None else {"engine": engine}}
     config = choice.build(*({key: value} for key, value in named.items() if value is not None))
     trace = Path(profile) if profile and profile != _TABLE_ONLY else None
-    jobs = []
+    rows = []
     if clips is None:
         check_paths(source, target, overlay, moment, reading, trace=trace, log=log, masks=record_masks)
         check_reading(source, reading, target, raw_output)
@@ -198,8 +199,12 @@ def edit(
                 "--preview writes one picture; leave out --overlay, --side-by-side, --log and --record-masks"
             )
     else:
-        jobs = jobs_for(clips, check_folder(output), encoding)
+        rows = [
+            ClipRow(source=clip, output=result, prompts=schedule, config=config)
+            for clip, result in named_results(clips, check_folder(output), encoding)
+        ]
     with importing(quiet=quiet):
+        from lipar.batch.recipe import Recipe
         from lipar.cli.host import plugin_host
         from lipar.cli.summary import summarise
         from lipar.editing.model import pick_device, pick_dtype
@@ -243,6 +248,16 @@ def edit(
             check_side_by_side(options, side_by_side)
         torch_device = pick_device(device)
         check_device(config.run.engine, torch_device, adapter.why_eager())
+    if rows:
+        # what failed is tried again: the command is run by hand
+        recipe = Recipe(
+            options=options,
+            device=device,
+            dtype=dtype,
+            retry_failed=True,
+        )
+        edit_several(recipe, rows, Path(output), host=host, quiet=quiet)
+        return
     number_type = pick_dtype(dtype, torch_device)
     warn_of_memory(
         adapter,
@@ -250,9 +265,6 @@ def edit(
     )
     with loading(f"the model {config.adapter.name}", quiet=quiet):
         loaded = adapter.load(torch_device, number_type)
-    if jobs:
-        edit_several(loaded, config, options, jobs, host=host, quiet=quiet)
-        return
     profiled = Profile(trace) if profile else None
     with host.extended(*_watchers(host, profiled, log, record_masks, quiet=quiet)):
         start = click.get_current_context().ensure_object(RunState).seconds()

@@ -10,6 +10,7 @@ from lipar.cli.host import plugin_host
 from lipar.cli.loading import loading
 from lipar.cli.options import ConfigChoice
 from lipar.editing.model import pick_device
+from lipar.files.content import file_digest
 from lipar.metrics.packages import is_installed, missing
 from lipar.metrics.table import METRICS, Metric, check_available, lpips_metric
 from lipar.model import Autoencoder
@@ -19,7 +20,7 @@ from lipar_lab.analyze.clip import Experiments
 from lipar_lab.analyze.coding import Coder
 from lipar_lab.analyze.run import Analysis
 from lipar_lab.analyze.sweep import THETAS, Bound
-from lipar_lab.compare.fingerprint import file_digest, weights_digest
+from lipar_lab.compare.fingerprint import weights_digest
 from lipar_lab.page import provenance
 
 SIMILARITY = ("psnr", "ssim", "ms-ssim", "vmaf", "vmaf-neg", "lpips")

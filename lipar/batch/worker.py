@@ -1,0 +1,159 @@
+"""A worker: edits one clip at a time, or finds that it need not."""
+
+import os
+import socket
+import time
+import traceback
+from collections.abc import Mapping
+from functools import partial
+
+import attrs
+
+from lipar.batch.figures import measured
+from lipar.batch.fingerprint import Fingerprint, Fingerprints
+from lipar.batch.models import LoadedModels, Models
+from lipar.batch.recipe import Outcome, Recipe
+from lipar.batch.record import PATIENCE, Record, alone_with, read_record, write_record
+from lipar.batch.rows import ClipRow
+from lipar.config import Config
+from lipar.editing.run import edit_video
+from lipar.events import EditOptions
+from lipar.files.content import Content
+from lipar.files.locks import BusyError
+from lipar.files.places import check_source
+from lipar.messages import one_line
+from lipar.plugin.host import PluginHost, load_plugins
+from lipar.protocols import Model
+from lipar.video.errors import VideoError
+
+MOST_ATTEMPTS = 3
+"""A clip on which the worker was killed so often is not begun again: it may be the clip that kills it."""
+
+
+class ClipWorker:
+    """Edits clips with one model, and keeps a record beside each output.
+
+    Nothing is shared between workers but the files: a clip that two of them get at the same time is edited once.
+
+    Args:
+        recipe: what all clips share.
+        host: the plugins; None: all that are installed.
+        models: gives the models; None: they are loaded by their configs.
+    """
+
+    def __init__(
+        self, recipe: Recipe, *, host: PluginHost | None = None, models: Models | None = None
+    ) -> None:
+        self.recipe = recipe
+        self.host = host or load_plugins(own_only=recipe.own_plugins_only)
+        self._models: Models = models or LoadedModels(self.host, recipe.device, recipe.dtype)
+        self._fingerprints = Fingerprints(self.host)
+        self._name = f"{socket.gethostname()} {os.getpid()}"
+
+    def run(self, row: ClipRow) -> Outcome:
+        """What became of a clip; whatever is wrong with it, or with its output's folder, is part of that.
+
+        A finished result appears by renaming, its record after it. A worker that is killed in between leaves a result
+        that is made again.
+
+        Args:
+            row: the clip.
+
+        Raises:
+            Exception: the model cannot be loaded, which is no clip's fault.
+        """
+        try:
+            with alone_with(row.output, patience=PATIENCE):
+                return self._run(row)
+        except BusyError as error:
+            return Outcome(row=row, state="failed", error=f"{error}; it is not recorded as failed")
+        except VideoError as error:  # the record itself cannot be written
+            return Outcome(row=row, state="failed", error=one_line(error))
+
+    def _run(self, row: ClipRow) -> Outcome:
+        before = read_record(row.output)
+        options = self.recipe.options_of(row)
+        made_of = self._fingerprint(row.config, options, before)
+        attempts = 1
+        if before is not None and before.made_of == made_of.made_of:
+            if _is_there(before, row):
+                return Outcome(row=row, state="there", record=before)
+            if before.state == "failed" and not self.recipe.retry_failed:
+                return Outcome(row=row, state="failed before", error=before.error, record=before)
+            attempts += before.attempts if before.state == "begun" else 0
+        begun = Record(
+            state="begun",
+            made_of=made_of.made_of,
+            attempts=attempts,
+            contents=made_of.contents,
+            worker=self._name,
+        )
+        if attempts > MOST_ATTEMPTS and not self.recipe.retry_failed:
+            times = f"{MOST_ATTEMPTS} times"
+            error_line = (
+                f"the worker was killed {times} while it edited this clip, perhaps for want of memory"
+            )
+            return self._failed(row, attrs.evolve(begun, attempts=MOST_ATTEMPTS), error_line)
+        start = time.perf_counter()
+        try:
+            check_source(row.source)
+        except VideoError as error:
+            return self._failed(row, begun, _said(error))
+        model = self._models.get(row.config, options)
+        write_record(row.output, begun)
+        try:
+            report = edit_video(model, row.config, options, host=self.host)
+            figures = self._figures(model, row.config, options)
+        except Exception as error:  # whatever is wrong with one clip, the others are edited
+            return self._failed(row, attrs.evolve(begun, seconds=time.perf_counter() - start), _said(error))
+        except BaseException:  # Ctrl-C: the clip is not to blame
+            write_record(row.output, before)
+            raise
+        finished = attrs.evolve(
+            begun,
+            state="finished",
+            contents={**begun.contents, "output": Content.of(row.output)},
+            report=attrs.asdict(report),
+            figures=figures,
+            seconds=time.perf_counter() - start,
+        )
+        write_record(row.output, finished)
+        return Outcome(row=row, state="edited", record=finished)
+
+    def _failed(self, row: ClipRow, begun: Record, error: str) -> Outcome:
+        record = attrs.evolve(begun, state="failed", error=error)
+        write_record(row.output, record)
+        return Outcome(row=row, state="failed", error=error, record=record)
+
+    def _fingerprint(self, config: Config, options: EditOptions, before: Record | None) -> Fingerprint:
+        weights, on = self._models.weights(config), self._models.on(config)
+        found = self._fingerprints.of(config, options, weights=weights, on=on, known=before)
+        # figures are part of the result: asked for later, they are measured with a new edit
+        return attrs.evolve(found, made_of={**found.made_of, "metrics": list(self.recipe.metrics)})
+
+    def _figures(self, model: Model, config: Config, options: EditOptions) -> Mapping[str, float | None]:
+        if not self.recipe.metrics:
+            return {}
+        dense = partial(edit_video, model, config, host=self.host)
+        return measured(self.recipe.metrics, options, dense=dense)
+
+
+def _is_there(record: Record, row: ClipRow) -> bool:
+    """Whether the result of a finished record is there, and is the same file or one of the same content."""
+    if record.state != "finished":
+        return False
+    known = record.contents.get("output")
+    try:
+        return known is not None and Content.of(row.output, known).digest == known.digest
+    except OSError:
+        return False
+
+
+def _said(error: Exception) -> str:
+    """An error in a line; where it was raised is added to one that nobody expects."""
+    line = one_line(error)
+    if "(unexpected; run again with --debug to see where)" not in line:
+        return line
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"(unexpected; in {last.name}, {last.filename}, line {last.lineno})"
+    return line.replace("(unexpected; run again with --debug to see where)", where)
