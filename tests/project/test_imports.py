@@ -42,7 +42,7 @@ LEVELS = [
     {"attention", "masks", "memory"},
     {"engines"},
     {"plugin"},
-    {"sampling", "watch"},
+    {"page", "sampling", "watch"},
     {"enabling", "regions"},
     {"editing"},
     {"batch"},
