@@ -18,6 +18,7 @@ from lipar.cli.number import NumberType
 from lipar.cli.options import (
     PATH,
     ConfigChoice,
+    codec_option,
     config_options,
     debug_option,
     dense_option,
@@ -25,13 +26,15 @@ from lipar.cli.options import (
     dtype_option,
     engine_option,
     prompts_option,
+    quality_option,
     quiet_option,
     resolution_option,
     seed_option,
+    size_option,
     strength_option,
 )
 from lipar.cli.output import complain, say
-from lipar.video.encoding import CODECS, Encoding
+from lipar.video.encoding import Encoding
 from lipar.video.moment import Moment
 from lipar.video.sinks.targets import kind_of_target, target_of
 from lipar.video.sources.clips import several_clips
@@ -66,7 +69,7 @@ _TABLE_ONLY = "table"
     },
 )
 @click.argument("sources", nargs=-1, type=PATH, metavar="[IN.mp4]...")
-@prompts_option
+@prompts_option()
 @input_options
 @click.option(
     "-o", "--output", required=True, help="Where to write the result: a file, - or a folder of pictures."
@@ -95,16 +98,12 @@ _TABLE_ONLY = "table"
     metavar="PIXELS",
     help="Fade the edit in over so many pixels inside the mask's border.  [default: 0]",
 )
-@click.option("--size", type=click.Choice(["source", "model"]), default="source", help="Size to write at.")
-@click.option("--codec", metavar="NAME", help=f"One of {', '.join(CODECS)}.  [default: h264]")
+@size_option
+@codec_option
 @click.option(
     "--raw-output", metavar="PIX_FMT", help="With -o -: raw video, e.g. rgb24, instead of Matroska."
 )
-@click.option(
-    "--quality",
-    metavar="[PRESET:]NUMBER",
-    help="Number and preset of the codec, one of them or both, e.g. medium:18.  [default for h264: edit:17]",
-)
+@quality_option
 @resolution_option
 @device_option
 @dtype_option
