@@ -68,8 +68,8 @@ class Fingerprints:
         }
         made_of = {
             "source": None if source is None else source.digest,
-            "weights": _digest([None if content is None else content.digest for content in read.values()]),
-            "rest": _digest(rest),
+            "weights": digest_of([None if content is None else content.digest for content in read.values()]),
+            "rest": digest_of(rest),
         }
         contents = {**read, str(options.source): source}
         return Fingerprint(
@@ -86,7 +86,12 @@ class Fingerprints:
         return found
 
 
-def _digest(value: Any) -> str:
+def digest_of(value: Any) -> str:
+    """A number that changes with a value, in hexadecimal.
+
+    Args:
+        value: what JSON has, and what has a text.
+    """
     return hashlib.sha256(json.dumps(value, default=str, sort_keys=True).encode()).hexdigest()
 
 

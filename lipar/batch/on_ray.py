@@ -20,7 +20,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from lipar.batch.recipe import Outcome, Recipe
+from lipar.batch.recipe import Help, Outcome, Recipe
 from lipar.batch.rows import ClipRow
 
 MISSING = "needs Ray, which is not installed: pip install 'lipar[batch]'"
@@ -67,10 +67,16 @@ class RowWorker:
         """The outcomes of a batch of rows.
 
         Args:
-            batch: the rows, pickled, in the column `row`.
+            batch: rows and requests for help, pickled, in the column `task`; the outcome of the latter is None.
         """
-        outcomes = [pickle.dumps(self._outcome(pickle.loads(row))) for row in batch["row"]]
+        outcomes = [pickle.dumps(self._done(pickle.loads(task))) for task in batch["task"]]
         return {"outcome": np.array(outcomes, dtype=object)}
+
+    def _done(self, task: ClipRow | Help) -> Outcome | None:
+        if isinstance(task, Help):
+            self._worker.help(task.rows)
+            return None
+        return self._outcome(task)
 
     def _outcome(self, row: ClipRow) -> Outcome:
         with warnings.catch_warnings(record=True) as caught:
@@ -198,8 +204,9 @@ def _round(ray: Any, recipe: Recipe, rows: Sequence[ClipRow], resources: _Resour
             for batch in _dataset(ray, recipe, rows, workers, resources).iter_batches(
                 batch_size=None, prefetch_batches=0, batch_format="numpy"
             ):
-                for outcome in batch["outcome"]:
-                    found.put(pickle.loads(outcome))
+                for outcome in map(pickle.loads, batch["outcome"]):
+                    if outcome is not None:
+                        found.put(outcome)
                 if stop.is_set():
                     return
             found.put(None)
@@ -223,6 +230,8 @@ def _round(ray: Any, recipe: Recipe, rows: Sequence[ClipRow], resources: _Resour
                 raise _cause(came)
             left -= 1
             yield came
+            if not left:  # helpers may be waiting for room
+                return
     finally:
         stop.set()
 
@@ -232,7 +241,10 @@ def _dataset(ray: Any, recipe: Recipe, rows: Sequence[ClipRow], workers: int, re
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     # one row is one task, so that a worker which ends first gets the next row
-    items = [{"row": pickle.dumps(row)} for row in rows]
+    tasks = [pickle.dumps(row) for row in rows]
+    if recipe.split:
+        tasks += [pickle.dumps(Help(tuple(rows)))] * workers  # when there are no more clips
+    items = [{"task": task} for task in tasks]
     data = ray.data.from_items(items, override_num_blocks=min(len(items), MOST_BLOCKS))
     # Ray Data starts killed actors again and gives them their task again, both without end; a clip that kills its
     # worker is found by its record

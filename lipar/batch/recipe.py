@@ -24,6 +24,8 @@ class Recipe:
     """Names of `lipar.metrics.table.METRICS` to measure of every result."""
     retry_failed: bool = False
     """Whether a clip that failed is tried again although nothing of it has changed."""
+    split: bool = False
+    """Whether clips are edited in pieces that begin at scene cuts, where that gives the same result."""
     own_plugins_only: bool = False
 
     def options_of(self, row: ClipRow) -> EditOptions:
@@ -41,6 +43,13 @@ class Recipe:
             memory_checked=True,
             later_prompts=tuple(later),
         )
+
+
+@attrs.frozen
+class Help:
+    """A task for a worker that has no clip of its own: edit pieces of clips that others own."""
+
+    rows: tuple[ClipRow, ...]
 
 
 State = Literal["edited", "there", "failed", "failed before"]

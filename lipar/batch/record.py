@@ -42,6 +42,8 @@ class Record:
     """Figures of quality, by their names in `lipar.metrics.table`."""
     seconds: float | None = None
     """Wall time of the edit and its figures."""
+    pieces: int | None = None
+    """In how many pieces it was edited; None: as a whole."""
     worker: str = ""
     """Machine and process."""
 
@@ -116,6 +118,19 @@ def alone_with(output: Path, *, patience: float = PATIENCE) -> Iterator[None]:
     path = record_path(output).with_suffix(".lock")
     with _locked(path, patience):
         yield
+
+
+def is_busy(output: Path) -> bool:
+    """Whether a process is within `alone_with`.
+
+    Args:
+        output: of the clip.
+    """
+    try:
+        with alone_with(output, patience=0.0):
+            return False
+    except BusyError:
+        return True
 
 
 @contextmanager

@@ -58,6 +58,7 @@ def _line(row: ClipRow, outcome: Outcome | None) -> Flat:
     stages: Mapping[str, float] = {} if report is None else report["stage_seconds"]
     line |= {f"time {stage}": seconds for stage, seconds in stages.items()}
     line |= dict(record.figures) if record is not None else {}
+    line["pieces"] = None if record is None else record.pieces
     line["total_seconds"] = None if record is None else record.seconds
     line["worker"] = None if record is None else record.worker
     line["attempts"] = None if record is None else record.attempts

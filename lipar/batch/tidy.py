@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import attrs
 
+from lipar.batch.piece_files import pieces_folder
 from lipar.batch.record import alone_with, read_record, write_record
 from lipar.batch.rows import ClipRow
 from lipar.files.owner import Outputs
@@ -27,5 +28,7 @@ def tidy(rows: Iterable[ClipRow]) -> None:
                 continue
             with Outputs() as outputs:
                 outputs.claim(row.output.resolve())  # removes the unfinished file of a process that has ended
+            for path in pieces_folder(row.output).glob(".*.lipar.json"):
+                path.unlink(missing_ok=True)
             left = attrs.evolve(record, attempts=record.attempts - 1)
             write_record(row.output, left if left.attempts else None)

@@ -4,19 +4,23 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import attrs
 
 from lipar.batch.figures import measured
-from lipar.batch.fingerprint import Fingerprint, Fingerprints
+from lipar.batch.fingerprint import Fingerprint, Fingerprints, digest_of
 from lipar.batch.models import LoadedModels, Models
+from lipar.batch.piece_files import PieceFiles, remove_pieces
 from lipar.batch.recipe import Outcome, Recipe
-from lipar.batch.record import PATIENCE, Record, alone_with, read_record, write_record
+from lipar.batch.record import PATIENCE, Record, alone_with, is_busy, read_record, write_record
 from lipar.batch.rows import ClipRow
+from lipar.batch.split import WAIT, SplitEdit
 from lipar.config import Config
 from lipar.editing.run import edit_video
+from lipar.editing.scenes import why_whole
 from lipar.events import EditOptions
 from lipar.files.content import Content
 from lipar.files.locks import BusyError
@@ -101,10 +105,17 @@ class ClipWorker:
             return self._failed(row, begun, _said(error))
         model = self._models.get(row.config, options)
         write_record(row.output, begun)
+        split = self._split(row, options, begun.made_of)
         try:
-            report = edit_video(model, row.config, options, host=self.host)
+            if split is None:
+                report, pieces = edit_video(model, row.config, options, host=self.host), None
+            else:
+                report, pieces = split.run(
+                    progress=lambda: write_record(row.output, attrs.evolve(begun, attempts=0))
+                )
             figures = self._figures(model, row.config, options)
         except Exception as error:  # whatever is wrong with one clip, the others are edited
+            remove_pieces(row.output)
             return self._failed(row, attrs.evolve(begun, seconds=time.perf_counter() - start), _said(error))
         except BaseException:  # Ctrl-C: the clip is not to blame
             write_record(row.output, before)
@@ -115,10 +126,70 @@ class ClipWorker:
             contents={**begun.contents, "output": Content.of(row.output)},
             report=attrs.asdict(report),
             figures=figures,
+            pieces=pieces,
             seconds=time.perf_counter() - start,
         )
         write_record(row.output, finished)
+        remove_pieces(row.output)
         return Outcome(row=row, state="edited", record=finished)
+
+    def _split(self, row: ClipRow, options: EditOptions, made_of: Mapping[str, Any]) -> SplitEdit | None:
+        """The edit of a clip in pieces; None: it is edited as a whole."""
+        if not self.recipe.split or why_whole(self.host, row.config, options) is not None:
+            return None
+        return SplitEdit(
+            files=PieceFiles(output=row.output, key=digest_of(made_of)),
+            config=row.config,
+            options=options,
+            host=self.host,
+            model=lambda: self._models.get(row.config, options),
+            most_attempts=MOST_ATTEMPTS,
+        )
+
+    def help(self, rows: Sequence[ClipRow]) -> None:
+        """Edit pieces of clips that other workers own, until no clip is left that may get pieces.
+
+        Args:
+            rows: the clips, all of which are in the hands of workers or will be.
+
+        Raises:
+            Exception: a model cannot be loaded.
+        """
+        waiting = {row.output: time.monotonic() for row in rows}
+        while waiting:
+            helped = False
+            for row in rows:
+                if row.output not in waiting:
+                    continue
+                if self._is_ended(row) or time.monotonic() - waiting[row.output] > PATIENCE:
+                    del waiting[row.output]
+                    continue
+                if is_busy(row.output):
+                    waiting[row.output] = time.monotonic()
+                    helped |= self._help(row)
+            if waiting and not helped:
+                time.sleep(WAIT)
+
+    def _help(self, row: ClipRow) -> bool:
+        record, options = read_record(row.output), self.recipe.options_of(row)
+        split = None if record is None else self._split(row, options, record.made_of)
+        if split is None or record is None or record.state != "begun":
+            return False
+        self._models.get(row.config, options)
+        try:
+            return split.help()
+        except Exception:  # it is in the record of the piece, which the owner of the clip reads
+            return False
+
+    def _is_ended(self, row: ClipRow) -> bool:
+        """Whether this run has nothing more to do for a clip."""
+        options = self.recipe.options_of(row)
+        if not self.recipe.split or why_whole(self.host, row.config, options) is not None:
+            return True
+        record = read_record(row.output)
+        if record is None or record.state == "begun":
+            return False
+        return self._fingerprint(row.config, options, record).made_of == record.made_of
 
     def _failed(self, row: ClipRow, begun: Record, error: str) -> Outcome:
         record = attrs.evolve(begun, state="failed", error=error)

@@ -52,7 +52,7 @@ GPUS = Within(0, 64, "GPUs of one machine; less than 1 shares one between worker
     cls=GroupedCommand,
     groups={
         "Clips": ["output", "prompts", "seed", "retry_failed"],
-        "Workers": ["workers", "gpus_per_worker", "address", "device", "dtype"],
+        "Workers": ["workers", "gpus_per_worker", "split", "address", "device", "dtype"],
         "What is computed": ["model", "model_dir", "config_file", "preset", "settings", "strength", "dense"],
         "How": ["resolution", "size", "codec", "quality", "engine"],
         "Watching": ["metrics", "quiet", "debug"],
@@ -74,6 +74,11 @@ GPUS = Within(0, 64, "GPUs of one machine; less than 1 shares one between worker
     "--gpus-per-worker",
     type=NumberType(GPUS, float),
     help="GPUs that Ray gives each worker, e.g. 0.5.  [default: 1 where there are any]",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["scenes"]),
+    help="Edit a clip in pieces that begin at its scene cuts, each on any worker.",
 )
 @click.option("--address", metavar="HOST:PORT", help="A cluster of Ray; `auto` is the one of this machine.")
 @config_options()
@@ -97,6 +102,7 @@ def batch(
     retry_failed: bool,
     workers: int | None,
     gpus_per_worker: float | None,
+    split: str | None,
     address: str | None,
     choice: ConfigChoice,
     strength: float | None,
@@ -167,6 +173,7 @@ def batch(
             dtype=dtype,
             metrics=figures,
             retry_failed=retry_failed,
+            split=split is not None,
             own_plugins_only=no_plugins(click.get_current_context()),
         )
     pool = _pool(Pool(workers=workers, gpus_per_worker=gpus_per_worker, address=address), recipe.device)

@@ -1,13 +1,13 @@
 """A clip that is computed in pieces is the clip that is computed at once, frame for frame."""
 
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
 import attrs
 import pytest
 import torch
 from batch_toys import toy_model
+from scene_clips import LOSSLESS, SCENES, clip_of_scenes, frames_of
 
 from lipar.config import Config, build_config
 from lipar.editing.model import load_model
@@ -17,38 +17,6 @@ from lipar.events import EditOptions, EditReport
 from lipar.job import RestoredBlock
 from lipar.plugin.host import load_plugins
 from lipar.protocols import Model
-from lipar.video import VideoReader, VideoWriter
-from lipar.video.encoding import Encoding
-
-LOSSLESS = Encoding.of("ffv1")
-SCENES = (16, 36, 8, 25)
-"""Frames: a cut in the middle of a block, another, one at the begin of a block, and a last block that is not full."""
-
-
-def clip_of_scenes(path: Path, scenes: tuple[int, ...] = SCENES, side: int = 48) -> Path:
-    """Noise that moves over stripes; each scene has a noise of its own."""
-    generator = torch.Generator().manual_seed(3)
-    frames = []
-    for index, count in enumerate(scenes):
-        still = (
-            torch.rand(3, side // 8, side // 8, generator=generator)
-            .repeat_interleave(8, 1)
-            .repeat_interleave(8, 2)
-        )
-        for frame in range(count):
-            picture = still.clone()
-            picture[:, 8:16, (8 * index + frame) % (side - 8) :][:, :, :8] = 1 - index / 4
-            frames.append(picture)
-    with VideoWriter(path, width=side, height=side, time_base=Fraction(1, 25), encoding=LOSSLESS) as writer:
-        for pts, frame in enumerate(frames):
-            writer.write(frame, pts=pts, duration=1)
-        writer.close()
-    return path
-
-
-def frames_of(path: Path) -> torch.Tensor:
-    with VideoReader(path) as reader:
-        return torch.stack([frame.rgb for frame in reader])
 
 
 def in_pieces(model: Model, config: Config, options: EditOptions) -> tuple[int, EditReport]:
