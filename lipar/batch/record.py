@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -46,6 +47,11 @@ class Record:
     """In how many pieces it was edited; None: as a whole."""
     worker: str = ""
     """Machine and process."""
+
+
+def this_worker() -> str:
+    """Machine and process."""
+    return f"{socket.gethostname()} {os.getpid()}"
 
 
 def record_path(output: Path) -> Path:

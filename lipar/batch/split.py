@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import attrs
 
 from lipar.batch.piece_files import PieceFiles
-from lipar.batch.record import Record, alone_with, read_record, write_record
+from lipar.batch.record import Record, alone_with, read_record, this_worker, write_record
 from lipar.config import Config
 from lipar.editing.run import edit_video
 from lipar.editing.scenes import edit_piece, source_pieces
@@ -99,7 +99,12 @@ class SplitEdit:
         attempts = 1 if before is None else before.attempts + 1
         if before is not None and before.state == "failed":
             raise PieceError(before.error or "a piece failed")
-        begun = Record(state="begun", made_of={"key": self.files.key, "piece": index}, attempts=attempts)
+        begun = Record(
+            state="begun",
+            made_of={"key": self.files.key, "piece": index},
+            attempts=attempts,
+            worker=this_worker(),
+        )
         try:
             if attempts > self.most_attempts:
                 raise PieceError(

@@ -1,7 +1,5 @@
 """A worker: edits one clip at a time, or finds that it need not."""
 
-import os
-import socket
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -15,7 +13,7 @@ from lipar.batch.fingerprint import Fingerprint, Fingerprints, digest_of
 from lipar.batch.models import LoadedModels, Models
 from lipar.batch.piece_files import PieceFiles, remove_pieces
 from lipar.batch.recipe import Outcome, Recipe
-from lipar.batch.record import PATIENCE, Record, alone_with, is_busy, read_record, write_record
+from lipar.batch.record import PATIENCE, Record, alone_with, is_busy, read_record, this_worker, write_record
 from lipar.batch.rows import ClipRow
 from lipar.batch.split import WAIT, SplitEdit
 from lipar.config import Config
@@ -52,7 +50,6 @@ class ClipWorker:
         self.host = host or load_plugins(own_only=recipe.own_plugins_only)
         self._models: Models = models or LoadedModels(self.host, recipe.device, recipe.dtype)
         self._fingerprints = Fingerprints(self.host)
-        self._name = f"{socket.gethostname()} {os.getpid()}"
 
     def run(self, row: ClipRow) -> Outcome:
         """What became of a clip; whatever is wrong with it, or with its output's folder, is part of that.
@@ -90,7 +87,7 @@ class ClipWorker:
             made_of=made_of.made_of,
             attempts=attempts,
             contents=made_of.contents,
-            worker=self._name,
+            worker=this_worker(),
         )
         if attempts > MOST_ATTEMPTS and not self.recipe.retry_failed:
             times = f"{MOST_ATTEMPTS} times"
