@@ -10,7 +10,6 @@ import logging
 import os
 import pickle
 import queue
-import sys
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -120,6 +119,7 @@ def run_on_ray(recipe: Recipe, rows: Sequence[ClipRow], pool: Pool) -> Iterator[
 def _connected(pool: Pool) -> Iterator[Any]:
     """Ray, quiet and without statistics; a Ray that was started here is ended."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # else each run begins with an error about actors that are started again; Ray notes this level in a line
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
 
@@ -127,7 +127,7 @@ def _connected(pool: Pool) -> Iterator[Any]:
     if pool.address is None:
         cpus = max(os.cpu_count() or 1, pool.workers or 1)
         options |= {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": STORE_BYTES}
-    with warnings.catch_warnings(), _quiet():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ray.init(address=pool.address or "local", **options)
         import ray.data
@@ -137,20 +137,6 @@ def _connected(pool: Pool) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without standard error, on which Ray's C++ code notes that it will be quiet from now on."""
-    sys.stderr.flush()
-    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)
 
 
 @attrs.frozen(kw_only=True)
