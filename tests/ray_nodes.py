@@ -23,11 +23,11 @@ class Nodes:
     def address(self) -> str:
         return str(self.cluster.address)
 
-    def kill_raylet(self) -> None:
-        """Kill -9 the raylet of the second node, and put another node in its place."""
+    def kill_raylet(self, *, replace: bool = True) -> None:
+        """Kill -9 the raylet of the second node, and put another node in its place, or none."""
         os.kill(self.second.all_processes["raylet"][0].process.pid, signal.SIGKILL)
         self.cluster.remove_node(self.second, allow_graceful=False)
-        self.second = add_node(self.cluster)
+        self.second = add_node(self.cluster) if replace else None
 
 
 def add_node(cluster: Any) -> Any:

@@ -181,7 +181,8 @@ def _spoken(total: Mapping[str, float]) -> str:
 
 def _round(ray: Any, recipe: Recipe, rows: Sequence[ClipRow], resources: _Resources) -> Iterator[Outcome]:
     """The outcomes of rows; ends early where the only rows left wait for workers that the cluster has no room for."""
-    workers = max(min(resources.room(ray), len(rows)), 1)
+    # one that gets no clip is of use where clips are split
+    workers = max(min(resources.room(ray), resources.workers if recipe.split else len(rows)), 1)
     found: queue.Queue[Outcome | BaseException | None] = queue.Queue()
     stop = threading.Event()
 
