@@ -25,3 +25,12 @@ def escaped(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in text
     )
+
+
+def one_line(error: BaseException) -> str:
+    """An error in one line: its message and notes, and its type unless that is one that a command expects."""
+    text = str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error)
+    expected = isinstance(error, ValueError | LookupError | OSError | ArithmeticError | RuntimeError)
+    if not (expected and text):
+        text = f"{type(error).__name__}: {text or 'no message'} (unexpected; run again with --debug to see where)"
+    return "; ".join([text, *getattr(error, "__notes__", ())])

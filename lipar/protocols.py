@@ -11,6 +11,7 @@ be imported from here, too.
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
+from pathlib import Path
 
 import attrs
 import torch
@@ -319,6 +320,14 @@ class Adapter(ABC):
 
         An adapter with entries has two options: `weights`, the name of the entry whose files it reads where no file is
         named by another option, and `model_dir`, a folder of models; `lipar.catalogue.places.look_for` finds the files.
+        """
+        return ()
+
+    def weight_files(self) -> Sequence[Path]:
+        """Files and folders that `load` reads; none: the model is made of the options alone.
+
+        By their content `lipar batch` and `lipar edit` of several clips know whether a finished result was made with
+        the same weights.
         """
         return ()
 

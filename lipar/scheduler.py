@@ -14,7 +14,7 @@ from lipar.block_check import check_block
 from lipar.config import Config
 from lipar.job import PlannedBlock, RestoredBlock
 from lipar.layout import TokenLayout, patchify
-from lipar.masks.scene import mark_scenes
+from lipar.masks.scene import VIDEO_BEGIN, SceneBegin, mark_scenes
 from lipar.masks.source import (
     LatentPiece,
     SourceBlock,
@@ -116,7 +116,11 @@ class Scheduler:
         return list(self._passes.sigmas)
 
     def run(
-        self, source: Iterable[LatentPiece | SourcePiece], *, prompts: PromptSource | None = None
+        self,
+        source: Iterable[LatentPiece | SourcePiece],
+        *,
+        prompts: PromptSource | None = None,
+        begin: SceneBegin = VIDEO_BEGIN,
     ) -> Iterator[RestoredBlock]:
         """Yield restored blocks, in order; each as soon as the frames that its parts look ahead to have come.
 
@@ -126,6 +130,8 @@ class Scheduler:
             prompts: asked for the prompt right before each block is computed; None: the model's prompt stays as it is.
                 A block with another prompt than the one before is computed in full, and without the frames before it
                 unless `config.cache.new_prompt` keeps them.
+            begin: where in its video the source begins; the blocks are then those of a run of the whole video, unless
+                parts carry something over a scene cut, as `prune.keep` does.
 
         Raises:
             ValueError: more than one video, sizes that the patch does not divide, frames that do not fill a block, or
@@ -133,7 +139,7 @@ class Scheduler:
             ModelOutputError: the model gave NaN or infinity.
             AnswerError: a part or a hook gave what cannot be used.
         """
-        for block, upcoming in self._blocks(source):
+        for block, upcoming in self._blocks(source, begin):
             with torch.no_grad():
                 new_prompt = self._set_prompt(block.first_frame, prompts)
                 restored = self._run_block(block, upcoming, new_prompt)
@@ -159,7 +165,7 @@ class Scheduler:
             yield planned
 
     def _blocks(
-        self, source: Iterable[LatentPiece | SourcePiece]
+        self, source: Iterable[LatentPiece | SourcePiece], begin: SceneBegin = VIDEO_BEGIN
     ) -> Iterator[tuple[SourceBlock, list[SourceBlock]]]:
         """The blocks of a new run, each with the later blocks of its scene that the parts look ahead to."""
         if self._job_is_used:
@@ -168,9 +174,12 @@ class Scheduler:
         model, parts = self.model, self.job.parts
         reads_pixels = not self.dense and "pixels" in parts.criterion.needs
         blocks = source_blocks(
-            source, model.block_frames, pixels_of=model.autoencoder if reads_pixels else None
+            source,
+            model.block_frames,
+            pixels_of=model.autoencoder if reads_pixels else None,
+            begin=begin.first_frame,
         )
-        blocks = mark_scenes(blocks, model.patch_size, detect=self.config.prune.scene_cuts)
+        blocks = mark_scenes(blocks, model.patch_size, detect=self.config.prune.scene_cuts, begin=begin.cut)
         blocks = (moved(block, model.device, model.dtype) for block in blocks)
         yield from with_upcoming(blocks, -(-parts.future_frames // model.block_frames))
 

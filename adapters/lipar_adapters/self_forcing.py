@@ -133,6 +133,17 @@ class SelfForcing(StreamingAdapter):
         )
         return self._run_settings().spec(autoencoder)
 
+    def weight_files(self) -> Sequence[Path]:
+        """The checkpoint, the parts of `base` that are read, and the file of TAEHV.
+
+        Raises:
+            MissingCheckpointError: weights are missing; the message says which file belongs where.
+        """
+        checkpoint, base = self._find()
+        parts = () if base is None else ("vae", "text_encoder", "tokenizer", "transformer/config.json")
+        own = [] if base is None else [base / part for part in parts if (base / part).exists()]
+        return [checkpoint, *own, *([self._taehv()] if self.autoencoder == "taehv" else [])]
+
     def load(self, device: torch.device, dtype: torch.dtype) -> Model:
         """A model on `device`; time embedding and norms stay in float32.
 

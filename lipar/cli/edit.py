@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lipar import bounds
+from lipar.batch.places import check_folder, named_results
+from lipar.batch.rows import ClipRow
 from lipar.cli.clips import edit_several
 from lipar.cli.debug import RunState
 from lipar.cli.edit_checks import check_mask, check_paths, check_reading, refuse_for_several, schedule_of
@@ -16,6 +18,7 @@ from lipar.cli.number import NumberType
 from lipar.cli.options import (
     PATH,
     ConfigChoice,
+    codec_option,
     config_options,
     debug_option,
     dense_option,
@@ -23,14 +26,15 @@ from lipar.cli.options import (
     dtype_option,
     engine_option,
     prompts_option,
+    quality_option,
     quiet_option,
     resolution_option,
     seed_option,
+    size_option,
     strength_option,
 )
 from lipar.cli.output import complain, say
-from lipar.editing.clip_jobs import check_folder, jobs_for
-from lipar.video.encoding import CODECS, Encoding
+from lipar.video.encoding import Encoding
 from lipar.video.moment import Moment
 from lipar.video.sinks.targets import kind_of_target, target_of
 from lipar.video.sources.clips import several_clips
@@ -65,7 +69,7 @@ _TABLE_ONLY = "table"
     },
 )
 @click.argument("sources", nargs=-1, type=PATH, metavar="[IN.mp4]...")
-@prompts_option
+@prompts_option()
 @input_options
 @click.option(
     "-o", "--output", required=True, help="Where to write the result: a file, - or a folder of pictures."
@@ -94,16 +98,12 @@ _TABLE_ONLY = "table"
     metavar="PIXELS",
     help="Fade the edit in over so many pixels inside the mask's border.  [default: 0]",
 )
-@click.option("--size", type=click.Choice(["source", "model"]), default="source", help="Size to write at.")
-@click.option("--codec", metavar="NAME", help=f"One of {', '.join(CODECS)}.  [default: h264]")
+@size_option
+@codec_option
 @click.option(
     "--raw-output", metavar="PIX_FMT", help="With -o -: raw video, e.g. rgb24, instead of Matroska."
 )
-@click.option(
-    "--quality",
-    metavar="[PRESET:]NUMBER",
-    help="Number and preset of the codec, one of them or both, e.g. medium:18.  [default for h264: edit:17]",
-)
+@quality_option
 @resolution_option
 @device_option
 @dtype_option
@@ -189,7 +189,7 @@ def edit(
     named = {"strength": strength, "seed": seed, "run": None if engine is None else {"engine": engine}}
     config = choice.build(*({key: value} for key, value in named.items() if value is not None))
     trace = Path(profile) if profile and profile != _TABLE_ONLY else None
-    jobs = []
+    rows = []
     if clips is None:
         check_paths(source, target, overlay, moment, reading, trace=trace, log=log, masks=record_masks)
         check_reading(source, reading, target, raw_output)
@@ -198,8 +198,12 @@ def edit(
                 "--preview writes one picture; leave out --overlay, --side-by-side, --log and --record-masks"
             )
     else:
-        jobs = jobs_for(clips, check_folder(output), encoding)
+        rows = [
+            ClipRow(source=clip, output=result, prompts=schedule, config=config)
+            for clip, result in named_results(clips, check_folder(output), encoding)
+        ]
     with importing(quiet=quiet):
+        from lipar.batch.recipe import Recipe
         from lipar.cli.host import plugin_host
         from lipar.cli.summary import summarise
         from lipar.editing.model import pick_device, pick_dtype
@@ -243,6 +247,16 @@ def edit(
             check_side_by_side(options, side_by_side)
         torch_device = pick_device(device)
         check_device(config.run.engine, torch_device, adapter.why_eager())
+    if rows:
+        # what failed is tried again: the command is run by hand
+        recipe = Recipe(
+            options=options,
+            device=device,
+            dtype=dtype,
+            retry_failed=True,
+        )
+        edit_several(recipe, rows, Path(output), host=host, quiet=quiet)
+        return
     number_type = pick_dtype(dtype, torch_device)
     warn_of_memory(
         adapter,
@@ -250,9 +264,6 @@ def edit(
     )
     with loading(f"the model {config.adapter.name}", quiet=quiet):
         loaded = adapter.load(torch_device, number_type)
-    if jobs:
-        edit_several(loaded, config, options, jobs, host=host, quiet=quiet)
-        return
     profiled = Profile(trace) if profile else None
     with host.extended(*_watchers(host, profiled, log, record_masks, quiet=quiet)):
         start = click.get_current_context().ensure_object(RunState).seconds()

@@ -13,9 +13,10 @@ import click
 
 from lipar.cli.debug import RunState, debug_option
 from lipar.cli.loading import importing
-from lipar.cli.output import clear_line, complain, one_line, show_usage_error
+from lipar.cli.output import clear_line, complain, show_usage_error
 from lipar.cli.table import command_table, own_commands, third_party_plugins
 from lipar.files.signals import EndedBySignal, SignalExit
+from lipar.messages import one_line
 from lipar.plugin.commands import Command
 from lipar.plugin.guard import reason
 

@@ -14,6 +14,7 @@ from lipar.cli.debug import Function
 from lipar.cli.debug import debug_option as debug_option
 from lipar.cli.number import SIDE, NumberType
 from lipar.config import ENGINES, Config, build_config, presets
+from lipar.video.encoding import CODECS
 
 DTYPE_NAMES = ("bfloat16", "float16", "float32")
 
@@ -139,16 +140,20 @@ def prompt_option(function: Function) -> Function:
     return click.option("--prompt", required=True, help="What the result should look like.")(function)
 
 
-def prompts_option(function: Function) -> Function:
-    """`--prompt`, required and repeatable: the argument `prompts`, a tuple for `PromptSchedule.parse`."""
+def prompts_option(*, required: bool = True) -> Callable[[Function], Function]:
+    """`--prompt`, repeatable: the argument `prompts`, a tuple for `PromptSchedule.parse`.
+
+    Args:
+        required: whether there must be one.
+    """
     return click.option(
         "--prompt",
         "prompts",
         multiple=True,
-        required=True,
+        required=required,
         metavar="TEXT",
         help="What the result should look like; repeat it with moments for a schedule: 0:night, 4s:snow, 120f:fog.",
-    )(function)
+    )
 
 
 def seed_option(function: Function) -> Function:
@@ -183,6 +188,29 @@ def resolution_option(function: Function) -> Function:
     """`--resolution`, the size to process at: width and height, or None."""
     return click.option(
         "--resolution", type=SizeType(), help="Size to process at.  [default: the model's own]"
+    )(function)
+
+
+def size_option(function: Function) -> Function:
+    """`--size`, the size to write at: `source` or `model`."""
+    return click.option(
+        "--size", type=click.Choice(["source", "model"]), default="source", help="Size to write at."
+    )(function)
+
+
+def codec_option(function: Function) -> Function:
+    """`--codec`, a name for `Encoding.of`; None where it was not typed."""
+    return click.option("--codec", metavar="NAME", help=f"One of {', '.join(CODECS)}.  [default: h264]")(
+        function
+    )
+
+
+def quality_option(function: Function) -> Function:
+    """`--quality`, a text for `Encoding.of`; None where it was not typed."""
+    return click.option(
+        "--quality",
+        metavar="[PRESET:]NUMBER",
+        help="Number and preset of the codec, one of them or both, e.g. medium:18.  [default for h264: edit:17]",
     )(function)
 
 

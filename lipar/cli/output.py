@@ -61,12 +61,3 @@ def show_usage_error(error: click.ClickException) -> None:
     if context is not None:
         complain(*context.get_usage().splitlines(), f"Try '{context.command_path} --help' for help.", "")
     complain(f"Error: {error.format_message()}")
-
-
-def one_line(error: BaseException) -> str:
-    """An error in one line: its message and notes, and its type unless that is one that a command expects."""
-    text = str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error)
-    expected = isinstance(error, ValueError | LookupError | OSError | ArithmeticError | RuntimeError)
-    if not (expected and text):
-        text = f"{type(error).__name__}: {text or 'no message'} (unexpected; run again with --debug to see where)"
-    return "; ".join([text, *getattr(error, "__notes__", ())])

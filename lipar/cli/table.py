@@ -7,6 +7,10 @@ from lipar.plugin.installed import GROUP, Plugin, disabled_by_environment, insta
 
 OWN = {
     "edit": ("lipar.cli.edit:edit", "Edit a video by a prompt, computing only the tokens that changed."),
+    "batch": (
+        "lipar.cli.batch:batch",
+        "Edit many clips, on one machine or many, and go on where a run ended.",
+    ),
     "strategies": ("lipar.cli.lists:strategies", "List every registered part with its options and owner."),
     "plugins": ("lipar.cli.lists:plugins", "List the plugins, what they offer, and why one was left out."),
     "models": ("lipar.cli.models:models", "List the models that `--model` takes, and fetch their files."),

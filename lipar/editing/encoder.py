@@ -1,7 +1,7 @@
 """Pixel frames to latents, block by block."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from fractions import Fraction
 from itertools import islice
@@ -13,7 +13,7 @@ from lipar.editing.transfer import to_device
 from lipar.job import RestoredBlock
 from lipar.masks.source import SourceFormat, SourcePiece, pixel_frames_in
 from lipar.protocols import Autoencoder, Model
-from lipar.types import KeepMask, Latents
+from lipar.types import KeepMask, Latents, PixelFrames
 from lipar.video import PixelFrame
 from lipar.watch.stages import WAIT_FOR_FRAMES, StageTimer
 
@@ -39,6 +39,7 @@ class BlockEncoder:
         model: gives the block length, the device and the number type.
         autoencoder: the model's.
         timer: measures waiting for frames and encoding; None: they are not measured.
+        encode: gives the latents of frames; None: the autoencoder does.
     """
 
     def __init__(
@@ -47,7 +48,10 @@ class BlockEncoder:
         model: Model,
         autoencoder: Autoencoder,
         timer: StageTimer | None = None,
+        *,
+        encode: Callable[[PixelFrames], Latents] | None = None,
     ) -> None:
+        self._encode = encode
         self._frames, self._model, self._autoencoder = frames, model, autoencoder
         self._timer = timer
         self.shown: deque[tuple[int, int]] = deque()
@@ -61,7 +65,7 @@ class BlockEncoder:
         """Index of the block that was filled up with copies; None until then."""
 
     def __iter__(self) -> Iterator[SourcePiece]:
-        encode = self._autoencoder.encoder()
+        encode = self._encode or self._autoencoder.encoder()
         latent_frames, block = 0, self._model.block_frames
         first: PixelFrame | None = None
         while True:

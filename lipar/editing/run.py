@@ -1,8 +1,10 @@
 """An edit: a video file in, an edited video file out, block by block in bounded memory."""
 
 import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from typing import TypeAlias
 
 import torch
 
@@ -24,14 +26,24 @@ from lipar.regions.choice import PixelDecoder
 from lipar.scheduler import Scheduler
 from lipar.spec import NO_AUTOENCODER
 from lipar.speedup import ProbePlan, first_steady_block
-from lipar.types import KeepMask
+from lipar.types import KeepMask, Latents, PixelFrames
 from lipar.video.mask_reader import MaskReader, masked_frames
 from lipar.video.sinks.targets import check_target
 from lipar.video.still import SUFFIXES
 from lipar.watch.stages import READING, WAIT_FOR_WRITER, WRITING, StageTimer
 
+BlockSource: TypeAlias = Callable[[], Iterator[RestoredBlock]]
+"""Gives the restored blocks of a whole source in order, as a scheduler does."""
 
-def edit_video(model: Model, config: Config, options: EditOptions, *, host: PluginHost) -> EditReport:
+
+def edit_video(
+    model: Model,
+    config: Config,
+    options: EditOptions,
+    *,
+    host: PluginHost,
+    blocks: BlockSource | None = None,
+) -> EditReport:
     """Edit a video; the output and its overlay appear together when both are complete, and not before.
 
     The plugins follow it through the hooks `lipar_edit_begun`, `lipar_block_written` and `lipar_edit_ended`.
@@ -41,6 +53,7 @@ def edit_video(model: Model, config: Config, options: EditOptions, *, host: Plug
         config: names and numbers of the run.
         options: paths, prompt and sizes.
         host: the plugins; a stage timer is added for the run.
+        blocks: gives blocks that were computed before; None: they are computed now.
 
     Raises:
         VideoError: the input cannot be read or the output not written.
@@ -64,7 +77,9 @@ def edit_video(model: Model, config: Config, options: EditOptions, *, host: Plug
         for entry in reversed(options.prompts.entries):
             # the first one last; none is encoded in the middle of the video then
             model.set_prompt(entry.text)
-        return _EditRun(model, autoencoder, config, options, source, host, timer).run(stack, outputs)
+        run = _EditRun(model, autoencoder, config, options, source, host, timer)
+        run.blocks = blocks
+        return run.run(stack, outputs)
 
 
 def _check_paths(options: EditOptions) -> None:
@@ -102,6 +117,7 @@ class _EditRun:
         self.plan = ProbePlan(first, self._whole_blocks())
         self.format = SourceFormat(patch_size=model.patch_size, autoencoder=autoencoder)
         self.tally = EditTally(first_steady=first)
+        self.blocks: BlockSource | None = None
 
     def _whole_blocks(self) -> int | None:
         """How many blocks the source fills; None where its length is not known."""
@@ -162,9 +178,11 @@ class _EditRun:
             self.timer.measure_each(READING, self.source.frames), ahead=ahead, name="reading"
         )
         writing = BackgroundCalls(partial(self._write, output), behind=2, name="writing")
-        encoder = self.encoder = BlockEncoder(frames, self.model, autoencoder, self.timer)
+        encoder = self.encoder = BlockEncoder(
+            frames, self.model, autoencoder, self.timer, encode=None if self.blocks is None else _no_latents
+        )
         with self.source.ended_by_interrupt(), frames, writing:
-            for block in self.scheduler.run(encoder, prompts=self._prompt_at):
+            for block in self._restored(encoder):
                 spans = self.format.frame_spans(block.first_frame, block.layout.frames)
                 with self.timer.measure("decode to pixels"):
                     pixels = decode(block.latents, block.layout)[0]
@@ -182,11 +200,24 @@ class _EditRun:
             with self.timer.measure("finish", on_host=True):
                 writing.finish()
 
+    def _restored(self, encoder: BlockEncoder) -> Iterator[RestoredBlock]:
+        if self.blocks is None:
+            yield from self.scheduler.run(encoder, prompts=self._prompt_at)
+            return
+        # the frames are read for their times
+        for _, block in zip(encoder, self.blocks(), strict=True):
+            yield block
+
     def _write(self, output: EditOutput | PreviewOutput, pictures: Pictures) -> None:
         """Write the pictures of a block; called in a thread."""
         pictures.wait()
         with self.timer.measure(WRITING, on_host=True):
             output.write(pictures)
+
+
+def _no_latents(pixel_frames: PixelFrames) -> Latents:
+    """No latent frame of some frames."""
+    return pixel_frames[:, :0]
 
 
 def _mask_per_pixel_frame(block: RestoredBlock, spans: list[tuple[int, int]]) -> KeepMask:

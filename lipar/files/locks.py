@@ -17,6 +17,10 @@ ATTEMPTS = 100
 WAIT = "wait until it has ended, or name another file"
 
 
+class BusyError(VideoError):
+    """Another run is writing there at this moment."""
+
+
 def take_lock(descriptor: int, *, wait: bool = False) -> bool | None:
     """Lock an open file.
 
@@ -62,7 +66,7 @@ def create_locked(path: Path) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
-    raise VideoError(f"another run keeps making {path}; {WAIT}")
+    raise BusyError(f"another run keeps making {path}; {WAIT}")
 
 
 def _remove_stale(path: Path) -> None:
@@ -85,7 +89,7 @@ def _remove_stale(path: Path) -> None:
             "locks that would tell; remove it if no other run is writing"
         )
     if not locked:
-        raise VideoError(
+        raise BusyError(
             f"another run is writing there at this moment (its unfinished file is {path}); {WAIT}"
         )
 
@@ -106,7 +110,7 @@ def check_unlocked(path: Path) -> None:
     """
     with contextlib.suppress(FileNotFoundError, IsADirectoryError, PermissionError), path.open("rb") as file:
         if take_lock(file.fileno()) is False:
-            raise VideoError(_busy(path))
+            raise BusyError(_busy(path))
 
 
 def _busy(path: Path) -> str:
@@ -137,7 +141,7 @@ class GrowingFile:
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o666)
         if take_lock(self._descriptor) is False:
             self.end()
-            raise VideoError(_busy(self.path))
+            raise BusyError(_busy(self.path))
         self._write(data, os.SEEK_SET)
         if stat.S_ISREG(os.fstat(self._descriptor).st_mode):
             os.ftruncate(self._descriptor, len(data))

@@ -19,6 +19,20 @@ CUT_STEP = 0.5
 alone would take fades and flat frames for cuts."""
 
 
+@attrs.frozen(kw_only=True)
+class SceneBegin:
+    """Where in its video a source begins: with a block in which a scene begins."""
+
+    first_frame: int = 0
+    """Index of the block's first latent frame in the video."""
+    cut: int | None = None
+    """Offset in the block of the frame with which the scene begins; None: it is looked for."""
+
+
+VIDEO_BEGIN = SceneBegin()
+"""The begin of the video."""
+
+
 def cut_offset(previous: Float[Tensor, "1 rows cols features"] | None, block: Features) -> int | None:
     """Index of the frame of the block with which its last new scene starts, or None.
 
@@ -44,7 +58,7 @@ def cut_offset(previous: Float[Tensor, "1 rows cols features"] | None, block: Fe
 
 
 def mark_scenes(
-    blocks: Iterable[SourceBlock], patch_size: int, *, detect: bool = True
+    blocks: Iterable[SourceBlock], patch_size: int, *, detect: bool = True, begin: int | None = None
 ) -> Iterator[SourceBlock]:
     """Set `cut` of every block in which a scene begins; the first block always begins one.
 
@@ -52,14 +66,15 @@ def mark_scenes(
         blocks: the source of one video, in order.
         patch_size: latent rows and columns of a token.
         detect: whether to look for cuts; otherwise the video is one scene.
+        begin: `cut` of the first block, where the video before it is known; None: it is the begin of the video.
     """
     previous: Features | None = None
-    for block in blocks:
+    for index, block in enumerate(blocks):
         cut = None
         if detect:
             features = token_features(block.latents, patch_size)
             cut = cut_offset(previous, features)
             previous = features[-1:]
-        if block.first_frame == 0 and cut is None:
-            cut = 0
+        if index == 0:
+            cut = cut or 0 if begin is None else begin
         yield attrs.evolve(block, cut=cut)

@@ -125,7 +125,11 @@ def pixel_frames_in(autoencoder: Autoencoder | AutoencoderSpec, first_latent: in
 
 
 def source_blocks(
-    pieces: Iterable[LatentPiece | SourcePiece], block_frames: int, *, pixels_of: Autoencoder | None = None
+    pieces: Iterable[LatentPiece | SourcePiece],
+    block_frames: int,
+    *,
+    pixels_of: Autoencoder | None = None,
+    begin: int = 0,
 ) -> Iterator[SourceBlock]:
     """Cut a source into blocks.
 
@@ -133,6 +137,7 @@ def source_blocks(
         pieces: latents alone, or with their pixel frames; of any number of frames.
         block_frames: latent frames of a block.
         pixels_of: the autoencoder of the pixel frames that the blocks need; None: blocks of latents only.
+        begin: index of the first latent frame in the video.
 
     Raises:
         ValueError: the last frames do not fill a block, pixel frames are needed and missing, or only some pieces say
@@ -140,7 +145,7 @@ def source_blocks(
     """
     held: list[Any] = []
     masks = _HeldMasks()
-    fed = 0
+    fed = begin
 
     def latents_of() -> Iterator[LatentPiece]:
         nonlocal fed
@@ -149,11 +154,11 @@ def source_blocks(
                 piece = SourcePiece(latents=piece)
             if pixels_of is not None:
                 held.append(_pixels_of(piece, pixels_of, fed))
-            masks.add(piece, fed)
+            masks.add(piece, fed - begin)
             fed += piece.latents.shape[1]
             yield piece.latents
 
-    first_frame = 0
+    first_frame = begin
     for latents in regroup(latents_of(), block_frames):
         pixels = None
         if pixels_of is not None:

@@ -2,7 +2,8 @@
 
 import torch
 
-from lipar_lab.machine import ceiling_lines, describe, machine_lines, matmul_ceiling, peak_memory
+from lipar.page.machine import describe
+from lipar_lab.machine import ceiling_lines, machine_lines, matmul_ceiling, peak_memory
 
 CPU = torch.device("cpu")
 

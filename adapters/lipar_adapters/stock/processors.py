@@ -20,6 +20,7 @@ from lipar.attention.block import BlockContext
 from lipar.attention.waves import attend_in_waves
 from lipar.protocols import AttentionKernel, BlockAttention
 from lipar_adapters.stock import attention_ops  # noqa: F401  # registers the operators
+from lipar_adapters.stock.context_parallel import HeadExchange
 
 
 class SeamState:
@@ -140,9 +141,13 @@ class ContextSelfAttention(StandInProcessor):
         assert attention is not None
         # split over keys only where the fast engines run blocks: there results are not promised to be bit-equal
         split = isinstance(attention, BlockContext) and attention.splits and self._is_native
-        return attention.attend(
-            layer_idx, q, k, v, partial(_in_waves, self.kernel()) if split else self.kernel()
-        )
+        kernel = partial(_in_waves, self.kernel()) if split else self.kernel()
+        exchange = HeadExchange.of(self._parallel_config)
+        if exchange is None:
+            return attention.attend(layer_idx, q, k, v, kernel)
+        kept = attention.layout.kept_count
+        q, k, v = (exchange.to_heads(states, kept) for states in (q, k, v))
+        return exchange.to_tokens(attention.attend(layer_idx, q, k, v, kernel), kept)
 
     @property
     def _is_native(self) -> bool:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lipar.enabling.session import Session
 from lipar.layout import TokenLayout
+from lipar_adapters.stock.context_parallel import HeadExchange
 from lipar_adapters.stock.processors import stock_of
 
 COMPILED = (
@@ -104,18 +105,40 @@ def refuse_features(transformer: Any, session: Session) -> None:
     """Refuse features of a transformer that cannot work on the kept tokens of a session.
 
     Raises:
-        RuntimeError: context parallelism is on, or a cache between steps while the layout changes between them.
+        RuntimeError: a cache between steps is on while the layout changes between them.
     """
-    if getattr(transformer, "_parallel_config", None) is not None:
-        raise RuntimeError(
-            "lipar cannot prune a transformer under context parallelism yet; lipar.disable it first"
-        )
     cache = cache_over_steps(transformer)
     if cache is not None and session.changes_between_steps:
         raise RuntimeError(
             f"{cache} keeps what tokens were between steps, and self_redundancy changes which tokens there are; "
             "give lipar.enable a source, or disable the cache"
         )
+
+
+def refuse_parallel(transformer: Any, layout: TokenLayout, heads: int, *, shares_heads: bool) -> None:
+    """Refuse a forward that several processes compute together and cannot prune.
+
+    Args:
+        transformer: whose parallel plan is looked at.
+        layout: of the forward.
+        heads: of self-attention.
+        shares_heads: whether the family was tried under context parallelism.
+
+    Raises:
+        RuntimeError: tensor parallelism is on, the family was not tried, or tokens or heads do not divide.
+    """
+    plan = getattr(transformer, "_parallel_config", None)
+    if plan is None:
+        return
+    if plan.context_parallel_config is None or not shares_heads:
+        kind = "tensor" if plan.context_parallel_config is None else "context"
+        raise RuntimeError(
+            f"lipar was not tried on a {type(transformer).__name__} under {kind} parallelism (it was on Wan "
+            "transformers under context parallelism), so that it does not prune there; lipar.disable it first"
+        )
+    exchange = HeadExchange.of(plan)
+    if exchange is not None:
+        exchange.check(layout.kept_count, heads)
 
 
 def cache_over_steps(transformer: Any) -> str | None:

@@ -27,6 +27,7 @@ from lipar.layout import TokenLayout
 from lipar.types import Rotation
 from lipar_adapters.stock.arguments import Arguments
 from lipar_adapters.stock.attention_ops import run_layers
+from lipar_adapters.stock.context_parallel import HeadExchange
 from lipar_adapters.stock.processors import (
     ContextSelfAttention,
     SeamState,
@@ -40,6 +41,7 @@ from lipar_adapters.stock.refusals import (
     check_self_attention,
     refuse_compiled,
     refuse_features,
+    refuse_parallel,
     refuse_training,
 )
 
@@ -74,6 +76,8 @@ class StockSeam(SeamState, ABC):
     """Name of the class of diffusers' own processor of self-attention."""
     attention_kind: ClassVar[type[ContextSelfAttention]] = ContextSelfAttention
     """What stands in for that processor."""
+    shares_heads: ClassVar[bool] = False
+    """Whether it was tried under diffusers' context parallelism (`stock.context_parallel`)."""
     parameters: ClassVar[tuple[str, ...]]
     """Parameters of the transformer's forward that may be given by position, in their order."""
 
@@ -145,6 +149,9 @@ class StockSeam(SeamState, ABC):
         if self._session is None or self.layout is None:
             return
         refuse_compiled()
+        exchange = HeadExchange.of(getattr(self.transformer, "_parallel_config", None))
+        if exchange is not None:  # diffusers has given each process the rotation of its part of the places
+            cos, sin = (exchange.gather(part, self.layout.token_count) for part in (cos, sin))
         num_layers = len(self.self_attentions(self.transformer))
         self.attention = self._session.attention(
             self.layout, (cos, sin), self.rope_of((cos, sin)), num_layers
@@ -260,6 +267,8 @@ class StockSeam(SeamState, ABC):
         refuse_training(self.transformer, self.layout, hidden_states, call["encoder_hidden_states"])
         self._seat()
         check_grid(self.layout, grid)
+        heads = self.self_attentions(self.transformer)[0].heads
+        refuse_parallel(self.transformer, self.layout, heads, shares_heads=self.shares_heads)
         self.pruned_begins(call)
         per_token = timestep.ndim == 2 and timestep.shape[1] != 1
         if per_token and timestep.shape[1] != self.layout.token_count:

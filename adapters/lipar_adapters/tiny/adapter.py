@@ -80,6 +80,14 @@ class Tiny(StreamingAdapter):
         )
         return settings.spec(autoencoder)
 
+    def weight_files(self) -> Sequence[Path]:
+        """The folder of the model.
+
+        Raises:
+            MissingCheckpointError: it is not whole.
+        """
+        return [self._folder()]
+
     def load(self, device: torch.device, dtype: torch.dtype) -> Model:
         """The model, with its autoencoder and text encoder.
 

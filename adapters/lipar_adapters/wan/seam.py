@@ -42,6 +42,7 @@ class WanSeam(StockSeam):
     model: ClassVar[str] = "WanTransformer3DModel"
     parts: ClassVar[tuple[str, ...]] = ("rope", "patch_embedding", "blocks", "proj_out")
     processor: ClassVar[str] = "WanAttnProcessor"
+    shares_heads: ClassVar[bool] = True
     parameters: ClassVar[tuple[str, ...]] = ("hidden_states", "timestep", "encoder_hidden_states")
 
     def __init__(self, transformer: Any, *, memoise_text: bool = False) -> None:

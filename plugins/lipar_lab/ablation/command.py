@@ -136,10 +136,10 @@ def ablate(
     with importing(quiet=quiet):
         from lipar.cli.host import plugin_host
         from lipar.editing.model import pick_device
+        from lipar.files.tables import has_parquet
         from lipar.metrics.table import check_available
         from lipar_lab.ablation import vbench
         from lipar_lab.ablation.clips import ClipSource
-        from lipar_lab.ablation.export import has_parquet
         from lipar_lab.ablation.metric_table import metrics_with
         from lipar_lab.ablation.plan import planned, runnable
         from lipar_lab.ablation.rows import crossed_rows

@@ -1,23 +1,19 @@
 """The cells as a table in a file: always CSV, and Parquet where pyarrow is installed."""
 
-import csv
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from lipar.files import tables
 from lipar_lab.ablation.statistics import Line
 
-Flat = dict[str, str | int | float | None]
 
-
-def flat(line: Line) -> Flat:
+def flat(line: Line) -> dict[str, str | int | float | None]:
     """A line of the record with one value per key: metrics and axes get columns of their own, settings become text.
 
     Args:
         line: of the kind `cell`.
     """
-    found: Flat = {}
+    found: dict[str, str | int | float | None] = {}
     for key, value in line.items():
         if key == "metrics":
             found |= value
@@ -30,11 +26,6 @@ def flat(line: Line) -> Flat:
     return found
 
 
-def columns(lines: Sequence[Flat]) -> list[str]:
-    """The keys of all lines, in the order in which they first appear."""
-    return list(dict.fromkeys(key for line in lines for key in line))
-
-
 def write_csv(path: Path, cells: Sequence[Line]) -> None:
     """Write one line per cell; what is not known is empty.
 
@@ -42,16 +33,7 @@ def write_csv(path: Path, cells: Sequence[Line]) -> None:
         path: of the file.
         cells: lines of the record.
     """
-    lines = [flat(cell) for cell in cells]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns(lines), restval="")
-        writer.writeheader()
-        writer.writerows(lines)
-
-
-def has_parquet() -> bool:
-    """Whether pyarrow is installed; it is not loaded."""
-    return importlib.util.find_spec("pyarrow") is not None
+    path.write_text(tables.csv_text([flat(cell) for cell in cells]), "utf-8", newline="")
 
 
 def write_parquet(path: Path, cells: Sequence[Line]) -> None:
@@ -61,9 +43,4 @@ def write_parquet(path: Path, cells: Sequence[Line]) -> None:
         path: of the file.
         cells: lines of the record.
     """
-    import pyarrow
-    import pyarrow.parquet
-
-    lines = [flat(cell) for cell in cells]
-    table: Any = pyarrow.table({key: [line.get(key) for line in lines] for key in columns(lines)})
-    pyarrow.parquet.write_table(table, path)
+    tables.write_parquet(path, [flat(cell) for cell in cells])

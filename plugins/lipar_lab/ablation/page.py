@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import torch
 
+from lipar.page import Markup, document, facts, figure, provenance, table
 from lipar_lab.ablation.plan import Plan
 from lipar_lab.ablation.plots import has_matplotlib, plots, svg
 from lipar_lab.ablation.report import Results
 from lipar_lab.ablation.sections import Section
-from lipar_lab.page import Markup, document, facts, figure, provenance, table
 
 _MARKS = re.compile(r"`(?P<code>[^`]+)`|\*\*(?P<strong>[^*]+)\*\*|\*(?P<em>[^*]+)\*")
 

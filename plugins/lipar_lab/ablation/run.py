@@ -10,8 +10,9 @@ import attrs
 from tqdm import tqdm
 
 from lipar.files.owner import Outputs
+from lipar.files.tables import has_parquet
 from lipar_lab.ablation.costs import costs, rows_without_costs
-from lipar_lab.ablation.export import has_parquet, write_csv, write_parquet
+from lipar_lab.ablation.export import write_csv, write_parquet
 from lipar_lab.ablation.mechanism import clip_mechanism
 from lipar_lab.ablation.page import page
 from lipar_lab.ablation.plan import Cell, LoadedModel, Plan

@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lipar.files.content import file_digest
 from lipar.files.owner import Outputs
 from lipar.video.errors import explain
 from lipar_lab.analyze.clip import ClipResult
-from lipar_lab.compare.fingerprint import file_digest
 
 _BOUND_TO = "bound_to"
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from lipar.metrics.table import Metric
+from lipar.page import Content, Markup, data_uri, document, facts, figure, table
 from lipar_lab.analyze.plots import PAPER_CORRELATIONS, PAPER_LARGEST, Plot
 from lipar_lab.analyze.tables import Table
-from lipar_lab.page import Content, Markup, data_uri, document, facts, figure, table
 
 
 @attrs.frozen(eq=False, kw_only=True)

@@ -10,17 +10,18 @@ from lipar.cli.host import plugin_host
 from lipar.cli.loading import loading
 from lipar.cli.options import ConfigChoice
 from lipar.editing.model import pick_device
+from lipar.files.content import file_digest
 from lipar.metrics.packages import is_installed, missing
 from lipar.metrics.table import METRICS, Metric, check_available, lpips_metric
 from lipar.model import Autoencoder
+from lipar.page import provenance
 from lipar.plugin.compatibility import check_config
 from lipar_adapters.measuring import load_taef2
 from lipar_lab.analyze.clip import Experiments
 from lipar_lab.analyze.coding import Coder
 from lipar_lab.analyze.run import Analysis
 from lipar_lab.analyze.sweep import THETAS, Bound
-from lipar_lab.compare.fingerprint import file_digest, weights_digest
-from lipar_lab.page import provenance
+from lipar_lab.compare.fingerprint import weights_digest
 
 SIMILARITY = ("psnr", "ssim", "ms-ssim", "vmaf", "vmaf-neg", "lpips")
 """Metrics that compare two clips and nothing else."""

@@ -10,12 +10,13 @@ import torch
 
 from lipar.cli.host import plugin_host
 from lipar.cli.output import say as say_line
+from lipar.page.machine import describe
 from lipar.watch.slow_convolutions import warn_of_slow_convolutions
 from lipar_lab.bench import SECTIONS
 from lipar_lab.bench.report import to_json
 from lipar_lab.bench.section import Section, section_named
 from lipar_lab.bench.setup import Settings, Setup, load_model
-from lipar_lab.machine import ceiling_lines, describe, machine_lines, matmul_ceiling
+from lipar_lab.machine import ceiling_lines, machine_lines, matmul_ceiling
 
 __all__ = ["Bench", "Settings"]
 

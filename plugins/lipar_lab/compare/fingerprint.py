@@ -1,19 +1,12 @@
-"""Digests of the model and the clip that a figure was measured with."""
+"""A digest of the model that a figure was measured with."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of the bytes of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def weights_digest(*models: Any) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
+from lipar.page import Cell, code, document, facts, table
 from lipar_lab.compare.comparison import Comparison, near_of, speed_of
-from lipar_lab.page import Cell, code, document, facts, table
 
 
 def index_of(
@@ -16,7 +16,7 @@ def index_of(
     Args:
         clips: address of each page, and the rows of its clip.
         prompt: of all runs.
-        provenance: as `lipar_lab.page.provenance` gives it.
+        provenance: as `lipar.page.provenance` gives it.
     """
     rows: list[list[Cell]] = [
         [

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from lipar.messages import counted
 from lipar.metrics.table import METRICS
+from lipar.page import best_rows, code, details, document, facts, package_file, table
 from lipar_lab.compare.comparison import speed_of
 from lipar_lab.compare.figures import Figures
 from lipar_lab.compare.page_content import PageContent, PageRun
 from lipar_lab.compare.player import PACKAGE, SCRIPTS, player
-from lipar_lab.page import best_rows, code, details, document, facts, package_file, table
 
 STAGES = {
     "encode": "encode (once for all runs)",

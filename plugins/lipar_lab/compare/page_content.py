@@ -49,7 +49,7 @@ class PageContent:
     dense: Sequence[PageRun]
     variants: Sequence[PageRun]
     provenance: Mapping[str, str]
-    """As `lipar_lab.page.provenance` gives it."""
+    """As `lipar.page.provenance` gives it."""
 
     @property
     def frames(self) -> int:

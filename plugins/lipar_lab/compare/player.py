@@ -5,8 +5,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from lipar.page import base64_text, json_data, package_file
 from lipar_lab.compare.page_content import PageContent, PageRun
-from lipar_lab.page import base64_text, json_data, package_file
 
 PACKAGE = "lipar_lab.compare"
 SCRIPTS = ("masks.js", "video_pair.js", "divider.js", "player.js")

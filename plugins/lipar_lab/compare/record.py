@@ -9,10 +9,10 @@ from typing import Any
 import attrs
 
 from lipar.config import Config
+from lipar.files.content import file_digest
 from lipar.files.owner import Outputs
 from lipar.video import VideoError
 from lipar_lab.compare.comparison import Comparison
-from lipar_lab.compare.fingerprint import file_digest
 
 _BOUND_TO = "bound_to"
 

@@ -65,7 +65,7 @@ class Report:
             rows: its rows.
             outputs: the owner of the files.
             prompt: of all runs.
-            provenance: as `lipar_lab.page.provenance` gives it.
+            provenance: as `lipar.page.provenance` gives it.
         """
         page = self.folder.pages[len(self._written)]
         text = page_of(clip.content(prompt, provenance), self.figures)

@@ -16,6 +16,7 @@ from lipar.config import Config
 from lipar.editing.model import pick_device
 from lipar.files.owner import Outputs
 from lipar.messages import counted
+from lipar.page import provenance
 from lipar.plugin.compatibility import check_config
 from lipar.plugin.host import PluginHost
 from lipar.protocols import Model
@@ -26,7 +27,6 @@ from lipar_lab.compare.finished_runs import RunFolder
 from lipar_lab.compare.record import ComparisonRecord
 from lipar_lab.compare.report import Report
 from lipar_lab.compare.rows import compare_clip
-from lipar_lab.page import provenance
 
 
 def compare_clips(

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import torch
 
-from lipar_lab.machine import describe
+from lipar.page.machine import describe
 from lipar_lab.plan.key import CalibrationKey
 
 SAME = ("host", "cpus", "threads", "device", "torch", "lipar", "diffusers", "cuda", "driver")

@@ -160,7 +160,10 @@ def test_several_clips_are_edited_under_their_names_and_a_failed_one_is_an_error
     assert "3 of 3: " in lines[1] and "clip10.mp4 -> " in lines[1]
     assert lines[2] == "3 clips: 2 edited, 0 there already, 1 failed"
     assert "error: 1 of 3 clips failed: " in err and "bad.mp4 is no video that can be read" in err
-    assert names(tmp_path / "out") == ["clip10.mp4", "clip9.mp4", "lipar-clips.json"]
+    assert names(tmp_path / "out") == [
+        *(f".{name}.mp4.lipar.json" for name in ("bad", "clip10", "clip9")),
+        *("clip10.mp4", "clip9.mp4"),
+    ]
     pattern = tmp_path / "in" / "clip*.mp4"
     code, out, err = run("edit", pattern, "-o", tmp_path / "out", *EDIT)
     assert (code, err) == (0, "")

@@ -4,18 +4,16 @@ import io
 import os
 import threading
 from collections.abc import Callable
-from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from batch_toys import rows_of, run_rows, small_clips, states
 from PIL import Image
 
 from lipar.config import build_config
-from lipar.editing.clip_jobs import jobs_for
-from lipar.editing.clips import edit_clips
 from lipar.editing.run import edit_video
 from lipar.editing.side_by_side import TITLE_ROWS, check_side_by_side, edit_side_by_side
 from lipar.events import EditOptions, EditReport, MaskChoice
@@ -24,7 +22,7 @@ from lipar.plugin.host import load_plugins
 from lipar.prompts import PromptSchedule
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 from lipar.video import VideoError, VideoWriter, write_synthetic_clip
-from lipar.video.encoding import DEFAULT_ENCODING, Encoding
+from lipar.video.encoding import Encoding
 from lipar.video.moment import Moment
 from lipar.video.sinks.targets import target_of
 from lipar.video.sources.choose import open_source
@@ -270,27 +268,16 @@ def test_a_mask_is_not_overwritten_by_three_side_by_side(tmp_path: Path) -> None
 
 
 def test_each_of_several_clips_has_the_whole_schedule(tmp_path: Path) -> None:
-    clips = [write_synthetic_clip(tmp_path / f"{name}.mp4", frames=26, width=32, height=24) for name in "ab"]
-    outcomes = edit_clips(
-        ToyModel(autoencoder=ToyAutoencoder()),
-        build_config(),
-        EditOptions(prompt="night", output=Path(), later_prompts=later("12f:snow")),
-        jobs_for(clips, tmp_path / "out", DEFAULT_ENCODING),
-        host=load_plugins(),
-        watching=lambda index, job: nullcontext(),
-    )
-    assert [one.report.prompts for one in outcomes] == [((12, "snow"),)] * 2
+    rows = rows_of(small_clips(tmp_path, "ab", frames=26), tmp_path / "out", prompts=["0:night", "12f:snow"])
+    assert [one.report["prompts"] for one in run_rows(rows)] == [((12, "snow"),)] * 2
 
 
 def test_another_schedule_is_another_edit_of_clips(tmp_path: Path) -> None:
-    clips = [write_synthetic_clip(tmp_path / "a.mp4", frames=14, width=32, height=24)]
-    for schedule, edited in (((), True), (later("12f:snow"), True), (later("12f:snow"), False)):
-        (outcome,) = edit_clips(
-            ToyModel(autoencoder=ToyAutoencoder()),
-            build_config(),
-            EditOptions(prompt="night", output=Path(), later_prompts=schedule),
-            jobs_for(clips, tmp_path / "out", DEFAULT_ENCODING),
-            host=load_plugins(),
-            watching=lambda index, job: nullcontext(),
-        )
-        assert (outcome.report is not None) == edited and outcome.error is None
+    clips = small_clips(tmp_path, "a")
+    schedules = (
+        (("night",), "edited"),
+        (("0:night", "12f:snow"), "edited"),
+        (("0:night", "12f:snow"), "there"),
+    )
+    for prompts, state in schedules:
+        assert states(run_rows(rows_of(clips, tmp_path / "out", prompts=prompts))) == [state]

@@ -19,6 +19,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 import pytest
+from toy_plugin import install_toy
 from wan_toys import write_motion_folder
 
 from lipar.files.places import check_writable
@@ -30,20 +31,6 @@ FRAMES = 50
 
 # Imports take seconds, and a kill most often falls into the longest part. So one process imports, and each command runs
 # in a fork of it; `fresh edit` alone begins with the interpreter.
-TOY = """
-import attrs
-from lipar.hookspecs import hookimpl
-
-@attrs.frozen
-class Toy:
-    def load(self, device, dtype):
-        from lipar.testing.toy import ToyAutoencoder, ToyModel
-        return ToyModel(autoencoder=ToyAutoencoder())
-
-@hookimpl
-def lipar_register_adapters(registry):
-    registry.add("toy", Toy)
-"""
 SERVER = """
 import json, os, signal, sys
 import lipar_adapters.time_to_move.run, lipar.cli.summary, lipar_lab.compare.run, lipar_adapters.time_to_move.report
@@ -92,13 +79,7 @@ class Commands:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        # a distribution of its own with an entry point, as a plugin is installed
-        (folder / "lipar_toy.py").write_text(TOY)
-        about = folder / "lipar_toy-1.dist-info"
-        about.mkdir()
-        (about / "METADATA").write_text("Metadata-Version: 2.1\nName: lipar-toy\nVersion: 1\n")
-        (about / "entry_points.txt").write_text("[lipar]\ntoy = lipar_toy\n")
-        self.env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
+        self.env = install_toy(folder)
         self.server = subprocess.Popen(
             [sys.executable, "-c", SERVER],
             stdin=subprocess.PIPE,

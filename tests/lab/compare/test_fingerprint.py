@@ -4,8 +4,9 @@ from pathlib import Path
 
 import torch
 
+from lipar.files.content import file_digest
 from lipar.testing.toy import ToyAutoencoder, ToyModel
-from lipar_lab.compare.fingerprint import file_digest, weights_digest
+from lipar_lab.compare.fingerprint import weights_digest
 
 
 def test_the_digest_of_weights_sees_every_tensor_and_nothing_else() -> None:

@@ -5,8 +5,8 @@ from importlib.metadata import version
 
 import torch
 
+from lipar.page import command_line, provenance
 from lipar.plugin.host import load_plugins
-from lipar_lab.page import command_line, provenance
 
 
 def test_a_report_names_versions_date_machine_and_command() -> None:

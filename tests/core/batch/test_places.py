@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lipar.editing.clip_jobs import check_folder, jobs_for
+from lipar.batch.places import check_folder, named_results
 from lipar.video import VideoError
 from lipar.video.encoding import DEFAULT_ENCODING, Encoding
 
@@ -28,22 +28,21 @@ def test_a_result_has_the_name_of_its_clip_and_an_ending_that_can_contain_the_co
     tmp_path: Path, codec: str, results: list[str]
 ) -> None:
     sources = clips(tmp_path, "a.MP4", "b.mkv", "c.mov", "d.webm", "e.avi", "f.gif")
-    jobs = jobs_for(sources, tmp_path / "out", Encoding.of(codec))
-    assert [job.source for job in jobs] == sources
-    assert [job.output for job in jobs] == [tmp_path / "out" / name for name in results]
+    jobs = named_results(sources, tmp_path / "out", Encoding.of(codec))
+    assert jobs == [(source, tmp_path / "out" / name) for source, name in zip(sources, results)]
 
 
 @pytest.mark.parametrize("paths", [("x/a.mp4", "y/a.mp4"), ("a.mp4", "a.avi"), ("a.mp4", "A.mp4")])
 def test_two_results_of_one_name_are_refused_with_both_clips(tmp_path: Path, paths: tuple[str, str]) -> None:
     with pytest.raises(VideoError, match=r"would both be written to .*; rename one of them") as error:
-        jobs_for(clips(tmp_path, *paths), tmp_path / "out", DEFAULT_ENCODING)
+        named_results(clips(tmp_path, *paths), tmp_path / "out", DEFAULT_ENCODING)
     assert all(path in str(error.value) for path in paths)
     assert not (tmp_path / "out").exists()
 
 
 def test_the_folder_of_the_clips_themselves_is_refused(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="is the input itself"):
-        jobs_for(clips(tmp_path, "a.mp4"), tmp_path, DEFAULT_ENCODING)
+        named_results(clips(tmp_path, "a.mp4"), tmp_path, DEFAULT_ENCODING)
 
 
 @pytest.mark.parametrize("name", ["-", "out.mp4", "frames/%05d.png", "a file"])

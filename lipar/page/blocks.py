@@ -5,8 +5,8 @@ from typing import Literal, TypeAlias
 
 from markupsafe import Markup
 
-from lipar_lab.page.document import Content, rendered
-from lipar_lab.page.embedded import data_uri
+from lipar.page.document import Content, rendered
+from lipar.page.embedded import data_uri
 
 Cell: TypeAlias = str | int | float | None
 """Text is escaped unless it is `Markup`; a float is shown with four digits; None is a dash."""

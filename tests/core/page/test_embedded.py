@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from lipar_lab.page import data_uri, json_data, package_file
+from lipar.page import data_uri, json_data, package_file
 
 
 def test_a_value_comes_back_as_it_went_in_and_cannot_end_its_element() -> None:
@@ -28,5 +28,5 @@ def test_an_address_holds_the_data() -> None:
 
 
 def test_the_style_is_installed_with_the_package() -> None:
-    style = package_file("lipar_lab.page", "page.css")
+    style = package_file("lipar.page", "page.css")
     assert "prefers-color-scheme: dark" in style and style.count("{") == style.count("}")

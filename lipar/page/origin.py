@@ -29,7 +29,7 @@ def provenance(
     """
     import torch
 
-    from lipar_lab.machine import describe
+    from lipar.page.machine import describe
 
     machine = describe(device or torch.device("cpu"), dtype or torch.float32)
     found = {name.replace("_", " "): str(value) for name, value in machine.items() if value is not None}

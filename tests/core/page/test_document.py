@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from lipar_lab.page import Markup, document, facts
+from lipar.page import Markup, document, facts
 
 HOSTILE = "<script>alert(1)</script>"
 

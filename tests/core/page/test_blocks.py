@@ -5,7 +5,7 @@ import base64
 import pytest
 from markupsafe import Markup
 
-from lipar_lab.page import best_rows, code, details, facts, figure, table
+from lipar.page import best_rows, code, details, facts, figure, table
 
 HOSTILE = '"><script>alert(1)</script>&<img src=x onerror=alert(2)>'
 

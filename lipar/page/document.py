@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from markupsafe import Markup
 
-from lipar_lab.page.embedded import package_file
+from lipar.page.embedded import package_file
 
 Content: TypeAlias = str | Iterable[str]
 """What a part of a page contains: plain text becomes a paragraph and is escaped, `Markup` stays as it is; or several
@@ -60,7 +60,7 @@ def document(
     Raises:
         ValueError: a script or a style contains the text that would end its element.
     """
-    style = "\n".join([package_file("lipar_lab.page", "page.css"), *styles])
+    style = "\n".join([package_file("lipar.page", "page.css"), *styles])
     script = "\n".join(scripts)
     for name, text in (("script", script), ("style", style)):
         if re.search(rf"</{name}|<!--", text, re.IGNORECASE):
