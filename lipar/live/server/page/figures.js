@@ -1,0 +1,86 @@
+// The read-outs: figures of the server, and those that are measured on the page.
+
+import { Graph } from "./graph.js";
+
+const decimals = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
+const milliseconds = (value) => (value === null ? "–" : value < 10_000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`);
+const duration = (seconds) => milliseconds(1000 * seconds);
+const bytes = (value) => (value < 1e9 ? `${Math.round(value / 1e6)} MB` : `${(value / 1e9).toFixed(2)} GB`);
+
+export class Figures {
+  constructor(root) {
+    const all = [...root.querySelectorAll("[data-figure]")];
+    this.places = Object.fromEntries(all.map((place) => [place.dataset.figure, place]));
+    this.graph = new Graph(root.querySelector("#graph"));
+    this.stages = root.querySelector("#stages tbody");
+    this.rows = new Map();
+    this.block = null;
+  }
+
+  put(name, text) {
+    const place = this.places[name];
+    if (place.textContent !== text) place.textContent = text;
+  }
+
+  /** What the server says after a block. */
+  show(stats) {
+    this.put("fps_in", decimals(stats.fps_in, 1));
+    this.put("fps_out", decimals(stats.fps_out, 1));
+    for (const name of ["skipped", "dropped_blocks"]) this.put(name, String(stats[name] ?? 0));
+    this.put("block", String(stats.block ?? "–"));
+    this.put("memory", stats.memory_bytes ? bytes(stats.memory_bytes) : "–");
+    this.put("device_memory", stats.device_bytes ? `${bytes(stats.device_bytes)} on the device` : "of the server");
+    if (stats.block === this.block) return;
+    this.block = stats.block;
+    if (typeof stats.kept_fraction === "number") {
+      this.put("kept", `${Math.round(100 * stats.kept_fraction)} %`);
+      this.graph.add(stats.kept_fraction);
+    }
+    this.showStages(stats.stages ?? {});
+  }
+
+  /** What is measured on the page; `latency` in milliseconds. */
+  measure({ latency, shown }) {
+    this.put("latency", milliseconds(latency));
+    this.put("fps_shown", decimals(shown, 1));
+  }
+
+  showStages(stages) {
+    const whole = Object.values(stages).reduce((sum, seconds) => sum + seconds, 0);
+    this.put("seconds", whole ? duration(whole) : "");
+    for (const name of this.rows.keys()) {
+      if (!(name in stages)) {
+        this.rows.get(name).row.remove();
+        this.rows.delete(name);
+      }
+    }
+    for (const [name, seconds] of Object.entries(stages)) {
+      const { bar, time } = this.rows.get(name) ?? this.addRow(name);
+      bar.style.setProperty("--part", `${(100 * seconds) / (whole || 1)}%`);
+      time.textContent = duration(seconds);
+    }
+  }
+
+  addRow(name) {
+    const row = this.stages.insertRow();
+    const head = document.createElement("th");
+    head.scope = "row";
+    head.textContent = name;
+    row.append(head);
+    const bar = document.createElement("span");
+    bar.className = "bar-part";
+    row.insertCell().append(bar);
+    const time = row.insertCell();
+    time.className = "number";
+    this.rows.set(name, { row, bar, time });
+    return { bar, time };
+  }
+
+  /** Figures of a call that ended. */
+  clear() {
+    for (const name of ["latency", "fps_in", "fps_out", "fps_shown", "block", "kept", "memory"]) this.put(name, "–");
+    this.block = null;
+    this.graph.clear();
+    this.showStages({});
+  }
+}
