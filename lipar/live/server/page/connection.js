@@ -10,6 +10,8 @@ const CONNECTING = 15_000;
 const RECOVERS = 3000; // milliseconds that a call may be interrupted
 const MOST_BITS = 6_000_000; // a second
 
+const SERVER_ENDS = 1001; // code of a session that the server did not want to end
+
 const NO_PATH =
   "The server answers, but no pictures come through: WebRTC needs UDP between this machine and the server, which a tunnel of TCP ports does not carry.";
 
@@ -33,25 +35,25 @@ function tune(transceiver) {
 }
 
 /**
- * Events: `state` with `{state, reason, wait}`, state one of connecting, connected, lost (is made again after `wait`
- * milliseconds), closed; `message` with each message of the server.
+ * Events: `state` with `{state, reason}`, state one of connecting, connected, lost (is made again after `wait`
+ * milliseconds), closed (`status`: of HTTP, where the offer was refused); `message` with each message of the server.
  */
 export class Connection extends EventTarget {
   constructor(track, video, settings) {
     super();
     Object.assign(this, { track, video, settings, peer: null, control: null, failures: 0, timers: new Set() });
-    for (const [target, name] of [[window, "online"], [document, "visibilitychange"]]) {
-      target.addEventListener(name, () => this.lost && !document.hidden && this.begin());
-    }
+    const atOnce = () => this.lost && !document.hidden && this.begin();
+    window.addEventListener("online", atOnce);
+    document.addEventListener("visibilitychange", atOnce);
   }
 
   get ready() {
     return this.control?.readyState === "open";
   }
 
-  say(state, reason = "", wait = 0) {
+  say(state, reason = "", more = {}) {
     this.lost = state === "lost";
-    this.dispatchEvent(new CustomEvent("state", { detail: { state, reason, wait } }));
+    this.dispatchEvent(new CustomEvent("state", { detail: { state, reason, ...more } }));
   }
 
   send(message) {
@@ -91,7 +93,7 @@ export class Connection extends EventTarget {
       if (this.peer === peer) await peer.setRemoteDescription({ sdp: answer.sdp, type: answer.type });
     } catch (error) {
       if (this.peer !== peer) return;
-      if (error instanceof Refusal && !error.again) this.close(error.message);
+      if (error instanceof Refusal && !error.again) this.close(error.message, error.status);
       else this.again(error.message);
     }
   }
@@ -111,12 +113,9 @@ export class Connection extends EventTarget {
 
   hear(data) {
     const message = JSON.parse(data);
-    if (message.type === "closed" && !message.again) {
-      this.close(message.reason);
-      return;
-    }
     if (message.type === "closed") {
-      this.again(message.reason);
+      if (message.code === SERVER_ENDS) this.again("The server was stopped.");
+      else this.close(message.reason);
       return;
     }
     if (message.type === "ready") {
@@ -134,15 +133,15 @@ export class Connection extends EventTarget {
     this.hangUp();
     const wait = WAITS[Math.min(this.failures, WAITS.length - 1)];
     this.failures += 1;
-    this.say("lost", reason, wait);
+    this.say("lost", reason, { wait });
     this.later(wait, () => this.begin());
   }
 
   /** Ends the call; only `begin` makes another. */
-  close(reason = "") {
+  close(reason = "", status = 0) {
     this.hangUp();
     this.failures = 0;
-    this.say("closed", reason);
+    this.say("closed", reason, { status });
   }
 
   forgetTimers() {

@@ -24,13 +24,14 @@ export class Feed extends EventTarget {
     ticker.onmessage = () => this.tick();
   }
 
-  /** Shows another source from now on; the one before is closed. */
+  /** Shows another source from now on; the one before is closed. Gives whether it is still the one in use. */
   async use({ stream = null, url = null }) {
     this.close();
-    this.source = { stream, url };
+    const source = { stream, url };
+    this.source = source;
     for (const track of stream?.getVideoTracks() ?? []) {
       track.addEventListener("ended", () => {
-        if (this.source?.stream === stream) this.end("The source has ended: it was closed or unplugged. Choose one to go on.");
+        if (this.source === source) this.end("The source has ended: it was closed or unplugged. Choose one to go on.");
       });
     }
     this.video.srcObject = stream;
@@ -41,6 +42,7 @@ export class Feed extends EventTarget {
       // another source came in the meantime, or the file is refused, which has an event of its own
       if (error.name !== "AbortError" && error.name !== "NotSupportedError") throw error;
     }
+    return this.source === source;
   }
 
   end(reason) {

@@ -7,8 +7,7 @@ const FRAME_RATE = { ideal: 30, max: 60 };
 
 const SECURE =
   "Browsers give the camera and the screen only to pages of this machine (127.0.0.1, localhost) and to pages over https. " +
-  "Start `lipar live` with a certificate (--certificate, --key), or forward its port to this machine. " +
-  "A file works without.";
+  "Start `lipar live` with a certificate: see its documentation. A file works without.";
 
 const REASONS = {
   NotAllowedError: (what) =>
@@ -19,12 +18,17 @@ const REASONS = {
 };
 
 function inWords(error, what) {
+  if (what === "screen" && error.name === "NotAllowedError") return new Error(NO_SCREEN);
   const reason = REASONS[error.name];
   return new Error(reason ? reason(what) : `The ${what} cannot be opened: ${error.message || error.name}`);
 }
 
+const NO_SCREEN = "No screen was chosen, or the browser does not allow it. Press the button again to choose one.";
+
 async function openDevice(what, open) {
-  if (!navigator.mediaDevices?.[open.name]) throw new Error(window.isSecureContext ? `This browser has no access to the ${what}. Choose another source.` : SECURE);
+  if (!navigator.mediaDevices?.[open.name]) {
+    throw new Error(window.isSecureContext ? `This browser gives pages no ${what}. Choose another source.` : SECURE);
+  }
   try {
     return { stream: await navigator.mediaDevices[open.name](open.constraints) };
   } catch (error) {
