@@ -18,6 +18,9 @@ from lipar.video.writer import VideoWriter
 TICK = Fraction(1, 90_000)
 LONGEST_FRAME = 1.0
 """Seconds for which a picture is shown at most; a pause of the camera is not recorded."""
+SPEED = "superfast:20"
+"""Preset and number of the encoder, which shares the machine with the edit."""
+SHORTEST_FRAME = 1 / 240
 BLOCKS = 4
 """That wait for a slow disk or encoder; more are left out of the recording."""
 
@@ -82,7 +85,7 @@ class Recorder:
             width=size[0],
             height=size[1],
             time_base=TICK,
-            encoding=Encoding(),
+            encoding=Encoding.of("h264", SPEED, self._path),
         )
         self.seconds = 0.0
         self._blocks: asyncio.Queue[LiveBlock | None] = asyncio.Queue(BLOCKS)
@@ -112,8 +115,11 @@ class Recorder:
 
     async def abort(self) -> None:
         """Remove what was written."""
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        while not self._blocks.empty():
+            self._blocks.get_nowait()
+        self._blocks.put_nowait(None)
+        await asyncio.wait([self._task])  # not cancelled: its thread would go on writing
+        self._task.exception()
         await asyncio.to_thread(self._writer.abort)
 
     async def _write_blocks(self) -> None:
@@ -128,7 +134,7 @@ class Recorder:
             raise failed
 
     def _write(self, block: LiveBlock) -> None:
-        shown = min(max(block.interval, float(TICK)), LONGEST_FRAME)
+        shown = min(max(block.interval, SHORTEST_FRAME), LONGEST_FRAME)
         for picture in block.pictures:
             rgb = torch.from_numpy(picture).permute(2, 0, 1)
             self._writer.write(rgb, pts=round(self.seconds / TICK), duration=round(shown / TICK))

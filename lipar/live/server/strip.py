@@ -20,7 +20,8 @@ def cut(picture: Picture) -> tuple[Picture, Picture]:
     Args:
         picture: the rows of the strip are its last ones.
     """
-    return picture[:-STRIP], picture[-STRIP:]
+    # a copy, since the strip stays with its frame longer than the picture
+    return picture[:-STRIP], picture[-STRIP:].copy()
 
 
 def compose(source: Picture, result: Picture, strip: Picture) -> Picture:
