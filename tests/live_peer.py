@@ -50,8 +50,8 @@ class Camera(MediaStreamTrack):
 
     async def recv(self) -> av.VideoFrame:
         await asyncio.sleep(max(0.0, self._begin + self.sent / 30 - time.monotonic()))
-        width, height = self.size
-        shown = np.concatenate([picture(self.sent // 8, self.size), written(1000 + self.sent, width)])
+        strip = written(1000 + self.sent, self.size[0])
+        shown = np.concatenate([picture(self.sent // 8, self.size), strip])
         frame = av.VideoFrame.from_ndarray(shown, format="rgb24")
         frame.pts, frame.time_base = self.sent, Fraction(1, 30)
         self.sent += 1

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 import httpx
 import numpy as np
-import torch
+from fastapi import FastAPI
+from live_toys import PoisonedModel
 from websockets.asyncio.client import ClientConnection, connect
 
 from lipar.config import Config
@@ -25,24 +27,11 @@ from lipar.testing.toy import ToyAutoencoder, ToyModel
 SIZE = (64, 48)
 PATIENCE = 60
 """Seconds until a test gives up; a machine may be busy."""
-BROKEN = "broken"
-"""The prompt for which the toy model gives NaN."""
 
 
-class LiveToy(ToyModel):
-    """Blocks of four pictures; NaN for one prompt."""
-
-    def __init__(self) -> None:
-        super().__init__(autoencoder=ToyAutoencoder(), block_frames=1)
-        self._broken = False
-
-    def set_prompt(self, prompt: str) -> None:
-        self._broken = prompt == BROKEN
-        super().set_prompt(prompt)
-
-    def forward(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        answer = super().forward(*args, **kwargs)
-        return answer * float("nan") if self._broken else answer
+def live_toy() -> ToyModel:
+    """A toy with blocks of four pictures; see `PoisonedModel` for prompts on which it fails."""
+    return PoisonedModel(autoencoder=ToyAutoencoder(), block_frames=1)
 
 
 class RunningServer:
@@ -51,10 +40,42 @@ class RunningServer:
     Args:
         server: of the app.
         port: it listens at.
+        app: from `create_app`.
     """
 
-    def __init__(self, server: LiveServer, port: int, app: Any) -> None:
+    loop: asyncio.AbstractEventLoop
+
+    def __init__(self, server: LiveServer, port: int, app: FastAPI) -> None:
         self.server, self.port, self.app = server, port, app
+        self.started = threading.Event()
+        self.failed: list[BaseException] = []
+
+    def run(self, bound: socket.socket) -> None:
+        """Serve until `server.should_exit`; in a thread."""
+        try:
+            asyncio.run(self._serve(bound))
+        except BaseException as error:
+            self.failed.append(error)
+        finally:
+            self.started.set()
+
+    async def _serve(self, bound: socket.socket) -> None:
+        self.loop = asyncio.get_running_loop()
+        startup = self.server.startup
+
+        async def begin(sockets: list[socket.socket] | None = None) -> None:
+            await startup(sockets)
+            self.started.set()
+
+        self.server.startup = begin  # type: ignore[method-assign]
+        await self.server.serve([bound])
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not left, left
+
+    def until_none(self) -> None:
+        """Wait until no session is open."""
+        waiting = asyncio.run_coroutine_threadsafe(self.app.state.sessions.until_none(), self.loop)
+        waiting.result(PATIENCE)
 
     @property
     def url(self) -> str:
@@ -79,59 +100,37 @@ class RunningServer:
 @contextlib.contextmanager
 def live_server(
     *,
-    make_model: Callable[[], ToyModel] = LiveToy,
+    make_model: Callable[[], ToyModel] = live_toy,
     access: Access | None = None,
     limits: Limits | None = None,
     clip: Path | None = None,
+    size: tuple[int, int] = SIZE,
 ) -> Iterator[RunningServer]:
     """A server at a free port of this machine; it has ended when the context does."""
     with ModelHost(make_model()) as models:
         app = create_app(
             models,
             config=Config(),
-            size=SIZE,
+            size=size,
             defaults=LiveSettings(prompt="watercolour"),
             access=access,
             limits=limits,
             clip=clip,
         )
         bound = bind("127.0.0.1", 0)
-        server = LiveServer(app)
-        failed: list[BaseException] = []
-        started = threading.Event()
-        server.config.callback_notify = None
-
-        def run() -> None:
-            try:
-                asyncio.run(_serve(server, bound, started))
-            except BaseException as error:
-                failed.append(error)
-                started.set()
-
-        thread = threading.Thread(target=run, name="live-server")
+        running = RunningServer(LiveServer(app), bound.getsockname()[1], app)
+        thread = threading.Thread(target=running.run, args=(bound,), name="live-server")
         thread.start()
         try:
-            assert started.wait(PATIENCE)
-            assert not failed, failed
-            yield RunningServer(server, bound.getsockname()[1], app)
+            assert running.started.wait(PATIENCE)
+            assert not running.failed, running.failed
+            yield running
         finally:
-            server.should_exit = True
+            running.server.should_exit = True
             thread.join(PATIENCE)
             bound.close()
             assert not thread.is_alive()
-            assert not failed, failed
-
-
-async def _serve(server: LiveServer, bound: Any, started: threading.Event) -> None:
-    begin = server.startup
-
-    async def startup(sockets: Any = None) -> None:
-        await begin(sockets)
-        started.set()
-
-    server.startup = startup  # type: ignore[method-assign]
-    await server.serve([bound])
-    assert len(asyncio.all_tasks()) == 1, asyncio.all_tasks()  # nothing is left behind
+            assert not running.failed, running.failed
 
 
 class Program:

@@ -7,6 +7,7 @@ from lipar.plugin.installed import GROUP, Plugin, disabled_by_environment, insta
 
 OWN = {
     "edit": ("lipar.cli.edit:edit", "Edit a video by a prompt, computing only the tokens that changed."),
+    "live": ("lipar.cli.live:live", "Edit a camera while you watch, on a web page."),
     "strategies": ("lipar.cli.lists:strategies", "List every registered part with its options and owner."),
     "plugins": ("lipar.cli.lists:plugins", "List the plugins, what they offer, and why one was left out."),
     "models": ("lipar.cli.models:models", "List the models that `--model` takes, and fetch their files."),

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import attrs
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 PUBLIC = "/page/"
@@ -72,6 +72,27 @@ class Access:
     """Sites besides the server's own whose pages may use it, such as `https://example.org`."""
     local: bool = True
     """Whether it is bound to this machine alone, so that it is asked under no other name."""
+
+    @classmethod
+    def of(cls, host: str, *, token: str | None = None, origins: tuple[str, ...] = ()) -> "Access":
+        """What fits a host that the server is bound to: any but this machine alone has a token.
+
+        Args:
+            host: a name or an address.
+            token: None: a new one, where one is needed.
+            origins: other sites whose pages may use the server.
+
+        Raises:
+            ValueError: an origin is no address of a site.
+        """
+        for origin in origins:
+            scheme, name, _ = _split(origin)
+            if scheme not in USUAL_PORTS or not name:
+                raise ValueError(
+                    f"{origin!r} is no address of a site; write for instance https://example.org"
+                )
+        local = is_local(host)
+        return cls(token=token if token or local else new_token(), origins=origins, local=local)
 
     @property
     def site_hosts(self) -> set[str | None]:
@@ -167,10 +188,10 @@ class AccessCheck:
 
 
 def _with_headers(send: Send) -> Send:
-    async def send_with_headers(message: dict[str, object]) -> None:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = [(name.lower().encode(), value.encode()) for name, value in SAFETY_HEADERS.items()]
-            message = {**message, "headers": [*message.get("headers", ()), *headers]}  # type: ignore[misc, attr-defined]
+            message = {**message, "headers": [*message.get("headers", ()), *headers]}
         await send(message)
 
-    return send_with_headers  # type: ignore[return-value]
+    return send_with_headers

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from aiortc.codecs import h264, vpx
 
@@ -30,7 +31,8 @@ def bitrate(bits: int) -> Iterator[None]:
     Args:
         bits: a second.
     """
-    before = [(codec, codec.DEFAULT_BITRATE, codec.MAX_BITRATE) for codec in (vpx, h264)]
+    codecs: tuple[Any, ...] = (vpx, h264)  # a type checker knows no module whose constants change
+    before = [(codec, codec.DEFAULT_BITRATE, codec.MAX_BITRATE) for codec in codecs]
     for codec, _, _ in before:
         codec.DEFAULT_BITRATE, codec.MAX_BITRATE = bits, 2 * bits
     try:

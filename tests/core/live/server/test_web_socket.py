@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from live_server import BROKEN, SIZE, RunningServer, live_server, picture, program
+from live_server import SIZE, RunningServer, live_server, picture, program
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_the_failure_of_a_session_closes_it_with_a_reason_and_leaves_the_others(
 ) -> None:
     async def talk() -> None:
         async with program(server) as failing, program(server) as other:
-            await failing.open(prompt=BROKEN)
+            await failing.open(prompt="poison")
             await other.open()
             for stamp in range(4):
                 await failing.push(stamp, picture(stamp).tobytes())
