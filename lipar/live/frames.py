@@ -29,9 +29,9 @@ class LatestFrames:
 
     A block of a causal model needs several frames that follow each other. They are gathered while the block before is
     computed, at the pace at which the model takes them: of a camera that is three times as fast as the model, every
-    third frame is taken, so that motion stays even. If there are more frames than the block needs, the oldest one is
-    dropped. So the latency of a block is bounded by the time to gather it and the time to compute it, however long the
-    session runs and whatever the camera sends.
+    third frame is taken, so that motion stays even. While the model waits for frames, every frame is taken. If there
+    are more frames than the block needs, the oldest one is dropped. So the latency of a block is bounded by the time
+    to gather it and the time to compute it, however long the session runs and whatever the camera sends.
 
     Args:
         room: frames of the next block.
@@ -49,6 +49,8 @@ class LatestFrames:
         self._due = 0.0
         self._frames: deque[Waiting] = deque()
         self._full = asyncio.Event()
+        self._wanted = False
+        """Whether the model waits."""
 
     def push(self, frame: Any, stamp: Any = None) -> None:
         """Take a frame, skip it, or drop the oldest one; never waits.
@@ -58,7 +60,7 @@ class LatestFrames:
             stamp: comes back with it.
         """
         now = self._clock()
-        if self.interval and now < self._due:
+        if not self._wanted and now < self._due:
             self.skipped += 1
             return
         # counted from when the frame was due, so that a camera's own rhythm does not slow the pace
@@ -72,9 +74,13 @@ class LatestFrames:
 
     async def take(self) -> list[Waiting]:
         """The frames of the next block, in order; waits until there are enough."""
-        while len(self._frames) < self.room:
-            self._full.clear()
-            await self._full.wait()
+        self._wanted = True
+        try:
+            while len(self._frames) < self.room:
+                self._full.clear()
+                await self._full.wait()
+        finally:
+            self._wanted = False
         taken = [self._frames.popleft() for _ in range(self.room)]
         self._full.clear()
         return taken

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from lipar.config import Config
+from lipar.config import Config, DecodeConfig
 from lipar.editing.source import check_resolution, model_size
 from lipar.live.block import LiveBlock
 from lipar.live.cross_fade import CrossFade
@@ -25,6 +25,8 @@ from lipar.masks.source import pixel_frames_in
 from lipar.plugin.host import PluginHost, load_plugins
 from lipar.watch.stages import StageTimer
 
+DEFAULTS = Config(decode=DecodeConfig(regions="auto"))
+"""Of a session: only what changed is decoded, where that is faster."""
 SHAPE = (4, 3)
 """Of the pictures of most cameras."""
 
@@ -60,7 +62,7 @@ class Session:
     Args:
         models: the model; other sessions may share it.
         settings: to begin with.
-        config: everything else; None: the defaults.
+        config: everything else; None: `DEFAULTS`.
         size: width and height to process at, in whole tokens; None: near the model's own, in 4:3.
         host: plugins, of this session alone; None: all that are installed.
         clock: gives seconds.
@@ -83,7 +85,7 @@ class Session:
         self.size = size or model_size(models.model, SHAPE)
         check_resolution(self.size, models.model, models.autoencoder)
         self.paused = False
-        self._models, self._config, self._clock = models, config or Config(), clock
+        self._models, self._config, self._clock = models, config or DEFAULTS, clock
         self._host = host or load_plugins()
         self._timer = StageTimer(device=models.model.device)
         self._stack = ExitStack()

@@ -45,6 +45,7 @@ LEVELS = [
     {"sampling", "watch"},
     {"enabling", "regions"},
     {"editing"},
+    {"live"},
     {"doctor"},
     {"cli"},
     {"testing"},
