@@ -13,7 +13,10 @@ const MOST_BITS = 6_000_000; // a second
 const SERVER_ENDS = 1001; // code of a session that the server did not want to end
 
 const NO_PATH =
-  "The server answers, but no pictures come through: WebRTC needs UDP between this machine and the server, which a tunnel of TCP ports does not carry.";
+  "The server answers, but no pictures come through: WebRTC needs UDP between this machine and the server, which a " +
+  "tunnel of TCP ports does not carry.";
+
+const BROKE_OFF = "The connection broke off.";
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -105,9 +108,11 @@ export class Connection extends EventTarget {
 
   changed(peer) {
     const { connectionState } = peer;
-    if (connectionState === "failed") this.again(this.failures ? NO_PATH : "The connection broke off.");
+    if (connectionState === "failed") this.again(this.failures ? NO_PATH : BROKE_OFF);
     if (connectionState === "disconnected") {
-      this.later(RECOVERS, () => peer === this.peer && peer.connectionState === "disconnected" && this.again("The connection broke off."));
+      this.later(RECOVERS, () => {
+        if (peer === this.peer && peer.connectionState === "disconnected") this.again(BROKE_OFF);
+      });
     }
   }
 

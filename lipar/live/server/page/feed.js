@@ -6,6 +6,9 @@ import { since, writeStrip } from "./strip.js";
 
 const STALE = 100; // milliseconds after which the same picture is sent again: a screen at rest gives no frames
 const OLDEST = 1000; // milliseconds; an older capture time is one of another clock
+const NO_CAPTURE = "This browser cannot send what is drawn on a canvas. Use a current Firefox, Chromium or Safari.";
+const NO_CODEC = "The file cannot be played by this browser. Most play H.264 in MP4 and VP9 in WebM.";
+const ENDED = "The source has ended: it was closed or unplugged. Choose one to go on.";
 
 /** Events: `drawn` after each frame, `ended` when the source gives no more. */
 export class Feed extends EventTarget {
@@ -15,11 +18,11 @@ export class Feed extends EventTarget {
     this.canvas = document.createElement("canvas");
     Object.assign(this.canvas, { width, height: height + strip });
     this.context = this.canvas.getContext("2d", { alpha: false });
-    if (!this.canvas.captureStream) throw new Error("This browser cannot send what is drawn on a canvas. Use a current Firefox, Chromium or Safari.");
+    if (!this.canvas.captureStream) throw new Error(NO_CAPTURE);
     this.stream = this.canvas.captureStream();
     [this.track] = this.stream.getVideoTracks();
     watchFrames(video, (time, { captureTime }) => this.draw(captureTime));
-    video.addEventListener("error", () => this.end("The file cannot be played by this browser. H.264 in MP4 and VP9 in WebM can, by most."));
+    video.addEventListener("error", () => this.end(NO_CODEC));
     const ticker = new Worker(new URL("ticker.js", import.meta.url));
     ticker.onmessage = () => this.tick();
   }
@@ -31,7 +34,7 @@ export class Feed extends EventTarget {
     this.source = source;
     for (const track of stream?.getVideoTracks() ?? []) {
       track.addEventListener("ended", () => {
-        if (this.source === source) this.end("The source has ended: it was closed or unplugged. Choose one to go on.");
+        if (this.source === source) this.end(ENDED);
       });
     }
     this.video.srcObject = stream;

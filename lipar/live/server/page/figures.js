@@ -3,8 +3,7 @@
 import { Graph } from "./graph.js";
 
 const decimals = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
-const milliseconds = (value) => (value === null ? "–" : value < 10_000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`);
-const duration = (seconds) => milliseconds(1000 * seconds);
+const duration = (seconds) => (seconds < 10 ? `${Math.round(1000 * seconds)} ms` : `${seconds.toFixed(1)} s`);
 const bytes = (value) => (value < 1e9 ? `${Math.round(value / 1e6)} MB` : `${(value / 1e9).toFixed(2)} GB`);
 
 export class Figures {
@@ -41,7 +40,7 @@ export class Figures {
 
   /** What is measured on the page; `latency` in milliseconds. */
   measure({ latency, shown }) {
-    this.put("latency", milliseconds(latency));
+    this.put("latency", latency === null ? "–" : duration(latency / 1000));
     this.put("fps_shown", decimals(shown, 1));
   }
 

@@ -34,7 +34,7 @@ function refusal(status, reason) {
     return new Refusal(
       token === null
         ? `The server asks for a token${why}. Open the address that \`lipar live\` printed, with its ?token=.`
-        : `The server does not accept the token of this address${why}. It is another one each time \`lipar live\` starts: open the address that it printed.`,
+        : `The server does not accept the token of this address${why}. Open the address that \`lipar live\` printed.`,
       { status },
     );
   }

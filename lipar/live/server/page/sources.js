@@ -11,7 +11,7 @@ const SECURE =
 
 const REASONS = {
   NotAllowedError: (what) =>
-    `The browser does not allow this page to use the ${what}. Allow it next to the address of the page, then press the button again.`,
+    `The browser does not allow this page to use the ${what}. Allow it next to the address, then press the button again.`,
   NotFoundError: (what) => `There is no ${what} on this machine. Connect one, or choose another source.`,
   NotReadableError: (what) => `The ${what} is used by another program. Close that, then press the button again.`,
   OverconstrainedError: (what) => `The chosen ${what} is no longer there. Choose another one.`,
