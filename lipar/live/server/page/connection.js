@@ -10,7 +10,7 @@ const CONNECTING = 15_000;
 const RECOVERS = 3000; // milliseconds that a call may be interrupted
 const MOST_BITS = 6_000_000; // a second
 
-const SERVER_ENDS = 1001; // code of a session that the server did not want to end
+const SERVER_ENDS = "the server ends"; // the reason that does not end the session for good
 
 const NO_PATH =
   "The server answers, but no pictures come through: WebRTC needs UDP between this machine and the server, which a " +
@@ -119,7 +119,7 @@ export class Connection extends EventTarget {
   hear(data) {
     const message = JSON.parse(data);
     if (message.type === "closed") {
-      if (message.code === SERVER_ENDS) this.again("The server was stopped.");
+      if (message.reason === SERVER_ENDS) this.again("The server was stopped.");
       else this.close(message.reason);
       return;
     }

@@ -198,7 +198,8 @@ class Page {
   }
 
   fresh() {
-    if (!this.paused && document.body.dataset.state !== "live") this.say("live");
+    // the last picture of a call may be shown after its end
+    if (this.connection.ready && !this.paused && document.body.dataset.state !== "live") this.say("live");
   }
 
   togglePause() {
