@@ -16,11 +16,13 @@ from live_toys import PoisonedModel
 from websockets.asyncio.client import ClientConnection, connect
 
 from lipar.config import Config
+from lipar.live.block import LiveBlock
 from lipar.live.model_host import ModelHost
 from lipar.live.server.access import Access
 from lipar.live.server.app import create_app
 from lipar.live.server.limits import Limits
 from lipar.live.server.serving import LiveServer, bind
+from lipar.live.server.strip import STRIP
 from lipar.live.settings import LiveSettings
 from lipar.testing.toy import ToyAutoencoder, ToyModel
 
@@ -190,3 +192,21 @@ def picture(number: int, size: tuple[int, int] = SIZE) -> np.ndarray[Any, np.dty
     width, height = size
     ramp = np.arange(width * height * 3, dtype=np.int64).reshape(height, width, 3)
     return ((ramp // 7 + 40 * number) % 256).astype(np.uint8)
+
+
+def edited_block(*numbers: int, interval: float = 0.0) -> LiveBlock:
+    """A block whose pictures are told by their brightness."""
+    pictures = np.stack([np.full((SIZE[1], SIZE[0], 3), number, np.uint8) for number in numbers])
+    return LiveBlock(
+        index=0,
+        run=0,
+        pictures=pictures,
+        sources=np.stack([picture(number) for number in numbers]),
+        stamps=tuple(np.full((STRIP, SIZE[0], 3), number, np.uint8) for number in numbers),
+        interval=interval,
+        prompt="night",
+        kept_fraction=1.0,
+        stages={},
+        seconds=0.1,
+        latency=0.1,
+    )

@@ -1,16 +1,19 @@
 """A session as its client sees it, by whatever way: control messages, figures, recordings, limits."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Generic, NoReturn, TypeVar
 
 from lipar.live.block import LiveBlock
+from lipar.live.pictures import Frame
 from lipar.live.server.ending import BadMessage, Ended
 from lipar.live.server.limits import Limits, RateLimit
 from lipar.live.server.messages import Change, Open, Pause, Record, Reset, Resume, parse
 from lipar.live.server.outbox import Outbox
 from lipar.live.server.recording import Recorder, Recordings
 from lipar.live.server.strip import STRIP
+from lipar.live.server.tasks import Latest
 from lipar.live.session import Session
 from lipar.video.errors import VideoError
 
@@ -18,8 +21,13 @@ STATS_SECONDS = 0.2
 """Between two messages with figures, at least."""
 
 
-class LiveSession:
-    """A session as its client sees it.
+FRAMES = 8
+"""That came and are not converted; older ones are left out."""
+Raw = TypeVar("Raw")
+
+
+class LiveSession(Generic[Raw]):
+    """A session as its client sees it, by a way that gives frames of some kind.
 
     Args:
         session: has begun.
@@ -44,6 +52,9 @@ class LiveSession:
         self._outbox, self._limits, self._recordings, self._clock = outbox, limits, recordings, clock
         self._messages = RateLimit(limits.messages_per_second, clock=clock)
         self._frames = RateLimit(limits.frames_per_second, clock=clock)
+        self._waiting: Latest[tuple[int, Raw]] = Latest(FRAMES)
+        self._flushes = 0
+        """How often frames that had come were to be dropped."""
         self._recorder: Recorder | None = None
         self._recorded = 0
         self._told = clock() - STATS_SECONDS
@@ -58,14 +69,32 @@ class LiveSession:
             }
         )
 
-    def count_frame(self) -> None:
-        """Count a frame that came.
+    def take_frame(self, frame: Raw) -> None:
+        """Take a frame as it came; never waits.
 
         Raises:
             Ended: too many come.
         """
         if not self._frames.allows():
             raise Ended(f"more than {self._frames.per_second} frames a second came")
+        self._waiting.put((self._flushes, frame))
+
+    async def push_frames(self, convert: Callable[[Raw], tuple[Frame, Any]]) -> NoReturn:
+        """Give the session the frames that come.
+
+        Args:
+            convert: gives a frame and its stamp; is called in a thread, for one at a time.
+
+        Raises:
+            BadMessage: what came is no frame.
+            LiveError: the session has ended.
+        """
+        while True:
+            flushes, raw = await self._waiting.take()
+            frame, stamp = await asyncio.to_thread(convert, raw)
+            # a message that came after the frame, and drops what came before it, was done in the meantime
+            if flushes == self._flushes:
+                self.session.push(frame, stamp)
 
     async def receive(self, text: str) -> None:
         """Do what a control message says.
@@ -84,12 +113,15 @@ class LiveSession:
             case Change(settings):
                 self._change(settings)
             case Reset():
+                self._flushes += 1
                 self.session.reset()
                 self._outbox.put({"type": "reset"})
             case Pause():
+                self._flushes += 1
                 self.session.pause()
                 self._tell_figures()
             case Resume():
+                self._flushes += 1
                 self.session.resume()
                 self._tell_figures()
             case Record(on):
@@ -119,11 +151,13 @@ class LiveSession:
             await self._end_recording()
 
     def _change(self, settings: dict[str, Any]) -> None:
+        before = self.session.settings
         try:
             after = self.session.change(**settings)
         except (TypeError, ValueError) as error:
             self._outbox.put({"type": "refused", "reason": str(error)})
         else:
+            self._flushes += after.prompt != before.prompt or after.needs_new_run(before)
             self._outbox.put({"type": "settings", "settings": after.as_dict()})
 
     def _tell_figures(self) -> None:

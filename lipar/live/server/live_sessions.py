@@ -98,7 +98,9 @@ class LiveSessions:
                 self._none.set()
 
     @asynccontextmanager
-    async def session(self, settings: LiveSettings, outbox: Outbox, name: str) -> AsyncIterator[LiveSession]:
+    async def session(
+        self, settings: LiveSettings, outbox: Outbox, name: str
+    ) -> AsyncIterator[LiveSession[Any]]:
         """A session with those of its parts that every way to it has; it is closed when the context ends.
 
         Args:
@@ -109,7 +111,9 @@ class LiveSessions:
         host = None if self._make_host is None else self._make_host()
         core = Session(self.models, settings, config=self.config, size=self.size, host=host)
         async with core:
-            live = LiveSession(core, name, outbox, limits=self.limits, recordings=self.recordings)
+            live: LiveSession[Any] = LiveSession(
+                core, name, outbox, limits=self.limits, recordings=self.recordings
+            )
             try:
                 yield live
             finally:

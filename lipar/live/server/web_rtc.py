@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import ExitStack, suppress
+from functools import partial
 
 import av
 from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection
@@ -17,11 +18,9 @@ from lipar.live.server.live_sessions import LiveSessions, ending_of, new_name
 from lipar.live.server.offer import Offer
 from lipar.live.server.outbox import Outbox
 from lipar.live.server.strip import STRIP, Picture, cut
-from lipar.live.server.tasks import Latest, until_first
+from lipar.live.server.tasks import until_first
 from lipar.live.settings import LiveSettings
 
-FRAMES = 8
-"""Frames that came and are not converted; older ones are left out."""
 OVER = ("closed", "failed")
 """States of a connection."""
 
@@ -73,8 +72,7 @@ class Peer:
         self._track: MediaStreamTrack | None = None
         self._channel = ControlChannel(self._limits)
         self._gone = asyncio.Event()
-        self._frames: Latest[av.VideoFrame] = Latest(FRAMES)
-        self._counted: LiveSession | None = None
+        self._live: LiveSession[av.VideoFrame] | None = None
         self._connection.add_listener("track", self._take_track)
         self._connection.add_listener("datachannel", self._take_channel)
         self._connection.add_listener("connectionstatechange", self._notice_state)
@@ -146,9 +144,8 @@ class Peer:
             assert isinstance(frame, av.VideoFrame)
             if max(frame.width, frame.height) > self._limits.side:
                 raise Ended(f"a frame may have {self._limits.side} pixels a side, and a larger one came")
-            if self._counted is not None:
-                self._counted.count_frame()
-            self._frames.put(frame)
+            if self._live is not None:
+                self._live.take_frame(frame)
 
     async def _serve(self) -> None:
         try:
@@ -157,27 +154,20 @@ class Peer:
         except TimeoutError:
             raise Ended(f"no connection within {self._limits.open_seconds} seconds") from None
         async with self._sessions.session(self._settings, self._outbox, self.name) as live:
-            self._counted = live
+            self._live = live
+            width, height = self._sessions.size
             await until_first(
-                self._push_frames(live),
+                live.push_frames(partial(_source_and_strip, Fit((width, height + STRIP)))),
                 self._show_blocks(live),
                 self._read_messages(live),
                 self._send_messages(),
             )
 
-    async def _push_frames(self, live: LiveSession) -> None:
-        width, height = self._sessions.size
-        fit = Fit((width, height + STRIP))
-        while True:
-            frame = await self._frames.take()
-            source, strip = cut(await asyncio.to_thread(_as_picture, fit, frame))
-            live.session.push(source, strip)
-
-    async def _show_blocks(self, live: LiveSession) -> None:
+    async def _show_blocks(self, live: LiveSession[av.VideoFrame]) -> None:
         async for block in live.blocks():
             self._edited.show(block)
 
-    async def _read_messages(self, live: LiveSession) -> None:
+    async def _read_messages(self, live: LiveSession[av.VideoFrame]) -> None:
         while True:
             await live.receive(await self._channel.receive())
 
@@ -186,6 +176,5 @@ class Peer:
             await self._channel.send(await self._outbox.take())
 
 
-def _as_picture(fit: Fit, frame: av.VideoFrame) -> Picture:
-    picture: Picture = fit(frame).permute(1, 2, 0).numpy()
-    return picture
+def _source_and_strip(fit: Fit, frame: av.VideoFrame) -> tuple[Picture, Picture]:
+    return cut(fit(frame).permute(1, 2, 0).numpy())

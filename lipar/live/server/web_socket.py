@@ -4,20 +4,22 @@ import asyncio
 import json
 from collections.abc import Awaitable
 from contextlib import suppress
+from functools import partial
+from typing import TypeAlias
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from lipar.live.block import LiveBlock
 from lipar.live.server.ending import BadMessage, ClientGone, Code, Ended
-from lipar.live.server.frame_codec import decode, encode
+from lipar.live.server.frame_codec import Picture, decode, encode
 from lipar.live.server.live_session import LiveSession
 from lipar.live.server.live_sessions import LiveSessions, ending_of, new_name
 from lipar.live.server.messages import Open, join_frame, parse, split_frame
 from lipar.live.server.outbox import Outbox
-from lipar.live.server.tasks import Latest, until_first
+from lipar.live.server.tasks import until_first
 
-FRAMES = 8
-"""Frames that came and are not decoded; older ones are left out."""
+RawFrame: TypeAlias = tuple[int, memoryview]
+"""A stamp, and a picture in the program's format."""
 CLOSE_SECONDS = 2
 """For a client to take the message that its session is closed."""
 LONGEST_REASON = 120
@@ -57,7 +59,6 @@ class _Program:
     def __init__(self, socket: WebSocket, sessions: LiveSessions, outbox: Outbox) -> None:
         self._socket, self._sessions, self._outbox = socket, sessions, outbox
         self._limits = sessions.limits
-        self._frames: Latest[tuple[int, memoryview]] = Latest(FRAMES)
 
     async def run(self) -> None:
         opening = await self._opening()
@@ -65,7 +66,7 @@ class _Program:
         async with self._sessions.session(settings, self._outbox, new_name()) as live:
             await until_first(
                 self._read(live),
-                self._push_frames(live, opening),
+                live.push_frames(partial(_decoded, opening)),
                 self._send_messages(),
                 self._send_blocks(live, opening.format),
                 self._sessions.until_end(),
@@ -92,28 +93,21 @@ class _Program:
         data: bytes | None = message.get("bytes")
         return text if text is not None else data or b""
 
-    async def _read(self, live: LiveSession) -> None:
+    async def _read(self, live: LiveSession[RawFrame]) -> None:
         """Take everything that comes at once, so that no frame waits where it grows old."""
         while True:
             message = await self._receive()
             if isinstance(message, str):
                 await live.receive(message)
             else:
-                live.count_frame()
-                self._frames.put(split_frame(message, self._limits))
-
-    async def _push_frames(self, live: LiveSession, opening: Open) -> None:
-        while True:
-            stamp, data = await self._frames.take()
-            frame = await asyncio.to_thread(decode, data, opening.format, opening.size)
-            live.session.push(frame, stamp)
+                live.take_frame(split_frame(message, self._limits))
 
     async def _send_messages(self) -> None:
         while True:
             text = await self._outbox.take()
             await self._in_time(self._socket.send_text(text))
 
-    async def _send_blocks(self, live: LiveSession, form: str) -> None:
+    async def _send_blocks(self, live: LiveSession[RawFrame], form: str) -> None:
         # while a slow client takes one block, the session keeps only the newest of those that are finished
         async for block in live.blocks():
             await self._send_block(block, form)
@@ -131,3 +125,8 @@ class _Program:
             raise Ended(
                 f"the client did not read for {self._limits.unread_seconds} seconds what was sent to it"
             ) from None
+
+
+def _decoded(opening: Open, frame: RawFrame) -> tuple[Picture, int]:
+    stamp, data = frame
+    return decode(data, opening.format, opening.size), stamp
