@@ -9,6 +9,7 @@ from pathlib import Path
 import attrs
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from lipar.live.server.limits import Limits
 
@@ -61,6 +62,18 @@ def _why(error: OSError) -> str:
     return f"{error.strerror or error}; name another --host"
 
 
+class EndingProtocol(WebSocketsSansIOProtocol):
+    """A WebSocket whose connection ends soon after its session.
+
+    What is left to be sent would keep it open for ever where the client does not read.
+    """
+
+    async def run_asgi(self) -> None:
+        """Have the application answer, then end the connection."""
+        await super().run_asgi()
+        self.loop.call_later(END_SECONDS, self.transport.abort)
+
+
 class LiveServer(uvicorn.Server):
     """A server of `create_app` that tells its sessions that it ends, before their connections are closed.
 
@@ -79,7 +92,7 @@ class LiveServer(uvicorn.Server):
                 access_log=False,
                 log_level="error",
                 lifespan="on",
-                ws="websockets-sansio",
+                ws=EndingProtocol,
                 # a little more, so that a session itself says what is too long
                 ws_max_size=limits.binary_bytes + limits.text_bytes,
                 # pictures are compressed already
