@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamTrack
-from live_server import PATIENCE, SIZE, RunningServer, picture
+from live_server import PATIENCE, SIZE, RunningServer
 
 from lipar.live.server.strip import STRIP
 
@@ -48,11 +48,15 @@ class Camera(MediaStreamTrack):
         super().__init__()
         self.size, self.sent, self._begin = size, 0, time.monotonic()
 
+    def shown(self, number: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """A picture, with its strip; a grey that differs from frame to frame."""
+        width, height = self.size
+        grey = np.full((height, width, 3), 40 + 10 * (number % 16), np.uint8)
+        return np.concatenate([grey, written(1000 + number, width)])
+
     async def recv(self) -> av.VideoFrame:
         await asyncio.sleep(max(0.0, self._begin + self.sent / 30 - time.monotonic()))
-        strip = written(1000 + self.sent, self.size[0])
-        shown = np.concatenate([picture(self.sent // 8, self.size), strip])
-        frame = av.VideoFrame.from_ndarray(shown, format="rgb24")
+        frame = av.VideoFrame.from_ndarray(self.shown(self.sent), format="rgb24")
         frame.pts, frame.time_base = self.sent, Fraction(1, 30)
         self.sent += 1
         return frame
