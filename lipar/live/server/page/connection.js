@@ -28,6 +28,16 @@ async function gathered(peer) {
   await Promise.race([complete, pause(GATHERING)]);
 }
 
+/**
+ * An offer without names that stand for addresses: the server would look for them for a second in vain, and if there are
+ * no other addresses and there will be none (Firefox says so), it would give up. Our checks tell it where we are.
+ */
+const reachable = (sdp) =>
+  sdp
+    .split("\r\n")
+    .filter((line) => line !== "a=end-of-candidates" && !/^a=candidate:.* \S+\.local /.test(line))
+    .join("\r\n");
+
 /** Latency before smoothness, and the full size before all frames. */
 function tune(transceiver) {
   if ("jitterBufferTarget" in transceiver.receiver) transceiver.receiver.jitterBufferTarget = 0;
@@ -92,7 +102,7 @@ export class Connection extends EventTarget {
       await peer.setLocalDescription();
       await gathered(peer);
       const { sdp, type } = peer.localDescription;
-      const answer = await offer({ sdp, type, settings: this.settings() });
+      const answer = await offer({ sdp: reachable(sdp), type, settings: this.settings() });
       if (this.peer === peer) await peer.setRemoteDescription({ sdp: answer.sdp, type: answer.type });
     } catch (error) {
       if (this.peer !== peer) return;

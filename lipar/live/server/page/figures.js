@@ -3,7 +3,7 @@
 import { Graph } from "./graph.js";
 
 const decimals = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
-const duration = (seconds) => (seconds < 10 ? `${Math.round(1000 * seconds)} ms` : `${seconds.toFixed(1)} s`);
+const duration = (seconds) => (seconds < 1 ? `${Math.round(1000 * seconds)} ms` : `${seconds.toPrecision(3)} s`);
 const bytes = (value) => (value < 1e9 ? `${Math.round(value / 1e6)} MB` : `${(value / 1e9).toFixed(2)} GB`);
 
 export class Figures {
@@ -47,32 +47,19 @@ export class Figures {
   showStages(stages) {
     const whole = Object.values(stages).reduce((sum, seconds) => sum + seconds, 0);
     this.put("seconds", whole ? duration(whole) : "");
-    for (const name of this.rows.keys()) {
-      if (!(name in stages)) {
-        this.rows.get(name).row.remove();
-        this.rows.delete(name);
-      }
-    }
+    const names = Object.keys(stages);
+    if (names.join() !== [...this.rows.keys()].join()) this.arrange(names);
     for (const [name, seconds] of Object.entries(stages)) {
-      const { bar, time } = this.rows.get(name) ?? this.addRow(name);
+      const { bar, time } = this.rows.get(name);
       bar.style.setProperty("--part", `${(100 * seconds) / (whole || 1)}%`);
       time.textContent = duration(seconds);
     }
   }
 
-  addRow(name) {
-    const row = this.stages.insertRow();
-    const head = document.createElement("th");
-    head.scope = "row";
-    head.textContent = name;
-    row.append(head);
-    const bar = document.createElement("span");
-    bar.className = "bar-part";
-    row.insertCell().append(bar);
-    const time = row.insertCell();
-    time.className = "number";
-    this.rows.set(name, { row, bar, time });
-    return { bar, time };
+  /** A row for each stage, in their order; not every block has every stage. */
+  arrange(names) {
+    this.rows = new Map(names.map((name) => [name, this.rows.get(name) ?? makeRow(name)]));
+    this.stages.replaceChildren(...[...this.rows.values()].map(({ row }) => row));
   }
 
   /** Figures of a call that ended. */
@@ -82,4 +69,18 @@ export class Figures {
     this.graph.clear();
     this.showStages({});
   }
+}
+
+function makeRow(name) {
+  const row = document.createElement("tr");
+  const head = document.createElement("th");
+  head.scope = "row";
+  head.textContent = name;
+  row.append(head);
+  const bar = document.createElement("span");
+  bar.className = "bar-part";
+  row.insertCell().append(bar);
+  const time = row.insertCell();
+  time.className = "number";
+  return { row, bar, time };
 }

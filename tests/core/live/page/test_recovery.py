@@ -38,6 +38,17 @@ Object.defineProperty(navigator, "mediaDevices", {value: undefined});
 """
 
 
+HIDES_ADDRESSES = """
+delete HTMLVideoElement.prototype.requestVideoFrameCallback;
+const {get} = Object.getOwnPropertyDescriptor(RTCPeerConnection.prototype, "localDescription");
+Object.defineProperty(RTCPeerConnection.prototype, "localDescription", {get() {
+  const {type, sdp} = get.call(this);
+  const hidden = sdp.replace(/(a=candidate:\\S+ 1 udp \\d+) \\S+/g, "$1 0b1e5ca4-0000-4000-8000-000000000000.local");
+  return {type, sdp: hidden.replace(/(a=mid:\\d)/g, "$1\\r\\na=end-of-candidates")};
+}});
+"""
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with camera_browser(tmp_path_factory.mktemp("camera")) as running:
@@ -198,6 +209,15 @@ def test_a_camera_that_cannot_be_had_says_what_to_do_and_the_source_before_goes_
         opened.page.click("[data-source=camera]")
         opened.until_state("failed")
         assert "certificate" in opened.text("#state") and opened.page.is_visible("#again")
+
+
+def test_a_browser_that_hides_its_addresses_and_tells_no_frames_is_served(
+    browser: Any, server: RunningServer
+) -> None:
+    with LivePage(browser, f"{server.url}/?token=right", script=HIDES_ADDRESSES).checked() as opened:
+        opened.until_state("live")
+        assert 0 < opened.until_figure("latency") < 30_000
+        assert opened.page.evaluate("'requestVideoFrameCallback' in HTMLVideoElement.prototype") is False
 
 
 def test_times_in_strips_are_read_as_they_were_written_and_damaged_ones_are_not(
