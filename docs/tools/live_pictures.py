@@ -2,8 +2,8 @@
 
     python docs/tools/live_pictures.py CLIP --out docs/media
 
-Writes live-desktop.webp, light, with the divider between source and result, and live-phone.webp, dark, side by side, with
-what was not computed shaded.
+Writes live-desktop.webp, light, with the divider between source and result, and live-phone.webp, dark, side by side,
+with what was not computed shaded.
 """
 
 import io

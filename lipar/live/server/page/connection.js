@@ -71,6 +71,7 @@ export class Connection extends EventTarget {
 
   send(message) {
     if (!this.ready) return false;
+    if (message.type === "change") this.changes += 1;
     this.control.send(JSON.stringify(message));
     return true;
   }
@@ -89,6 +90,7 @@ export class Connection extends EventTarget {
     this.say("connecting");
     const peer = new RTCPeerConnection(); // no outside server is asked for addresses
     this.peer = peer;
+    this.changes = 0; // that were sent and not answered
     const mine = (action) => (event) => this.peer === peer && action(event);
     this.later(CONNECTING, () => this.again(NO_PATH));
     peer.addEventListener("track", mine(({ track }) => this.show(track)));
@@ -132,6 +134,11 @@ export class Connection extends EventTarget {
       if (message.reason === SERVER_ENDS) this.again("The server was stopped.");
       else this.close(message.reason);
       return;
+    }
+    if (message.type === "settings" || message.type === "refused") {
+      // every change is answered by one of them; a refusal besides is that of a recording
+      message.ofChange = this.changes > 0;
+      if (message.ofChange) this.changes -= 1;
     }
     if (message.type === "ready") {
       this.forgetTimers();

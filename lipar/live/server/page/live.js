@@ -170,7 +170,7 @@ class Page {
     if (type === "ready" || type === "settings") this.confirmed(message.settings);
     if (type === "stats") this.figures.show(message);
     if (type === "recorded") this.recorder.recorded(message);
-    if (type === "refused") this.refuse(message.reason);
+    if (type === "refused") this.refuse(message);
   }
 
   begun({ size }) {
@@ -186,10 +186,10 @@ class Page {
     find("#refused").textContent = "";
   }
 
-  refuse(reason) {
+  refuse({ reason, ofChange }) {
     find("#refused").textContent = reason;
     this.form.show(this.settings);
-    this.recorder.stopped();
+    if (!ofChange) this.recorder.stopped();
   }
 
   change(change) {

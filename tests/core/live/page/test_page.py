@@ -202,6 +202,9 @@ def test_a_recording_is_offered_as_mp4_and_can_be_played(opened: LivePage) -> No
     opened.until_pixel("result", "value > 200")
     opened.key("m")
     assert opened.text("#record") == "Stop recording"
+    opened.prompt("")
+    page.wait_for_selector("#refused:has-text('prompt')")
+    assert opened.text("#record") == "Stop recording"
     block = opened.until_figure("block")
     opened.wait_until(f"Number(document.querySelector('[data-figure=block]').textContent) > {block + 5}", 60)
     page.click("#record")
@@ -266,5 +269,8 @@ def test_on_a_narrow_phone_nothing_is_wider_than_the_screen(browser: Any, server
         style = "getComputedStyle(document.body)"
         assert opened.page.evaluate(f"{style}.backgroundColor") == "rgb(21, 24, 28)"
         assert opened.page.evaluate(f"{style}.color") == "rgb(228, 231, 235)"
-        moving = "document.getAnimations().length"
-        assert opened.page.evaluate(moving) == 0
+        opened.page.evaluate("document.body.dataset.state = 'lost'")
+        dot = "getComputedStyle(document.querySelector('#state'), '::before').animationName"
+        assert opened.page.evaluate(dot) == "none"
+        opened.page.emulate_media(reduced_motion="no-preference")
+        assert opened.page.evaluate(dot) == "pulse"
