@@ -40,23 +40,30 @@ def read(strip: np.ndarray[Any, np.dtype[np.uint8]]) -> int | None:
 
 
 class Camera(MediaStreamTrack):
-    """Pictures with their strip, thirty a second; stamped by their numbers."""
+    """Pictures with their strip, thirty a second; stamped by their numbers.
+
+    Args:
+        scale: each pixel is sent as so many in width and height.
+    """
 
     kind = "video"
 
-    def __init__(self, size: tuple[int, int]) -> None:
+    def __init__(self, scale: int) -> None:
         super().__init__()
-        self.size, self.sent, self._begin = size, 0, time.monotonic()
+        self.scale, self.sent, self._begin = scale, 0, time.monotonic()
 
     def shown(self, number: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """A picture, with its strip; a grey that differs from frame to frame."""
-        width, height = self.size
+        width, height = SIZE
         grey = np.full((height, width, 3), 40 + 10 * (number % 16), np.uint8)
         return np.concatenate([grey, written(1000 + number, width)])
 
+    def _sent_as(self, shown: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        return np.repeat(np.repeat(shown, self.scale, axis=0), self.scale, axis=1)
+
     async def recv(self) -> av.VideoFrame:
         await asyncio.sleep(max(0.0, self._begin + self.sent / 30 - time.monotonic()))
-        frame = av.VideoFrame.from_ndarray(self.shown(self.sent), format="rgb24")
+        frame = av.VideoFrame.from_ndarray(self._sent_as(self.shown(self.sent)), format="rgb24")
         frame.pts, frame.time_base = self.sent, Fraction(1, 30)
         self.sent += 1
         return frame
@@ -65,9 +72,9 @@ class Camera(MediaStreamTrack):
 class Page:
     """The page's side of a session."""
 
-    def __init__(self, size: tuple[int, int] = SIZE) -> None:
+    def __init__(self, scale: int = 1) -> None:
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.camera = Camera(size)
+        self.camera = Camera(scale)
         self.channel = self.connection.createDataChannel("control")
         self.messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.tracks: asyncio.Queue[MediaStreamTrack] = asyncio.Queue()
@@ -112,8 +119,8 @@ class Page:
 
 
 @asynccontextmanager
-async def page(size: tuple[int, int] = SIZE) -> AsyncIterator[Page]:
-    opened = Page(size)
+async def page(scale: int = 1) -> AsyncIterator[Page]:
+    opened = Page(scale)
     try:
         yield opened
     finally:

@@ -10,9 +10,8 @@ from attrs.validators import ge, instance_of
 from lipar.live.settings import PROMPT_LENGTH
 
 
-def _number(default: int) -> int:
-    number: int = attrs.field(default=default, validator=[instance_of(int), ge(1)])
-    return number
+def _number(default: int) -> Any:
+    return attrs.field(default=default, validator=[instance_of(int), ge(1)])
 
 
 @attrs.frozen(kw_only=True)

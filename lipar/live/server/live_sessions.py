@@ -20,6 +20,8 @@ from lipar.live.settings import LiveSettings
 from lipar.plugin.host import PluginHost
 
 LOG = logging.getLogger("lipar.live")
+CLOSE_SECONDS = 5
+"""For sessions to end by themselves when the server does."""
 
 
 class LiveSessions:
@@ -146,7 +148,9 @@ class LiveSessions:
         """End all sessions, and remove all recordings."""
         self.end()
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            _, left = await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
+            for task in left:
+                task.cancel()
         await asyncio.to_thread(self.recordings.close)
 
 

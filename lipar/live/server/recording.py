@@ -77,7 +77,7 @@ class Recorder:
         longest: seconds after which `full` holds.
     """
 
-    def __init__(self, recordings: Recordings, size: tuple[int, int], longest: float) -> None:
+    def __init__(self, recordings: Recordings, size: tuple[int, int], longest: int | float) -> None:
         self._recordings, self._longest = recordings, longest
         self._name, self._path = recordings.new()
         self._writer = VideoWriter(

@@ -76,9 +76,10 @@ def test_a_change_over_the_channel_changes_the_result(server: RunningServer) -> 
 
 def test_pictures_of_another_size_are_scaled(server: RunningServer) -> None:
     async def talk() -> None:
-        async with page((2 * WIDTH, 2 * HEIGHT + STRIP)) as client:
+        async with page(scale=2) as client:
             await client.connect(server)
-            assert len(await stamped(client, 1)) == 1
+            stamps = [stamp for stamp, _ in await stamped(client, 8)]
+            assert stamps == sorted(stamps) and stamps[-1] < client.camera.sent
 
     run(server, talk())
 
