@@ -25,6 +25,7 @@ from lipar.cli.options import (
     strength_option,
 )
 from lipar.cli.output import complain, say
+from lipar.live.settings import DEFAULTS
 
 if TYPE_CHECKING:
     from lipar.live.server.access import Access
@@ -108,7 +109,7 @@ def live(
     if token is not None and not token.strip():
         raise click.UsageError("--token is empty; leave it out for a new one")
     named = {"strength": strength, "seed": seed, "run": None if engine is None else {"engine": engine}}
-    config = choice.build(*({key: value} for key, value in named.items() if value is not None))
+    config = choice.build(*({key: value} for key, value in named.items() if value is not None), base=DEFAULTS)
     check_packages()
     with importing(quiet=quiet):
         from lipar.cli.host import plugin_host

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from lipar.config import Config, DecodeConfig
+from lipar.config import Config
 from lipar.editing.source import check_resolution, model_size
 from lipar.live.block import LiveBlock
 from lipar.live.cross_fade import CrossFade
@@ -19,14 +19,12 @@ from lipar.live.model_host import ModelHost
 from lipar.live.pictures import Frame, checked, shaded
 from lipar.live.process_memory import device_bytes, process_bytes
 from lipar.live.run import EditedFrames, LiveRun, thresholds
-from lipar.live.settings import LiveSettings
+from lipar.live.settings import DEFAULTS, LiveSettings
 from lipar.live.stats import LiveStats, Rate
 from lipar.masks.source import pixel_frames_in
 from lipar.plugin.host import PluginHost, load_plugins
 from lipar.watch.stages import StageTimer
 
-DEFAULTS = Config(decode=DecodeConfig(regions="auto"))
-"""Of a session: only what changed is decoded, where that is faster."""
 SHAPE = (4, 3)
 """Of the pictures of most cameras."""
 
@@ -62,7 +60,7 @@ class Session:
     Args:
         models: the model; other sessions may share it.
         settings: to begin with.
-        config: everything else; None: `DEFAULTS`.
+        config: everything else; None: `lipar.live.settings.DEFAULTS`.
         size: width and height to process at, in whole tokens; None: near the model's own, in 4:3.
         host: plugins, of this session alone; None: all that are installed.
         clock: gives seconds.
@@ -171,7 +169,7 @@ class Session:
         while True:
             yield await self.next_block()
 
-    def change(self, **changes: Any) -> LiveSettings:
+    def change(self, /, **changes: Any) -> LiveSettings:
         """Change settings; they take effect at the next block.
 
         A new prompt begins without the frames before it, unless the config keeps them (`cache.new_prompt`); another

@@ -7,8 +7,10 @@ from attrs.validators import and_, optional
 
 from lipar import bounds
 from lipar.bounds import Within, shown
-from lipar.config import Config
+from lipar.config import Config, DecodeConfig
 
+DEFAULTS = Config(decode=DecodeConfig(regions="auto"))
+"""Config of a session: only what changed is decoded, where that is faster."""
 PROMPT_LENGTH = 2000
 """Most characters of a prompt; text encoders read a few hundred words."""
 NEW_RUN = ("strength", "keep", "threshold", "seed", "dense")
@@ -76,7 +78,7 @@ class LiveSettings:
                 f"keep finds its own thresholds; leave threshold at 1 (got {self.threshold:g}), or keep empty"
             )
 
-    def changed(self, **changes: Any) -> "LiveSettings":
+    def changed(self, /, **changes: Any) -> "LiveSettings":
         """These settings with others in some fields.
 
         Raises:
