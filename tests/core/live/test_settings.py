@@ -45,7 +45,7 @@ def test_an_unknown_setting_is_refused_with_those_there_are() -> None:
 
 def test_a_setting_may_have_the_name_of_a_parameter() -> None:
     with pytest.raises(TypeError, match="no setting 'self'"):
-        SETTINGS.changed(**{"self": 1})
+        SETTINGS.changed(self=1)
 
 
 def test_a_share_and_a_factor_on_thresholds_exclude_each_other() -> None:
