@@ -19,32 +19,46 @@ A4 = (718, 1047)
 
 
 @contextmanager
-def chromium() -> Iterator[Any]:
-    """A running browser; the test is skipped where there is none."""
+def chromium(*arguments: str) -> Iterator[Any]:
+    """A running browser; the test is skipped where there is none.
+
+    Args:
+        arguments: of its command line, besides the usual ones.
+    """
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("no Chromium on this machine: install Debian's package chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS, *arguments])
         yield browser
         browser.close()
 
 
 class OpenedPage:
-    """A page of a file, with everything that it complained about and every address that it asked for.
+    """A page of a file or a server, with everything that it complained about and every address that it asked for.
 
     Args:
         browser: running.
-        file: the HTML file.
+        place: the HTML file, or an address of this machine.
         size: width and height of the window in pixels.
+        script: runs before those of the page.
         options: of the browser's context, such as `color_scheme="dark"`.
     """
 
-    def __init__(self, browser: Any, file: Path, size: tuple[int, int] = DESKTOP, **options: Any) -> None:
+    def __init__(
+        self,
+        browser: Any,
+        place: Path | str,
+        size: tuple[int, int] = DESKTOP,
+        *,
+        script: str = "",
+        **options: Any,
+    ) -> None:
         viewport = {"width": size[0], "height": size[1]}
-        self._context = browser.new_context(viewport=viewport, offline=True, **options)
+        self._context = browser.new_context(viewport=viewport, offline=isinstance(place, Path), **options)
+        self._context.add_init_script(script)
         self.page = self._context.new_page()
         self.page.set_default_timeout(15_000)
         self.complaints: list[str] = []
@@ -52,7 +66,7 @@ class OpenedPage:
         self.page.on("console", lambda message: self._hear(message.type, message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda request: self.addresses.append(request.url))
-        self.page.goto(file.as_uri())
+        self.page.goto(place.as_uri() if isinstance(place, Path) else place)
 
     def _hear(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):

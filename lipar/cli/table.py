@@ -11,6 +11,7 @@ OWN = {
         "lipar.cli.batch:batch",
         "Edit many clips, on one machine or many, and go on where a run ended.",
     ),
+    "live": ("lipar.cli.live:live", "Edit a camera while you watch, on a web page."),
     "strategies": ("lipar.cli.lists:strategies", "List every registered part with its options and owner."),
     "plugins": ("lipar.cli.lists:plugins", "List the plugins, what they offer, and why one was left out."),
     "models": ("lipar.cli.models:models", "List the models that `--model` takes, and fetch their files."),

@@ -29,6 +29,13 @@ def cut_frame(autoencoder: Autoencoder, block: RestoredBlock) -> int | None:
     return pixel_frames_in(autoencoder, 0, block.first_frame) if after_cut else None
 
 
+def mask_per_pixel_frame(block: RestoredBlock, spans: list[tuple[int, int]]) -> KeepMask:
+    """The keep mask of each pixel frame of a block: that of its latent frame."""
+    # repeat_interleave would have the host wait for the device
+    masks = zip(block.layout.keep_mask, spans)
+    return torch.cat([mask.expand(stop - start, -1, -1) for mask, (start, stop) in masks])
+
+
 class BlockEncoder:
     """Encodes a stream of pixel frames, one block of latents at a time; iterating gives latents and pixel frames.
 

@@ -11,7 +11,7 @@ import torch
 from lipar.config import Config
 from lipar.editing.background import BackgroundCalls, BackgroundIterator
 from lipar.editing.edit_output import EditOutput, Pictures
-from lipar.editing.encoder import BlockEncoder, cut_frame
+from lipar.editing.encoder import BlockEncoder, cut_frame, mask_per_pixel_frame
 from lipar.editing.preview import PreviewOutput, frames_of, output_of
 from lipar.editing.source import SourceFrames, check_resolution
 from lipar.editing.tally import EditTally
@@ -26,7 +26,7 @@ from lipar.regions.choice import PixelDecoder
 from lipar.scheduler import Scheduler
 from lipar.spec import NO_AUTOENCODER
 from lipar.speedup import ProbePlan, first_steady_block
-from lipar.types import KeepMask, Latents, PixelFrames
+from lipar.types import Latents, PixelFrames
 from lipar.video.mask_reader import MaskReader, masked_frames
 from lipar.video.sinks.targets import check_target
 from lipar.video.still import SUFFIXES
@@ -189,7 +189,7 @@ class _EditRun:
                     # the rest are copies that fill up the last block
                     times = [encoder.shown.popleft() for _ in range(min(len(pixels), len(encoder.shown)))]
                     backdrops = [encoder.backdrops.popleft() for _ in times]
-                    masks = _mask_per_pixel_frame(block, spans)
+                    masks = mask_per_pixel_frame(block, spans)
                     pictures = Pictures.begin(pixels[: len(times)], masks[: len(times)], times, backdrops)
                 with self.timer.measure(WAIT_FOR_WRITER, on_host=True):
                     writing.put(pictures)
@@ -218,10 +218,3 @@ class _EditRun:
 def _no_latents(pixel_frames: PixelFrames) -> Latents:
     """No latent frame of some frames."""
     return pixel_frames[:, :0]
-
-
-def _mask_per_pixel_frame(block: RestoredBlock, spans: list[tuple[int, int]]) -> KeepMask:
-    """The keep mask of each pixel frame of a block: that of its latent frame."""
-    # repeat_interleave would have the host wait for the device
-    masks = zip(block.layout.keep_mask, spans)
-    return torch.cat([mask.expand(stop - start, -1, -1) for mask, (start, stop) in masks])

@@ -46,6 +46,7 @@ LEVELS = [
     {"enabling", "regions"},
     {"editing"},
     {"batch"},
+    {"live"},
     {"doctor"},
     {"cli"},
     {"testing"},
@@ -178,9 +179,9 @@ def test_the_laboratory_imports_only_modules_of_adapters_that_load_nothing_heavy
     assert [line for module in imported for line in heavy_imports(module, TORCH)] == []
 
 
-def test_only_modules_for_video_files_know_pyav() -> None:
+def test_only_modules_for_video_files_and_live_frames_know_pyav() -> None:
     found = offences("lipar", {"av"}, when=ANY_TIME)
-    assert [offence for offence in found if not offence.startswith("lipar.video")] == []
+    assert [offence for offence in found if not offence.startswith(("lipar.video", "lipar.live"))] == []
 
 
 def test_only_metrics_know_opencv() -> None:
