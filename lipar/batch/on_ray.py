@@ -25,6 +25,8 @@ from lipar.batch.rows import ClipRow
 MISSING = "needs Ray, which is not installed: pip install 'lipar[batch]'"
 LOOK = 5.0
 """Seconds without an outcome after which the driver looks for lost nodes."""
+ENDING = 30.0
+"""Seconds to wait for that thread."""
 STORE_BYTES = 2**28
 """Memory of the object store of a Ray that is started here: only names and reports go through it."""
 MOST_BLOCKS = 10**4
@@ -119,6 +121,8 @@ def run_on_ray(recipe: Recipe, rows: Sequence[ClipRow], pool: Pool) -> Iterator[
 def _connected(pool: Pool) -> Iterator[Any]:
     """Ray, quiet and without statistics; a Ray that was started here is ended."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # else the thread that reads outcomes would start another Ray after this one was ended
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
     # else each run begins with an error about actors that are started again; Ray notes this level in a line
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
@@ -184,18 +188,14 @@ def _round(ray: Any, recipe: Recipe, rows: Sequence[ClipRow], resources: _Resour
     # one that gets no clip is of use where clips are split
     workers = max(min(resources.room(ray), resources.workers if recipe.split else len(rows)), 1)
     found: queue.Queue[Outcome | BaseException | None] = queue.Queue()
-    stop = threading.Event()
+    data = _dataset(ray, recipe, rows, workers, resources)
 
     def consume() -> None:
         try:
-            for batch in _dataset(ray, recipe, rows, workers, resources).iter_batches(
-                batch_size=None, prefetch_batches=0, batch_format="numpy"
-            ):
+            for batch in data.iter_batches(batch_size=None, prefetch_batches=0, batch_format="numpy"):
                 for outcome in map(pickle.loads, batch["outcome"]):
                     if outcome is not None:
                         found.put(outcome)
-                if stop.is_set():
-                    return
             found.put(None)
         except BaseException as error:  # raised in the main thread
             found.put(error)
@@ -220,7 +220,16 @@ def _round(ray: Any, recipe: Recipe, rows: Sequence[ClipRow], resources: _Resour
             if not left:  # helpers may be waiting for room
                 return
     finally:
-        stop.set()
+        _end(data)
+        thread.join(ENDING)
+
+
+def _end(data: Any) -> None:
+    """End the workers of a dataset, and with them the thread that reads its outcomes."""
+    # it has no public way to end before its last row; a thread that goes on when Ray is gone ends the process
+    executor = getattr(data, "_current_executor", None)
+    if executor is not None:
+        executor.shutdown(force=True)
 
 
 def _dataset(ray: Any, recipe: Recipe, rows: Sequence[ClipRow], workers: int, resources: _Resources) -> Any:

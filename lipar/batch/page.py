@@ -101,7 +101,7 @@ def _table(lines: Sequence[Flat], named: Mapping[str, str], of: int) -> Markup:
 
 
 def _sum(lines: Sequence[Flat], name: str) -> float:
-    return sum(_number(line.get(name)) for line in lines)
+    return float(sum(_number(line.get(name)) for line in lines))
 
 
 def _number(value: Any) -> float:

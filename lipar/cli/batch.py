@@ -178,7 +178,7 @@ def batch(
         )
     pool = _pool(Pool(workers=workers, gpus_per_worker=gpus_per_worker, address=address), recipe.device)
     make_folders(folder, [row.output for row in rows])
-    run_batch(recipe, _by_model(rows), folder, pool, host=host, quiet=quiet)
+    run_batch(recipe, by_model(rows), folder, pool, host=host, quiet=quiet)
 
 
 def _inputs(sources: Sequence[Path], schedule: PromptSchedule | None) -> tuple[list[Line] | None, list[Path]]:
@@ -239,7 +239,11 @@ def _pool(pool: "Pool", device: str | None) -> "Pool | None":
     return pool if wanted else None
 
 
-def _by_model(rows: Sequence[ClipRow]) -> list[ClipRow]:
-    """Rows of one model together, since a worker has one loaded at a time; otherwise as they were."""
+def by_model(rows: Sequence[ClipRow]) -> list[ClipRow]:
+    """Rows of one model together, since a worker has one loaded at a time; otherwise as they were.
+
+    Args:
+        rows: the clips.
+    """
     order = {repr(row.config.adapter): index for index, row in reversed(list(enumerate(rows)))}
     return sorted(rows, key=lambda row: order[repr(row.config.adapter)])

@@ -70,9 +70,9 @@ def resumable(outcomes: "Sequence[Outcome]", rows: Sequence[ClipRow]) -> Iterato
         yield
     except BaseException as error:
         done = sum(not outcome.failed for outcome in outcomes)
+        verb = "is" if 1 in (done, len(rows)) else "are"
         error.add_note(
-            f"{done} of {counted(len(rows), 'clip')} {'is' if done == 1 else 'are'} finished; run the same command "
-            "again to go on"
+            f"{done} of {counted(len(rows), 'clip')} {verb} finished; run the same command again to go on"
         )
         raise
 

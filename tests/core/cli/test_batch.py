@@ -8,12 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
-from batch_toys import small_clips
+from batch_toys import rows_of, small_clips
 from command_runs import offer_toy, run_command
 from output_files import names
 from toy_plugin import install_toy, start_lipar
 
 from lipar.batch.record import folder_lock, read_record, record_path
+from lipar.cli.batch import by_model
+from lipar.config import build_config
 
 TOY = ("--model", "toy", "--resolution", "32x32")
 
@@ -136,17 +138,14 @@ def test_a_second_run_into_the_same_folder_is_refused(run, tmp_path: Path) -> No
     assert names(tmp_path / "out") == []
 
 
-def test_clips_of_one_model_are_edited_together(run, tmp_path: Path) -> None:
-    small_clips(tmp_path, "abcd")
-    models = ("toy", "tiny", "toy", "tiny")
-    lines = [f"{name}.mp4,{model}" for name, model in zip("abcd", models)]
-    (tmp_path / "m.csv").write_text("\n".join(["clip,model", *lines]))
-    code, said, error = run(
-        tmp_path / "m.csv", "-o", tmp_path / "out", "--prompt", "night", "--resolution", "64x64"
-    )
-    assert (code, error) == (0, "")
-    edited = [Path(line.split(": ")[1].split(" -> ")[0]).stem for line in said.splitlines()[:4]]
-    assert edited == ["a", "c", "b", "d"]
+def test_clips_of_one_model_are_edited_together(tmp_path: Path) -> None:
+    clips = [tmp_path / f"{name}.mp4" for name in "abcd"]
+    rows = [
+        row
+        for clip, model in zip(clips, ("toy", "tiny", "toy", "tiny"))
+        for row in rows_of([clip], tmp_path / "out", config=build_config(settings=[{"adapter": model}]))
+    ]
+    assert [row.source.stem for row in by_model(rows)] == ["a", "c", "b", "d"]
 
 
 def test_ctrl_c_ends_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
