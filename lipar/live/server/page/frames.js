@@ -21,14 +21,16 @@ export function watchFrames(video, presented) {
   requestAnimationFrame(poll);
 }
 
-/** Events a second over the last seconds. */
+/** Events a second over the last seconds: of a slow model there are few. */
 export class Rate {
-  constructor(seconds = 3) {
+  constructor(seconds = 10) {
     this.span = 1000 * seconds;
+    this.begin = null;
     this.times = [];
   }
 
   count(time = performance.now()) {
+    this.begin ??= time;
     this.times.push(time);
     this.forget(time);
   }
@@ -37,10 +39,11 @@ export class Rate {
     while (this.times.length && this.times[0] < time - this.span) this.times.shift();
   }
 
-  /** Null before there are two events. */
+  /** Null before there is a second of events. */
   get perSecond() {
-    this.forget(performance.now());
-    if (this.times.length < 2) return null;
-    return (1000 * (this.times.length - 1)) / (this.times.at(-1) - this.times[0]);
+    const now = performance.now();
+    this.forget(now);
+    const age = this.begin === null ? 0 : Math.min(now - this.begin, this.span);
+    return age < 1000 ? null : (1000 * this.times.length) / age;
   }
 }
