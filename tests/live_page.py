@@ -1,5 +1,6 @@
 """The page of `lipar live` in a browser with a fake camera, and a toy model whose edits can be seen."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -113,6 +114,12 @@ class LivePage(OpenedPage):
 
     def text(self, selector: str) -> str:
         return str(self.page.text_content(selector))
+
+    def until_text(self, selector: str, pattern: str) -> None:
+        """Wait until a text fits a regular expression, if only for the moment until the page tries again."""
+        self.page.wait_for_selector(
+            f"{selector}:text-matches({json.dumps(pattern)})", timeout=1000 * PATIENCE
+        )
 
     def figure(self, name: str) -> float | None:
         """A figure as a number, in the unit that is shown; None before there is one."""

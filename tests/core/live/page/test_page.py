@@ -269,8 +269,11 @@ def test_on_a_narrow_phone_nothing_is_wider_than_the_screen(browser: Any, server
         style = "getComputedStyle(document.body)"
         assert opened.page.evaluate(f"{style}.backgroundColor") == "rgb(21, 24, 28)"
         assert opened.page.evaluate(f"{style}.color") == "rgb(228, 231, 235)"
-        opened.page.evaluate("document.body.dataset.state = 'lost'")
-        dot = "getComputedStyle(document.querySelector('#state'), '::before').animationName"
+        # in one go: the next picture says that the page is live
+        dot = """() => {
+            document.body.dataset.state = "lost";
+            return getComputedStyle(document.querySelector("#state"), "::before").animationName;
+        }"""
         assert opened.page.evaluate(dot) == "none"
         opened.page.emulate_media(reduced_motion="no-preference")
         assert opened.page.evaluate(dot) == "pulse"
