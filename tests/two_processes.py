@@ -43,6 +43,7 @@ def in_two_processes(function: Callable[..., Any], *arguments: Any) -> list[Any]
             process.start()
         for process in processes:
             process.join(300)
+            assert process.exitcode == 0, f"a process ended with {process.exitcode}, or not at all"
         found = [Path(folder) / f"{rank}.pt" for rank in range(SIZE)]
         return [torch.load(path, weights_only=False) for path in found]
 
