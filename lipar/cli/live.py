@@ -159,15 +159,15 @@ def live(
             )
             with loading("the first block", quiet=quiet):
                 warm_up(models, settings, config=config, size=size, host=plugin_host())
-            say(f"{config.adapter.name} on {place}, {size[0]}x{size[1]}; Ctrl-C ends it")
-            say(address(host, bound.getsockname()[1], access, https=tls is not None))
+            url = address(host, bound.getsockname()[1], access, https=tls is not None)
             if not access.local and tls is None:
                 complain(
                     "browsers of other machines give a camera to pages over https only: give --tls-certificate and "
                     "--tls-key, or put a proxy with https before this server",
                     fg="yellow",
                 )
-            serve(app, bound, tls=tls)
+            told = (f"{config.adapter.name} on {place}, {size[0]}x{size[1]}; Ctrl-C ends it", url)
+            serve(app, bound, tls=tls, started=lambda: say(*told))
     say("ended")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -80,10 +81,13 @@ class LiveServer(uvicorn.Server):
     Args:
         app: from `create_app`.
         tls: None: without.
+        started: called as soon as requests are answered; None: nothing is.
     """
 
-    def __init__(self, app: FastAPI, *, tls: Tls | None = None) -> None:
-        self._live = app
+    def __init__(
+        self, app: FastAPI, *, tls: Tls | None = None, started: Callable[[], None] | None = None
+    ) -> None:
+        self._live, self._started = app, started
         limits: Limits = app.state.limits
         super().__init__(
             uvicorn.Config(
@@ -104,6 +108,12 @@ class LiveServer(uvicorn.Server):
             )
         )
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer, and tell so."""
+        await super().startup(sockets)
+        if self.started and self._started is not None:
+            self._started()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End all sessions, then all connections."""
         sessions = self._live.state.sessions
@@ -114,13 +124,20 @@ class LiveServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(app: FastAPI, bound: socket.socket, *, tls: Tls | None = None) -> None:
+def serve(
+    app: FastAPI,
+    bound: socket.socket,
+    *,
+    tls: Tls | None = None,
+    started: Callable[[], None] | None = None,
+) -> None:
     """Answer requests until Ctrl-C or SIGTERM.
 
     Args:
         app: from `create_app`.
         bound: from `bind`; is closed at the end.
         tls: None: without.
+        started: called as soon as requests are answered; None: nothing is.
     """
     with bound, suppress(KeyboardInterrupt):  # raised again by uvicorn when everything has ended
-        LiveServer(app, tls=tls).run([bound])
+        LiveServer(app, tls=tls, started=started).run([bound])

@@ -139,6 +139,7 @@ export class Connection extends EventTarget {
       // every change is answered by one of them; a refusal besides is that of a recording
       message.ofChange = this.changes > 0;
       if (message.ofChange) this.changes -= 1;
+      message.latest = this.changes === 0;
     }
     if (message.type === "ready") {
       this.forgetTimers();

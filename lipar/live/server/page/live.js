@@ -167,7 +167,7 @@ class Page {
   hear(message) {
     const { type } = message;
     if (type === "ready") this.begun(message);
-    if (type === "ready" || type === "settings") this.confirmed(message.settings);
+    if (type === "ready" || type === "settings") this.confirmed(message.settings, message.latest);
     if (type === "stats") this.figures.show(message);
     if (type === "recorded") this.recorder.recorded(message);
     if (type === "refused") this.refuse(message);
@@ -179,16 +179,17 @@ class Page {
     if (this.paused) this.connection.send({ type: "pause" });
   }
 
-  confirmed(settings) {
+  /** What the server uses; while it has not answered a later change, the form shows that change. */
+  confirmed(settings, latest = true) {
     this.settings = settings;
     save({ settings });
-    this.form.show(settings);
+    if (latest) this.form.show(settings);
     find("#refused").textContent = "";
   }
 
-  refuse({ reason, ofChange }) {
+  refuse({ reason, ofChange, latest }) {
     find("#refused").textContent = reason;
-    this.form.show(this.settings);
+    if (latest) this.form.show(this.settings);
     if (!ofChange) this.recorder.stopped();
   }
 

@@ -34,14 +34,17 @@ def test_the_server_starts_says_where_it_is_and_ends_with_ctrl_c_without_a_trace
     ]
     command = [sys.executable, "-W", "error::ResourceWarning", "-c", START, *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        assert "tiny on cpu, 64x48" in running.stdout.readline()
-        url = running.stdout.readline().strip()
-        assert url.startswith("http://127.0.0.1:") and url.endswith("/?token=secret")
-        assert httpx.get(url, timeout=60).status_code == 200
-        assert httpx.get(url.replace("/?", "/api/info?"), timeout=60).json()["source"] == "clip"
-        running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=60)
+        try:
+            assert running.stdout is not None
+            assert "tiny on cpu, 64x48" in running.stdout.readline()
+            url = running.stdout.readline().strip()
+            assert url.startswith("http://127.0.0.1:") and url.endswith("/?token=secret")
+            assert httpx.get(url, timeout=60).status_code == 200
+            assert httpx.get(url.replace("/?", "/api/info?"), timeout=60).json()["source"] == "clip"
+            running.send_signal(signal.SIGINT)
+            out, err = running.communicate(timeout=60)
+        finally:
+            running.kill()  # else the test would wait for it
     assert (out, err, running.returncode) == ("ended\n", "", 0)
 
 
