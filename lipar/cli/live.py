@@ -35,8 +35,6 @@ PACKAGES = ("aiortc", "fastapi", "uvicorn", "websockets")
 PORT = Within(0, 2**16 - 1, "ports have 16 bits; 0: any that is free")
 SESSIONS = Within(1, 64, "sessions at the same time share one model")
 PROMPT = "watercolour"
-SHAPE = (4, 3)
-"""Of the pictures of most cameras."""
 ANY_HOST = ("0.0.0.0", "::", "")
 """Hosts that stand for all addresses of this machine."""
 
@@ -122,6 +120,7 @@ def live(
         from lipar.live.server.limits import Limits
         from lipar.live.server.serving import Tls, bind, serve
         from lipar.live.server.warm_up import warm_up
+        from lipar.live.session import SHAPE
         from lipar.live.settings import LiveSettings
         from lipar.memory.needs import MemoryRun
         from lipar.memory.report import warn_of_memory

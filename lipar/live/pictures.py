@@ -16,10 +16,10 @@ from lipar.types import KeepMask
 from lipar.video.colour import MATRIX_NAMES, Colour
 from lipar.video.convert import frame_to_rgb, is_rgb
 from lipar.video.shade import OPACITY, TINT
+from lipar.video.sources.scaled import RGB
 
 Frame: TypeAlias = "av.VideoFrame | npt.NDArray[np.uint8] | Tensor"
 """A picture of any size: as PyAV gives it, or RGB bytes `height width 3`."""
-RGB = Colour(matrix="rgb", full_range=True)
 
 
 def checked(frame: Any) -> "av.VideoFrame | npt.NDArray[np.uint8]":

@@ -205,7 +205,7 @@ class Session:
         self._frames.flush()
 
     def resume(self) -> None:
-        """Take frames again. What the caches hold is from before the pause, which is as a scene cut to the masks."""
+        """Take frames again. The caches still hold what was before the pause; `reset` forgets it."""
         self.paused = False
         self._newest = None
 

@@ -3,8 +3,7 @@
     python tests/tools/batch_throughput.py [CLIPS] [FRAMES]
 
 The model is the bundled one. Starting Ray and loading models is not counted: the clock of a run starts when every
-worker
-has finished a clip, and stops when the first of them has none left.
+worker has finished a clip, and stops when the first of them has none left.
 """
 
 import os
